@@ -1,0 +1,1 @@
+//! The programs, their recipes, config loading and console.

@@ -1,0 +1,1 @@
+//! Networks: config, init, forward, weights.

@@ -1,0 +1,59 @@
+//! What can go wrong in a store.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Result of a store call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a store call failed. Messages never contain credentials.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An experiment, run, tag or artifact that is not there.
+    #[error("{0}")]
+    NotFound(String),
+    /// A name that is taken.
+    #[error("{0}")]
+    AlreadyExists(String),
+    /// A request that no retry can mend: a bad filter, a changed param, a deleted run.
+    #[error("{0}")]
+    Invalid(String),
+    /// Wrong or missing credentials.
+    #[error("{0}")]
+    Denied(String),
+    /// The server cannot be reached, is overloaded, or broke: worth a retry.
+    #[error("{message}")]
+    Unavailable {
+        /// What happened, with the address.
+        message: String,
+        /// The server's wish, in seconds.
+        retry_after_s: Option<u64>,
+    },
+    /// The embedded database refused.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Database {
+        /// What was being done: `open`, `write`.
+        doing: &'static str,
+        /// The database file.
+        path: PathBuf,
+        /// SQLite's reason.
+        source: rusqlite::Error,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {doing} `{}`: {source}", path.display())]
+    Io {
+        /// What was being done: `read`, `write`, `create`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+impl Error {
+    /// True when the same call may succeed later.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Unavailable { .. })
+    }
+}

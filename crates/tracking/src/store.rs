@@ -1,0 +1,60 @@
+//! The one interface that every store implements.
+
+use std::path::Path;
+
+use crate::{
+    Artifact, Batch, DatasetInput, Experiment, Metric, Millis, NewRun, Page, Result, RunData, RunInfo, RunQuery,
+    RunStatus, ViewType,
+};
+
+/// A place where runs are kept. All calls block, and all may be made from several threads and processes at once.
+///
+/// `crate::conformance` holds the suite that every implementation passes.
+pub trait Store: Send + Sync {
+    /// Address without credentials, as shown to people.
+    fn uri(&self) -> String;
+
+    /// Creates an experiment and gives its id. Errors with [`Error::AlreadyExists`](crate::Error::AlreadyExists) when the name is taken, also by a deleted one.
+    fn create_experiment(&self, name: &str) -> Result<String>;
+    /// Finds an experiment by its exact name, deleted ones too.
+    fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>>;
+    /// Reads an experiment by id. Errors with [`Error::NotFound`](crate::Error::NotFound).
+    fn experiment(&self, experiment_id: &str) -> Result<Experiment>;
+    /// All experiments of a lifecycle, newest first.
+    fn experiments(&self, view: ViewType) -> Result<Vec<Experiment>>;
+    /// Sets a tag.
+    fn set_experiment_tag(&self, experiment_id: &str, key: &str, value: &str) -> Result<()>;
+    /// Moves an experiment, and its runs, to the bin.
+    fn delete_experiment(&self, experiment_id: &str) -> Result<()>;
+    /// Brings a deleted experiment, and its runs, back.
+    fn restore_experiment(&self, experiment_id: &str) -> Result<()>;
+
+    /// Creates a run with status `RUNNING`.
+    fn create_run(&self, run: &NewRun) -> Result<RunInfo>;
+    /// Reads a run with its latest metrics.
+    fn run(&self, run_id: &str) -> Result<RunData>;
+    /// Changes status, end time (`None` clears it: a resumed run) and, when given, the name.
+    fn update_run(&self, run_id: &str, status: RunStatus, end_time_ms: Option<Millis>, name: Option<&str>) -> Result<()>;
+    /// Moves a run to the bin.
+    fn delete_run(&self, run_id: &str) -> Result<()>;
+    /// Brings a deleted run back.
+    fn restore_run(&self, run_id: &str) -> Result<()>;
+    /// Writes points, params and tags. Idempotent: the same batch again changes nothing.
+    /// Errors with [`Error::Invalid`](crate::Error::Invalid) when a param gets another value than it has; nothing of that chunk is written.
+    fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()>;
+    /// Removes a tag. Errors with [`Error::NotFound`](crate::Error::NotFound) when there is none.
+    fn delete_tag(&self, run_id: &str, key: &str) -> Result<()>;
+    /// Records what the run read. Idempotent.
+    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()>;
+    /// Finds runs.
+    fn search_runs(&self, query: &RunQuery) -> Result<Page<RunData>>;
+    /// Every point of one metric in order of (step, timestamp, value).
+    fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
+
+    /// Copies a local file to `artifact_path` (a file path below the run's root, with `/`), streamed.
+    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()>;
+    /// Lists one folder (`""` is the root), sorted by path.
+    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>>;
+    /// Copies an artifact file to a local file, under a temporary name until it is complete.
+    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()>;
+}

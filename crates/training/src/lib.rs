@@ -1,0 +1,1 @@
+//! The training loop, optimizers, schedules, early stopping, checkpoints and metrics.
