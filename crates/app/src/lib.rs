@@ -1,1 +1,18 @@
 //! The programs, their recipes, config loading and console.
+//!
+//! A program in `src/bin` parses flags and calls its recipe. A recipe in `src/recipes` is the program: read it from top
+//! to bottom. Around it, `session` opens the run and ends it truthfully, `config` loads the YAML, `outputs` writes files.
+
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod device;
+pub mod download;
+pub mod environment;
+pub mod exit;
+pub mod flatten;
+pub mod history;
+pub mod outputs;
+pub mod recipes;
+pub mod scoring;
+pub mod session;

@@ -1,1 +1,34 @@
 //! A file or a built-in table becomes typed, split, encoded and scaled arrays.
+//!
+//! [`load`] reads the columns as text ([`read_table`]), guesses a type for each, takes the problem type from the target,
+//! splits the rows, fits the encoding on the train rows ([`Preprocessor`]) and applies it to all three parts.
+//!
+//! How a column is typed: `true`/`false` in any case is boolean and becomes 0 and 1; numeric if every value parses as a
+//! number, however few distinct ones there are; everything else, dates included, is categorical. A column with at least
+//! nine numbers in ten values and more than 20 distinct numbers is an error, not a category: it is nearly always a
+//! numeric column with stray text. `data.types` overrules all of it.
+
+mod config;
+mod csv_file;
+mod error;
+mod info;
+mod load;
+#[cfg(feature = "parquet")]
+mod parquet_file;
+mod preprocessor;
+mod read;
+mod split;
+mod table;
+mod target;
+
+pub use config::{
+    Builtin, CategoricalEncoding, ColumnKind, DataConfig, FeaturesConfig, Format, Imputation, ProblemTypeSetting,
+    Scaling, SplitConfig, TargetBins,
+};
+pub use error::{Error, Result};
+pub use info::{DatasetInfo, PartInfo};
+pub use load::{Part, Splits, load};
+pub use preprocessor::{Encoder, Input, Preprocessor, Scaler};
+pub use read::read_table;
+pub use table::{Column, ColumnType, Table};
+pub use target::{ProblemType, Target, TargetEncoding};

@@ -52,8 +52,15 @@ pub enum Error {
 }
 
 impl Error {
-    /// True when the same call may succeed later.
+    /// True when the same call may succeed later: a server is away, the database is locked, the disk is full.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
+        use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+        match self {
+            Self::Unavailable { .. } => true,
+            Self::Database { source, .. } => {
+                matches!(source.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure))
+            }
+            _ => false,
+        }
     }
 }

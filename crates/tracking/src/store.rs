@@ -34,7 +34,13 @@ pub trait Store: Send + Sync {
     /// Reads a run with its latest metrics.
     fn run(&self, run_id: &str) -> Result<RunData>;
     /// Changes status, end time (`None` clears it: a resumed run) and, when given, the name.
-    fn update_run(&self, run_id: &str, status: RunStatus, end_time_ms: Option<Millis>, name: Option<&str>) -> Result<()>;
+    fn update_run(
+        &self,
+        run_id: &str,
+        status: RunStatus,
+        end_time_ms: Option<Millis>,
+        name: Option<&str>,
+    ) -> Result<()>;
     /// Moves a run to the bin.
     fn delete_run(&self, run_id: &str) -> Result<()>;
     /// Brings a deleted run back.

@@ -1,0 +1,211 @@
+//! What a person sees: progress and notes on stderr, results on stdout, everything in a log file.
+
+use std::fs::{self, File};
+use std::io::{IsTerminal, Write, stderr};
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+/// The `logging:` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoggingConfig {
+    /// Least level that goes to the log file.
+    pub level: Level,
+    /// `text` for people, `json` for machines (one object per line).
+    pub format: LogFormat,
+}
+
+impl Default for LoggingConfig {
+    fn default() -> Self {
+        Self { level: Level::Info, format: LogFormat::Text }
+    }
+}
+
+/// Level of the log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum Level {
+    Debug,
+    Info,
+    Warn,
+    Error,
+}
+
+/// Format of the log file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[allow(missing_docs)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The terminal of one program.
+#[derive(Clone)]
+pub struct Console {
+    bars: MultiProgress,
+    quiet: bool,
+    terminal: bool,
+}
+
+impl Console {
+    /// `quiet` hides all but errors. Bars are drawn only on a terminal.
+    pub fn new(quiet: bool) -> Self {
+        let terminal = stderr().is_terminal();
+        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        Self { bars: MultiProgress::with_draw_target(target), quiet, terminal }
+    }
+
+    /// A line on stderr that does not disturb the bars.
+    pub fn note(&self, text: &str) {
+        tracing::info!("{text}");
+        if !self.quiet {
+            self.bars.suspend(|| eprintln!("{text}"));
+        }
+    }
+
+    /// A line on stderr that stands out.
+    pub fn warn(&self, text: &str) {
+        tracing::warn!("{text}");
+    }
+
+    /// A bar over training steps; on a pipe or in CI ten plain lines take its place.
+    pub fn training_bar(&self, total_steps: u64, epochs: usize) -> TrainingBar {
+        let bar = self.bars.add(ProgressBar::new(total_steps));
+        bar.set_style(style("epoch {prefix} [{bar:30}] {elapsed}<{eta} {msg}"));
+        bar.enable_steady_tick(Duration::from_millis(200));
+        TrainingBar { bar, epochs, console: self.clone() }
+    }
+
+    /// A bar over bytes.
+    pub fn download_bar(&self, what: &str, total: Option<u64>) -> ProgressBar {
+        self.note(&format!("downloading {what}"));
+        let bar = self.bars.add(total.map_or_else(ProgressBar::no_length, ProgressBar::new));
+        bar.set_style(style("[{bar:30}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}"));
+        bar
+    }
+}
+
+/// Templates are literals of this file, so the fallback is never seen.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> ")
+}
+
+/// Progress of one training.
+pub struct TrainingBar {
+    bar: ProgressBar,
+    epochs: usize,
+    console: Console,
+}
+
+impl TrainingBar {
+    /// After a step.
+    pub fn step(&self, global_step: usize, epoch: usize) {
+        self.bar.set_position(global_step as u64);
+        self.bar.set_prefix(format!("{epoch}/{}", self.epochs));
+    }
+
+    /// After an epoch, with what to show of it.
+    pub fn epoch(&self, epoch: usize, text: &str) {
+        tracing::info!("epoch {epoch}/{} {text}", self.epochs);
+        self.bar.set_message(text.to_owned());
+        let every = self.epochs.div_ceil(10);
+        if !self.console.terminal && !self.console.quiet && (epoch.is_multiple_of(every) || epoch == self.epochs) {
+            eprintln!("epoch {epoch}/{} {text}", self.epochs);
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Sends warnings to stderr and everything from `config.level` on to a new file in `folder`, whose path is returned.
+pub fn start_logging(config: &LoggingConfig, folder: &Path, program: &str, console: &Console) -> Result<PathBuf> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+    let stamp = Utc::now().format("%Y%m%dT%H%M%S");
+    let path = folder.join(format!("{program}-{stamp}-{}.log", std::process::id()));
+    let file = File::create(&path).with_context(|| format!("cannot write log file `{}`", path.display()))?;
+    let level = match config.level {
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Info => LevelFilter::INFO,
+        Level::Warn => LevelFilter::WARN,
+        Level::Error => LevelFilter::ERROR,
+    };
+    let file_layer = match config.format {
+        LogFormat::Text => fmt::layer().with_ansi(false).with_writer(Mutex::new(file)).boxed(),
+        LogFormat::Json => fmt::layer().json().with_writer(Mutex::new(file)).boxed(),
+    };
+    let stderr_layer = fmt::layer()
+        .without_time()
+        .with_target(false)
+        .with_ansi(console.terminal)
+        .with_writer(BarsAside(console.clone()))
+        .with_filter(if console.quiet { LevelFilter::ERROR } else { LevelFilter::WARN });
+    tracing_subscriber::registry().with(file_layer.with_filter(level)).with(stderr_layer).init();
+    Ok(path)
+}
+
+/// Writes to stderr with the bars out of the way.
+struct BarsAside(Console);
+
+impl Write for BarsAside {
+    fn write(&mut self, buffer: &[u8]) -> std::io::Result<usize> {
+        self.0.bars.suspend(|| stderr().write(buffer))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        stderr().flush()
+    }
+}
+
+impl<'a> MakeWriter<'a> for BarsAside {
+    type Writer = BarsAside;
+
+    fn make_writer(&'a self) -> BarsAside {
+        BarsAside(self.0.clone())
+    }
+}
+
+/// Rows of `(name, values)` under a heading, columns aligned, for stdout.
+pub fn table(heading: &[&str], rows: &[(String, Vec<f64>)]) -> String {
+    let shown: Vec<(String, Vec<String>)> =
+        rows.iter().map(|(name, values)| (name.clone(), values.iter().map(|&value| number(value)).collect())).collect();
+    let name_width = shown.iter().map(|(name, _)| name.len()).chain([heading[0].len()]).max().unwrap_or(0);
+    let mut text = format!("  {:name_width$}", heading[0]);
+    heading[1..].iter().for_each(|title| text.push_str(&format!("  {title:>12}")));
+    for (name, values) in &shown {
+        text.push_str(&format!("\n  {name:name_width$}"));
+        values.iter().for_each(|value| text.push_str(&format!("  {value:>12}")));
+    }
+    text
+}
+
+/// Six significant digits, without an exponent where a person would write none.
+pub fn number(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = value.abs().log10().floor();
+    if !value.is_finite() {
+        "-".to_owned()
+    } else if (-4.0..9.0).contains(&magnitude) {
+        format!("{value:.*}", (5.0 - magnitude).clamp(0.0, 8.0) as usize)
+    } else {
+        format!("{value:.5e}")
+    }
+}

@@ -1,0 +1,52 @@
+//! A nested config as flat MLflow params.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Leaves of `config` as `dotted key -> text`, without the top-level sections in `skip`. Lists are JSON text; nulls and
+/// empty collections are left out.
+pub fn flatten<C: Serialize>(config: &C, skip: &[&str]) -> BTreeMap<String, String> {
+    let mut params = BTreeMap::new();
+    if let Ok(Value::Object(sections)) = serde_json::to_value(config) {
+        for (name, value) in sections.into_iter().filter(|(name, _)| !skip.contains(&name.as_str())) {
+            flatten_into(name, value, &mut params);
+        }
+    }
+    params
+}
+
+fn flatten_into(key: String, value: Value, params: &mut BTreeMap<String, String>) {
+    match value {
+        Value::Null => {}
+        Value::Array(items) if items.is_empty() => {}
+        Value::Object(entries) => {
+            for (name, value) in entries {
+                flatten_into(format!("{key}.{name}"), value, params);
+            }
+        }
+        Value::String(text) => {
+            params.insert(key, text);
+        },
+        other => {
+            params.insert(key, other.to_string());
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nested_values_become_dotted_keys() {
+        let config = serde_json::json!({
+            "seed": 1, "mlflow": {"tracking_uri": "secret"},
+            "model": {"hidden_dims": [8, 4], "norm": "none", "embedding_dim": null, "extra": []},
+        });
+        let expected = [("seed", "1"), ("model.hidden_dims", "[8,4]"), ("model.norm", "none")];
+        let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        assert_eq!(flatten(&config, &["mlflow"]), BTreeMap::from(expected));
+    }
+}

@@ -1,0 +1,107 @@
+//! What the epochs brought: for the CSV file, the plots, the progress bar and the final table.
+
+use training::EpochEnd;
+
+use crate::console::{number, table};
+use crate::scoring::Scores;
+
+/// One row of metrics per epoch.
+pub struct History {
+    monitor: String,
+    names: Vec<String>,
+    /// `rows[epoch - 1]`
+    rows: Vec<Vec<f64>>,
+}
+
+impl History {
+    /// Empty; `monitor` (without `val_`) is the metric shown beside the loss.
+    pub fn new(monitor: &str) -> Self {
+        Self { monitor: monitor.to_owned(), names: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds an epoch; gives its metrics as they are logged.
+    pub fn push<M>(&mut self, end: &EpochEnd<M>, train: &Scores, valid: &Scores) -> Vec<(String, f64)> {
+        let mut row = train.named("train");
+        row.extend(valid.named("val"));
+        row.push(("learning_rate".to_owned(), end.learning_rate));
+        row.push(("epoch_seconds".to_owned(), end.seconds));
+        row.push(("samples_per_second".to_owned(), end.samples_per_second));
+        self.names = row.iter().map(|(name, _)| name.clone()).collect();
+        self.rows.push(row.iter().map(|(_, value)| *value).collect());
+        row
+    }
+
+    /// Epochs so far.
+    pub fn epochs(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The monitored metric without `val_`.
+    pub fn monitor(&self) -> &str {
+        &self.monitor
+    }
+
+    /// One metric over all epochs; empty if there is none of that name.
+    pub fn column(&self, name: &str) -> Vec<f64> {
+        let index = self.names.iter().position(|known| known == name);
+        index.map_or_else(Vec::new, |index| self.rows.iter().map(|row| row[index]).collect())
+    }
+
+    /// The last epoch for the progress bar: `loss 0.31 | val_auc 0.907 | best 0.909 @ 10`.
+    pub fn line(&self, best: Option<(usize, f64)>) -> String {
+        let last = |name: &str| self.column(name).last().map_or("-".to_owned(), |&value| number(value));
+        let monitored = format!("val_{}", self.monitor);
+        let best = best.map_or(String::new(), |(epoch, value)| format!(" | best {} @ {epoch}", number(value)));
+        format!("train_loss {} | {monitored} {}{best}", last("train_loss"), last(&monitored))
+    }
+
+    /// `epoch,train_loss,...` with full precision.
+    pub fn to_csv(&self) -> String {
+        let mut text = format!("epoch,{}\n", self.names.join(","));
+        for (index, row) in self.rows.iter().enumerate() {
+            let values: Vec<String> = row.iter().map(f64::to_string).collect();
+            text.push_str(&format!("{},{}\n", index + 1, values.join(",")));
+        }
+        text
+    }
+}
+
+/// Final metrics of the best epoch's model on every split.
+pub struct ResultTable {
+    splits: Vec<String>,
+    rows: Vec<(String, Vec<f64>)>,
+    /// Epoch of the weights, from 1.
+    pub best_epoch: usize,
+    /// Whole epochs trained.
+    pub epochs: usize,
+}
+
+impl ResultTable {
+    /// From the scores of each split, all of the same problem type.
+    pub fn new(splits: &[(&str, &Scores)], best_epoch: usize, epochs: usize) -> Self {
+        let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
+        let rows = names.iter().map(|(name, _)| {
+            let name = name.trim_start_matches('_').to_owned();
+            let values = splits.iter().map(|(_, scores)| scores.get(&name)).collect();
+            (name, values)
+        });
+        Self { splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(), rows: rows.collect(), best_epoch, epochs }
+    }
+
+    /// For people.
+    pub fn to_text(&self) -> String {
+        let heading: Vec<&str> = std::iter::once("metric").chain(self.splits.iter().map(String::as_str)).collect();
+        table(&heading, &self.rows)
+    }
+
+    /// `{"test_auc": 0.91, ...}`; what is not a number is null.
+    pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut object = serde_json::Map::new();
+        for (column, split) in self.splits.iter().enumerate() {
+            for (name, values) in &self.rows {
+                object.insert(format!("{split}_{name}"), values[column].into());
+            }
+        }
+        object
+    }
+}

@@ -1,0 +1,275 @@
+//! What a tabular run leaves behind: data set record, model summary, plots, predictions, bundle.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use dataset::{DatasetInfo, Splits};
+use modeling::{Inputs, TabularMlpConfig, Task, summarize};
+use report::{ConfusionMatrix, CurvePanel, LearningCurves, RankingCurve, RankingCurves, Series};
+use serde::{Deserialize, Serialize};
+use tracking::{Dataset, DatasetInput, Run};
+use training::metrics::{auc_of, confusion_matrix, precision_recall_curve, roc_curve};
+
+use crate::history::{History, ResultTable};
+use crate::scoring::Scores;
+use crate::session::Session;
+
+/// The data in two lines for people.
+pub fn describe_data(info: &DatasetInfo) -> String {
+    let sizes: Vec<String> = info.parts.iter().map(|part| format!("{} {}", part.n_rows, part.name)).collect();
+    let classes = if info.classes.is_empty() { String::new() } else { format!(", classes {}", info.classes.join(" / ")) };
+    let (name, columns, target) = (&info.name, info.feature_columns.len(), &info.target);
+    format!("data: {name}, {} rows ({}), {columns} columns -> `{target}`\n", info.n_rows, sizes.join(", "))
+        + &format!("task: {} ({}){classes}", problem_name(info), info.problem_reason)
+}
+
+/// Records the data set as input of the run, once for each use.
+pub fn log_data(run: &Run, splits: &Splits) {
+    let info = &splits.info;
+    run.log_params(&BTreeMap::from([
+        ("dataset_name".to_owned(), info.name.clone()),
+        ("dataset_digest".to_owned(), info.digest.clone()),
+        ("problem_type".to_owned(), problem_name(info)),
+        ("n_features".to_owned(), splits.preprocessor.feature_names().len().to_string()),
+        ("feature_columns".to_owned(), info.feature_columns.join(",")),
+    ]));
+    for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
+        run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
+    }
+    // One data set with its split inside the digest; MLflow's column shows the context of the first use.
+    run.log_input(DatasetInput {
+        dataset: Dataset {
+            name: info.name.clone(),
+            digest: info.digest.clone(),
+            source_type: info.source_type.clone(),
+            source: info.source.clone(),
+            schema: Some(info.schema.clone()),
+            profile: Some(info.profile.clone()),
+        },
+        tags: BTreeMap::from([("mlflow.data.context".to_owned(), "training".to_owned())]),
+    });
+}
+
+/// `regression`, `binary` or `multiclass`.
+fn problem_name(info: &DatasetInfo) -> String {
+    serde_json::to_value(info.problem_type).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// Layers with shapes and parameter counts, as a text table.
+pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> String {
+    let layers = summarize(config, inputs, task.n_outputs());
+    let width = |cell: fn(&modeling::Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
+    let (name, kind, output) =
+        (width(|l| l.name.len(), 5), width(|l| l.kind.len(), 4), width(|l| l.output.len(), 6));
+    let mut text = format!(
+        "TabularMlp: {} numeric inputs, {} embedded categories, loss {}\n\n",
+        inputs.n_numeric,
+        inputs.cardinalities.len(),
+        task.loss_name()
+    );
+    let rule = "-".repeat(name + kind + output + 16);
+    text.push_str(&format!("{:name$}  {:kind$}  {:output$}  {:>10}\n{rule}\n", "layer", "kind", "output", "parameters"));
+    for layer in &layers {
+        text.push_str(&format!(
+            "{:name$}  {:kind$}  {:output$}  {:>10}\n",
+            layer.name, layer.kind, layer.output, layer.parameters
+        ));
+    }
+    let total: usize = layers.iter().map(|layer| layer.parameters).sum();
+    text + &format!("{rule}\ntotal parameters: {total} ({:.1} KiB as f32)\n", total as f64 * 4.0 / 1024.0)
+}
+
+/// Learning curves; for classes ROC, precision-recall and confusion matrix; for numbers predicted-vs-actual and residuals.
+pub fn write_plots(
+    session: &Session,
+    splits: &Splits,
+    history: &History,
+    test: &Scores,
+    task: Task,
+    planned_epochs: usize,
+    best_epoch: usize,
+) -> Result<()> {
+    let folder = session.folder("plots")?;
+    let subtitle = format!("{} · {} test rows", session.run.name(), splits.test.n_rows());
+    plot_history(history, &subtitle, planned_epochs, best_epoch, &folder)?;
+    match task {
+        Task::Regression => plot_regression(splits, test, &subtitle, &folder),
+        Task::Binary | Task::Multiclass { .. } => plot_classes(splits, test, task, &subtitle, &folder),
+    }
+}
+
+fn plot_history(history: &History, subtitle: &str, planned_epochs: usize, best_epoch: usize, folder: &Path) -> Result<()> {
+    let monitor = history.monitor();
+    let column = |name: String| history.column(&name);
+    let columns = [
+        ("Loss", vec![("train", column("train_loss".to_owned())), ("val", column("val_loss".to_owned()))]),
+        (monitor, vec![("train", column(format!("train_{monitor}"))), ("val", column(format!("val_{monitor}")))]),
+        ("Learning rate", vec![("learning rate", column("learning_rate".to_owned()))]),
+    ];
+    let panels = columns
+        .iter()
+        .filter(|(label, _)| *label != "loss")
+        .map(|(label, series)| CurvePanel {
+            label,
+            series: series.iter().map(|(name, values)| Series { name, values }).collect(),
+            log_if_wide: *label != monitor,
+        })
+        .collect();
+    let curves = LearningCurves {
+        title: "Learning curves",
+        subtitle,
+        panels,
+        best_epoch: Some(best_epoch),
+        best_series: "val",
+        planned_epochs,
+    };
+    Ok(report::learning_curves(&curves, &folder.join("learning_curves"))?)
+}
+
+fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, folder: &Path) -> Result<()> {
+    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
+    // Binary: the one column is the probability of class 1.
+    let columns = task.n_outputs();
+    let first_class = if task == Task::Binary { 1 } else { 0 };
+    let scores: Vec<(usize, Vec<f32>)> = (0..columns)
+        .map(|column| (first_class + column, test.predicted.iter().skip(column).step_by(columns).copied().collect()))
+        .collect();
+    type Corners = Vec<(f64, f64)>;
+    let draw = |corners: fn(&[f32], &[f32], f32) -> Corners, area: fn(&[f32], &[f32], f32) -> f64| {
+        scores
+            .iter()
+            .map(|(class, scores)| (*class, corners(target, scores, *class as f32), area(target, scores, *class as f32)))
+            .collect::<Vec<(usize, Corners, f64)>>()
+    };
+    let share = |class: usize| target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64;
+    let picture = |title, curves: &[(usize, Corners, f64)], path: &str, write: fn(&RankingCurves, &Path) -> report::Result<()>| {
+        let curves = curves
+            .iter()
+            .map(|(class, points, area)| RankingCurve { class: &labels[*class], points, area: *area, base_rate: share(*class) })
+            .collect();
+        write(&RankingCurves { title, subtitle, curves }, &folder.join(path))
+    };
+    picture("ROC curve, test", &draw(roc_curve, auc_of), "roc", report::roc_curve)?;
+    let precision_recall = draw(precision_recall_curve, average_precision_of);
+    picture("Precision-recall curve, test", &precision_recall, "precision_recall", report::pr_curve)?;
+
+    let counts: Vec<Vec<u64>> = confusion_matrix(&test.predictions(target, task))
+        .into_iter()
+        .map(|row| row.into_iter().map(|count| count as u64).collect())
+        .collect();
+    let matrix = ConfusionMatrix { title: "Confusion matrix, test", subtitle, classes: labels, counts: &counts };
+    Ok(report::confusion_matrix(&matrix, &folder.join("confusion_matrix"))?)
+}
+
+/// Area under the corners of the precision-recall curve, as the metric `average_precision`.
+fn average_precision_of(target: &[f32], scores: &[f32], class: f32) -> f64 {
+    let mut last_recall = 0.0;
+    precision_recall_curve(target, scores, class)
+        .into_iter()
+        .map(|(recall, precision)| {
+            let gain = recall - last_recall;
+            last_recall = recall;
+            gain * precision
+        })
+        .sum()
+}
+
+fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path) -> Result<()> {
+    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
+    let (actual, predicted) = (wide(&splits.test.target), wide(&test.predicted));
+    let spec = |title| report::Predictions {
+        title,
+        subtitle,
+        target: &splits.info.target,
+        actual: &actual,
+        predicted: &predicted,
+        scores: &[],
+    };
+    let scores = [("RMSE", test.get("rmse")), ("MAE", test.get("mae")), ("R²", test.get("r2"))];
+    let versus = report::Predictions { scores: &scores, ..spec("Predicted against actual, test") };
+    report::predicted_vs_actual(&versus, &folder.join("predicted_vs_actual"))?;
+    Ok(report::residuals(&spec("Residuals, test"), &folder.join("residuals"))?)
+}
+
+/// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.
+pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task: Task) -> Result<()> {
+    let path = session.folder("predictions")?.join("test_predictions.csv");
+    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
+    let text = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value.to_string()).collect::<Vec<String>>();
+    let mut names: Vec<String> = vec!["y_test".to_owned(), "y_pred".to_owned()];
+    let mut columns: Vec<Vec<String>> = Vec::new();
+    if task == Task::Regression {
+        columns.push(text(&mut target.iter().copied()));
+        columns.push(text(&mut test.predicted.iter().copied()));
+    } else {
+        let label = |class: usize| labels[class].clone();
+        columns.push(target.iter().map(|&class| label(class as usize)).collect());
+        columns.push(test.predictions(target, task).classes().into_iter().map(label).collect());
+        let n = task.n_outputs();
+        for column in 0..n {
+            names.push(if n == 1 { "y_proba".to_owned() } else { format!("y_proba_{}", labels[column]) });
+            columns.push(text(&mut test.predicted.iter().skip(column).step_by(n).copied()));
+        }
+    }
+    let extra: Vec<(&str, Vec<String>)> = names.iter().map(String::as_str).zip(columns).collect();
+    Ok(splits.test.write_predictions(&extra, &path)?)
+}
+
+/// `model/bundle.json`: what is needed, beside weights and preprocessor, to make the model again.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bundle {
+    /// Format of this file.
+    pub version: u32,
+    /// Which network: `tabular_mlp`.
+    pub model_type: String,
+    /// Shape of the network.
+    pub model: TabularMlpConfig,
+    /// What goes in.
+    pub inputs: Inputs,
+    /// What comes out.
+    pub task: Task,
+    /// Class names by index; empty for regression.
+    pub classes: Vec<String>,
+    /// The column that is predicted.
+    pub target: String,
+    /// Input columns in order, as MLflow's colspec.
+    pub schema: serde_json::Value,
+    /// Name and fingerprint of the training data.
+    pub dataset: BTreeMap<String, String>,
+    /// Final metrics of each split.
+    pub metrics: serde_json::Map<String, serde_json::Value>,
+}
+
+/// The folder `model/`: weights, preprocessor, bundle. All that inference needs.
+pub fn write_bundle(
+    session: &Session,
+    splits: &Splits,
+    model: &TabularMlpConfig,
+    inputs: &Inputs,
+    task: Task,
+    weights: &Path,
+    result: &ResultTable,
+) -> Result<()> {
+    let folder = session.folder("model")?;
+    let copy = folder.join("model.safetensors");
+    fs::copy(weights, &copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
+    session.write_text("model/preprocessor.json", &splits.preprocessor.to_json()?)?;
+    let bundle = Bundle {
+        version: 1,
+        model_type: "tabular_mlp".to_owned(),
+        model: model.clone(),
+        inputs: inputs.clone(),
+        task,
+        classes: splits.info.classes.clone(),
+        target: splits.info.target.clone(),
+        schema: serde_json::from_str(&splits.info.schema)?,
+        dataset: BTreeMap::from([
+            ("name".to_owned(), splits.info.name.clone()),
+            ("digest".to_owned(), splits.info.digest.clone()),
+        ]),
+        metrics: result.to_json(),
+    };
+    session.write_text("model/bundle.json", &serde_json::to_string_pretty(&bundle)?)
+}

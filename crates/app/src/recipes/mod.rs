@@ -1,0 +1,3 @@
+//! One file per kind of model: read it from top to bottom to know what a program does.
+
+pub mod tabular_mlp;

@@ -1,0 +1,279 @@
+//! What every program does around its recipe: console, log file, run, output folder, signals, and a truthful end.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context, Result};
+use dataset::DataConfig;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tracking::{HttpOptions, Options, Run, RunOptions, RunStatus, Tracker};
+
+use crate::cli::RunFlags;
+use crate::config::Loaded;
+use crate::console::{Console, LoggingConfig, start_logging};
+use crate::exit::{Interrupted, describe};
+use crate::flatten::flatten;
+use crate::history::ResultTable;
+use crate::{download, environment};
+
+/// The `mlflow:` section.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MlflowConfig {
+    /// Track at all. Without, the program does the same work and keeps its local outputs.
+    pub enabled: bool,
+    /// `http(s)://server`, or `sqlite:///file.db`; null for `sqlite:///mlflow.db` with artifacts in `./mlruns`.
+    pub tracking_uri: Option<String>,
+    /// Experiment that the run belongs to; made if it is not there.
+    pub experiment_name: String,
+    /// Shown name of the run; null for a name made of model, data set and seed.
+    pub run_name: Option<String>,
+    /// Log files (plots, weights, predictions), not only params and metrics.
+    pub log_artifacts: bool,
+    /// Free tags of the run.
+    pub tags: BTreeMap<String, String>,
+    /// Note shown on the run's page (Markdown).
+    pub description: Option<String>,
+}
+
+impl Default for MlflowConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            tracking_uri: None,
+            experiment_name: "default_experiment".to_owned(),
+            run_name: None,
+            log_artifacts: true,
+            tags: BTreeMap::new(),
+            description: None,
+        }
+    }
+}
+
+/// The `paths:` section. Relative paths start at the working directory.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct PathsConfig {
+    /// Where data files are looked for and downloaded to.
+    pub data_dir: PathBuf,
+    /// Where each run leaves its local outputs: `<models_dir>/<experiment>/<run id>`.
+    pub models_dir: PathBuf,
+    /// Where log files go.
+    pub logs_dir: PathBuf,
+    /// Where the embedded store keeps artifacts.
+    pub artifacts_dir: PathBuf,
+}
+
+impl Default for PathsConfig {
+    fn default() -> Self {
+        Self { data_dir: "data".into(), models_dir: "models".into(), logs_dir: "logs".into(), artifacts_dir: "mlruns".into() }
+    }
+}
+
+/// The sections that every program has, and the names of this run.
+pub struct Setup<'a> {
+    /// `mlflow:`
+    pub mlflow: &'a MlflowConfig,
+    /// `paths:`
+    pub paths: &'a PathsConfig,
+    /// `logging:`
+    pub logging: &'a LoggingConfig,
+    /// Shown name of the run.
+    pub run_name: String,
+    /// Tags that say what kind of run this is.
+    pub tags: Vec<(&'static str, String)>,
+}
+
+/// One run in progress.
+pub struct Session {
+    /// Progress and notes.
+    pub console: Console,
+    /// The tracked run; with tracking off, a run that goes nowhere.
+    pub run: Run,
+    folder: PathBuf,
+    log_file: PathBuf,
+    log_artifacts: bool,
+    interrupted: Arc<AtomicBool>,
+    view_command: Option<String>,
+    experiment_url: Option<String>,
+}
+
+/// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
+/// result. Errors and Ctrl-C come back after the run has been ended.
+pub fn run_tracked<C: Serialize>(
+    loaded: &Loaded<C>,
+    flags: &RunFlags,
+    setup: &Setup,
+    recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
+) -> Result<()> {
+    let session = Session::start(loaded, flags, setup)?;
+    let result = recipe(&loaded.config, &session);
+    session.end(result.as_ref().err());
+    let result = result?;
+    if flags.json {
+        println!("{}", session.to_json(&result));
+    } else {
+        println!("{}", result.to_text());
+        println!("run {} FINISHED, best epoch {} of {}", session.run.id(), result.best_epoch, result.epochs);
+    }
+    Ok(())
+}
+
+impl Session {
+    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
+        let console = Console::new(flags.quiet);
+        let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &environment::program(), &console)?;
+        let interrupted = Arc::new(AtomicBool::new(false));
+        install_signal_handler(Arc::clone(&interrupted));
+        let tracker = if setup.mlflow.enabled {
+            let defaults = Options::default();
+            Tracker::open(&Options {
+                uri: setup.mlflow.tracking_uri.clone().unwrap_or(defaults.uri),
+                artifact_root: setup.paths.artifacts_dir.clone(),
+                http: HttpOptions::from_env()?,
+                ..Options::default()
+            })?
+        } else {
+            Tracker::disabled()
+        };
+        let mut tags = environment::tags(&environment::program());
+        tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        tags.extend(setup.mlflow.tags.clone());
+        let run = tracker.start_run(&RunOptions {
+            experiment: setup.mlflow.experiment_name.clone(),
+            name: setup.run_name.clone(),
+            tags,
+            ..RunOptions::default()
+        })?;
+        let folder = setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name)).join(run.id());
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+        let view_command = tracker.view_command();
+        let experiment_url = tracker.experiment_url(run.experiment_id());
+        let log_artifacts = setup.mlflow.log_artifacts && setup.mlflow.enabled;
+        let session =
+            Self { console, run, folder, log_file, log_artifacts, interrupted, view_command, experiment_url };
+        session.console.note(&format!("run {} `{}`", session.run.id(), setup.run_name));
+        session.log_config(loaded, setup)?;
+        Ok(session)
+    }
+
+    /// The resolved config as params and as file, before anything else happens.
+    fn log_config<C: Serialize>(&self, loaded: &Loaded<C>, setup: &Setup) -> Result<()> {
+        self.run.log_params(&flatten(&loaded.config, &["mlflow", "paths", "logging"]));
+        if let Some(note) = &setup.mlflow.description {
+            self.run.set_note(note);
+        }
+        self.folder("configs")?;
+        self.write_text("configs/effective_config.yaml", &loaded.to_yaml())?;
+        let original = fs::read_to_string(&loaded.file).unwrap_or_default();
+        let name = loaded.file.file_name().unwrap_or_default().to_string_lossy();
+        self.write_text(&format!("configs/{name}"), &original)?;
+        if self.log_artifacts {
+            self.run.log_dir(&self.folder.join("configs"), "configs");
+        }
+        Ok(())
+    }
+
+    /// Makes sure that the data file is there; `None` for a built-in data set.
+    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<Option<PathBuf>> {
+        let Some(path) = &data.path else { return Ok(None) };
+        let (url, sha256) = (data.url.as_deref(), data.sha256.as_deref());
+        download::find_or_download(path, url, sha256, &paths.data_dir, &self.console).map(Some)
+    }
+
+    /// Makes a folder below the run's output folder.
+    pub fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.folder.join(name);
+        fs::create_dir_all(&folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+        Ok(folder)
+    }
+
+    /// Writes a file below the output folder, whole or not at all.
+    pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        let path = self.folder.join(name);
+        let temporary = self.folder.join(format!("{name}.tmp"));
+        fs::write(&temporary, text)
+            .and_then(|()| fs::rename(&temporary, &path))
+            .with_context(|| format!("cannot write `{}`", path.display()))
+    }
+
+    /// Uploads the output folder as artifacts of the run.
+    pub fn log_folder(&self) {
+        if self.log_artifacts {
+            self.run.log_dir(&self.folder, "");
+        }
+    }
+
+    /// True after Ctrl-C or SIGTERM.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Turns an interruption into the error that ends the program.
+    pub fn stop_if_interrupted(&self) -> Result<()> {
+        if self.is_interrupted() { Err(Interrupted.into()) } else { Ok(()) }
+    }
+
+    /// Ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
+    fn end(&self, error: Option<&anyhow::Error>) {
+        if let Some(error) = error {
+            tracing::error!("{}", describe(error));
+        }
+        if self.log_artifacts {
+            self.run.log_artifact(&self.log_file, "logs");
+        }
+        let outcome = match error {
+            None => self.run.finish(RunStatus::Finished),
+            Some(error) if error.is::<Interrupted>() => self.run.finish(RunStatus::Killed),
+            Some(error) => self.run.fail(&describe(error)),
+        };
+        if !outcome.is_complete() {
+            self.console.warn(&format!("tracking is incomplete: {outcome}"));
+        }
+        self.console.note(&format!("outputs: {}", self.folder.display()));
+        self.console.note(&format!("log:     {}", self.log_file.display()));
+        if let (Some(run), Some(experiment)) = (self.run.url(), &self.experiment_url) {
+            self.console.note(&format!("🏃 View run {} at: {run}", self.run.name()));
+            self.console.note(&format!("🧪 View experiment at: {experiment}"));
+        }
+        if let Some(command) = &self.view_command {
+            self.console.note(&format!("look:    {command}"));
+        }
+    }
+
+    fn to_json(&self, result: &ResultTable) -> serde_json::Value {
+        serde_json::json!({
+            "run_id": self.run.id(),
+            "status": "FINISHED",
+            "best_epoch": result.best_epoch,
+            "epochs": result.epochs,
+            "outputs": self.folder.display().to_string(),
+            "metrics": result.to_json(),
+        })
+    }
+}
+
+/// The first signal asks the loop to stop and end the run in good order; the second stops at once.
+fn install_signal_handler(interrupted: Arc<AtomicBool>) {
+    let handler = move || {
+        if interrupted.swap(true, Ordering::Relaxed) {
+            process::exit(130);
+        }
+        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        tracing::warn!("cannot handle Ctrl-C: {error}");
+    }
+}
+
+/// An experiment's name as one folder.
+fn folder_name(experiment: &str) -> String {
+    let safe = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
+    let name: String = experiment.chars().map(safe).collect();
+    if Path::new(&name).file_name().is_some() { name } else { "experiment".to_owned() }
+}

@@ -1,0 +1,234 @@
+//! `train_tabular_mlp` as a user runs it: every shipped config, its outputs, its record, its end.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use support::{SHORT, Workdir, root, shared_data};
+use tracking::{RunStatus, Store};
+
+fn short<'a>(args: &[&'a str]) -> Vec<&'a str> {
+    [args, &SHORT].concat()
+}
+
+fn files_below(folder: &Path) -> BTreeSet<String> {
+    let mut files = BTreeSet::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.insert(path.strip_prefix(folder).unwrap().display().to_string());
+            }
+        }
+    }
+    files
+}
+
+const OUTPUTS: [&str; 16] = [
+    "checkpoints/best.safetensors",
+    "checkpoints/last.safetensors",
+    "configs/effective_config.yaml",
+    "configs/train_tabular_baseline.yaml",
+    "model/bundle.json",
+    "model/model.safetensors",
+    "model/preprocessor.json",
+    "model_summary.txt",
+    "plots/confusion_matrix.png",
+    "plots/confusion_matrix.svg",
+    "plots/learning_curves.png",
+    "plots/learning_curves.svg",
+    "plots/precision_recall.png",
+    "plots/roc.png",
+    "predictions/test_predictions.csv",
+    "training_history.csv",
+];
+
+#[test]
+fn without_flags_it_trains_the_baseline_and_records_everything() {
+    let dir = Workdir::new();
+    let finished = dir.run(&short(&[])).ok();
+    let runs = dir.runs();
+    assert_eq!(runs.len(), 1);
+    let run = &runs[0];
+    assert_eq!(run.info.status, RunStatus::Finished);
+    assert_eq!(run.info.name, "tabular_mlp__dataset=wine_quality__seed=42");
+    assert!(finished.stdout.contains(&format!("run {} FINISHED", run.info.run_id)), "{}", finished.stdout);
+    assert!(finished.stderr.contains("mlflow ui --backend-store-uri sqlite:///"), "{}", finished.stderr);
+
+    for (key, value) in [("seed", "42"), ("training.epochs", "3"), ("model.hidden_dims", "[128,64]")] {
+        assert_eq!(run.params[key], value, "{key}");
+    }
+    for key in ["dataset_name", "dataset_digest", "n_features", "n_parameters", "loss_function", "problem_type"] {
+        assert!(run.params.contains_key(key), "{key}");
+    }
+    assert!(!run.params.keys().any(|key| key.starts_with("mlflow.") || key.starts_with("paths.")));
+    for key in ["mlflow.user", "mlflow.source.name", "model_type", "framework", "host.cpu", "rustc", "app.cargo_lock_sha256"] {
+        assert!(run.tags.contains_key(key), "{key}");
+    }
+    for key in ["train_loss", "val_loss", "train_auc", "val_auc", "val_accuracy", "learning_rate", "samples_per_second"] {
+        let history = dir.store().metric_history(&run.info.run_id, key).unwrap();
+        assert_eq!(history.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2, 3], "{key}");
+    }
+    for key in ["test_auc", "test_accuracy", "test_log_loss", "test_f1", "best_epoch", "best_val_auc"] {
+        assert!(run.metrics.contains_key(key), "{key}");
+    }
+    assert_eq!(run.inputs.len(), 1);
+    assert_eq!(run.inputs[0].dataset.name, "wine_quality");
+
+    let local = files_below(&dir.path("models/tabular_mlp_baseline").join(&run.info.run_id));
+    let artifacts = files_below(Path::new(&run.info.artifact_uri));
+    for file in OUTPUTS {
+        assert!(local.contains(file), "{file} is not among the local outputs {local:?}");
+        assert!(artifacts.contains(file), "{file} is not among the artifacts {artifacts:?}");
+    }
+    assert!(artifacts.iter().any(|file| file.starts_with("logs/") && file.ends_with(".log")), "{artifacts:?}");
+    assert!(!local.iter().any(|file| file.ends_with(".tmp")));
+
+    let predictions = fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
+    let mut lines = predictions.lines();
+    assert!(lines.next().unwrap().ends_with("quality,y_test,y_pred,y_proba"), "{predictions}");
+    assert_eq!(lines.count(), 320, "every fifth of 1,599 rows");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits_and_another_seed_does_not() {
+    let outputs = |seed: &str| {
+        let dir = Workdir::new();
+        let json = dir.run(&short(&["--json", "--no-mlflow", "--seed", seed])).ok().json();
+        let folder = dir.path(json["outputs"].as_str().unwrap());
+        let read = |name: &str| fs::read(folder.join(name)).unwrap();
+        (json["metrics"].clone(), read("model/model.safetensors"), read("predictions/test_predictions.csv"))
+    };
+    let first = outputs("7");
+    assert!(first == outputs("7"), "two runs with one seed differ");
+    assert!(first != outputs("8"));
+}
+
+#[test]
+fn tracking_switched_off_changes_nothing_else() {
+    let (tracked, untracked) = (Workdir::new(), Workdir::new());
+    let with = tracked.run(&short(&["--json"])).ok().json();
+    let without = untracked.run(&short(&["--json", "--no-mlflow"])).ok().json();
+    assert_eq!(with["metrics"], without["metrics"]);
+    assert!(!untracked.path("mlflow.db").exists() && !untracked.path("mlruns").exists());
+    let local = files_below(&untracked.path(without["outputs"].as_str().unwrap()));
+    assert_eq!(local, files_below(&tracked.path(with["outputs"].as_str().unwrap())));
+    let off_by_config = Workdir::new();
+    off_by_config.run(&short(&["--set", "mlflow.enabled=false"])).ok();
+    assert!(!off_by_config.path("mlflow.db").exists());
+}
+
+#[test]
+fn multiclass_config_runs_as_shipped() {
+    let dir = Workdir::new();
+    dir.run(&short(&["-c", "configs/train_tabular_wine3.yaml"])).ok();
+    let run = &dir.runs()[0];
+    for key in ["val_accuracy", "val_f1_macro", "val_auc", "test_log_loss"] {
+        assert!(run.metrics[key].value.is_finite(), "{key}");
+    }
+    let header = fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
+    assert!(header.lines().next().unwrap().ends_with("y_pred,y_proba_low,y_proba_medium,y_proba_high"), "{header}");
+}
+
+#[test]
+fn adult_config_runs_on_the_published_split() {
+    let Some(file) = shared_data("adult.csv") else { return };
+    let dir = Workdir::new();
+    let config = "configs/train_tabular_adult.yaml";
+    let file = file.display().to_string();
+    let args = ["-c", config, "--csv-path", &file, "--set", "data.has_header=true", "--set", "data.columns=[]", "--set", "data.split.column=split"];
+    let args = [&args[..], &["--epochs", "1", "--set", "training.warmup_epochs=0"]].concat();
+    dir.run(&args).ok();
+    let run = &dir.runs()[0];
+    let rows = ["training", "validation", "test"].map(|part| run.tags[&format!("n_rows.{part}")].clone());
+    assert_eq!(rows, ["26048", "6513", "16281"]);
+    assert!(run.metrics["test_auc"].value > 0.89, "{}", run.metrics["test_auc"].value);
+    // The same rows with embeddings in place of one-hot columns.
+    let embedded = Workdir::new();
+    embedded.run(&[&args[..], &["--set", "features.categorical=embedding"]].concat()).ok();
+    let run = &embedded.runs()[0];
+    assert!(run.metrics["test_auc"].value > 0.88, "{}", run.metrics["test_auc"].value);
+}
+
+#[test]
+fn california_config_runs_and_reports_original_units() {
+    let Some(file) = shared_data("california_housing_raw.csv") else { return };
+    let dir = Workdir::new();
+    let file = file.display().to_string();
+    dir.run(&short(&["-c", "configs/train_tabular_california.yaml", "--csv-path", &file])).ok();
+    let run = &dir.runs()[0];
+    let rmse = run.metrics["test_rmse"].value;
+    assert!((40_000.0..100_000.0).contains(&rmse), "dollars: {rmse}");
+    let artifacts = files_below(Path::new(&run.info.artifact_uri));
+    assert!(artifacts.contains("plots/predicted_vs_actual.png") && artifacts.contains("plots/residuals.svg"));
+}
+
+#[test]
+fn ctrl_c_ends_the_run_as_killed_with_its_last_weights() {
+    let dir = Workdir::new();
+    let mut child = dir.command(&["--epochs", "100000", "--set", "training.early_stopping.patience=0"]).spawn().unwrap();
+    let start = Instant::now();
+    let has_weights = || dir.path("models").exists() && files_below(&dir.path("models")).iter().any(|file| file.ends_with("last.safetensors"));
+    while !has_weights() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
+        sleep(Duration::from_millis(50));
+    }
+    let signalled = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(signalled.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let run = &dir.runs()[0];
+    assert_eq!(run.info.status, RunStatus::Killed);
+    assert!(run.info.end_time_ms.is_some());
+    assert!(!dir.store().metric_history(&run.info.run_id, "val_auc").unwrap().is_empty());
+}
+
+#[test]
+fn a_diverging_run_is_failed_with_the_reason() {
+    let dir = Workdir::new();
+    let args = ["--learning-rate", "100", "--set", "training.optimizer=sgd", "--set", "training.gradient_clip_norm=0"];
+    let finished = dir.run(&short(&[&args[..], &["--set", "model.activation=elu", "--epochs", "20"]].concat()));
+    assert_eq!(finished.code, 1, "{}", finished.stderr);
+    assert!(finished.stderr.contains("the loss became"), "{}", finished.stderr);
+    assert!(finished.stderr.contains("hint: lower `training.learning_rate`"), "{}", finished.stderr);
+    let run = &dir.runs()[0];
+    assert_eq!(run.info.status, RunStatus::Failed);
+    assert!(run.tags["error"].contains("the loss became"));
+}
+
+#[test]
+fn quiet_says_nothing_but_the_result_and_json_is_one_object() {
+    let dir = Workdir::new();
+    let finished = dir.run(&short(&["--quiet", "--json"])).ok();
+    assert_eq!(finished.stderr, "");
+    let json = finished.json();
+    assert_eq!(json["run_id"], dir.runs()[0].info.run_id);
+    assert!(json["metrics"]["test_auc"].as_f64().unwrap() > 0.5);
+}
+
+#[test]
+fn log_file_is_text_or_json() {
+    for (format, profile) in [("text", vec![]), ("json", vec!["--env", "prod"])] {
+        let dir = Workdir::new();
+        dir.run(&short(&[&profile[..], &["--no-mlflow"]].concat())).ok();
+        let logs = files_below(&dir.path("logs"));
+        assert_eq!(logs.len(), 1);
+        let text = fs::read_to_string(dir.path("logs").join(logs.first().unwrap())).unwrap();
+        let first = text.lines().find(|line| line.contains("epoch 1/3")).unwrap();
+        assert_eq!(serde_json::from_str::<serde_json::Value>(first).is_ok(), format == "json", "{first}");
+    }
+}
+
+#[test]
+fn the_schema_in_configs_is_current() {
+    let schema = Workdir::new().run(&["--print-schema"]).ok().stdout;
+    let committed = fs::read_to_string(root().join("configs/schema/train_tabular_mlp.schema.json")).unwrap_or_default();
+    let command = "cargo run --bin train_tabular_mlp -- --print-schema > configs/schema/train_tabular_mlp.schema.json";
+    assert!(schema == committed, "the schema is out of date: run `{command}`");
+}

@@ -1,0 +1,333 @@
+//! The `data:` and `features:` blocks of a run file.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Result};
+
+/// Where the rows come from, which column is the target, and how the rows are split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DataConfig {
+    /// A built-in data set, in place of `path`.
+    pub source: Option<Builtin>,
+    /// The CSV or Parquet file.
+    pub path: Option<PathBuf>,
+    /// Where the file can be downloaded when it is not there yet.
+    pub url: Option<String>,
+    /// The sha256 that a downloaded file must have, in hex.
+    pub sha256: Option<String>,
+    /// The name shown for the data set; the file's stem or the source's name by default.
+    pub name: Option<String>,
+    /// The file's format; `auto` looks at its first bytes.
+    pub format: Format,
+    /// CSV: the character between two values, one ASCII character such as `;` or a tab.
+    pub delimiter: char,
+    /// CSV: the character around values that contain a delimiter; null where quotes mean nothing.
+    pub quote: Option<char>,
+    /// CSV: whether the first row holds the column names.
+    pub has_header: bool,
+    /// CSV without a header: the column names; `column_1`, `column_2`, .. by default.
+    pub columns: Vec<String>,
+    /// Texts that stand for a missing value; an empty cell always does.
+    pub null_values: Vec<String>,
+    /// Whether blanks around a value are dropped.
+    pub trim: bool,
+    /// The column to predict.
+    pub target: String,
+    /// What is predicted. `auto`: classes for text, booleans and up to 20 distinct integers, else a number.
+    pub problem_type: ProblemTypeSetting,
+    /// The number of classes that the data must have; it is an error if they do not.
+    pub num_classes: Option<usize>,
+    /// Binary: the class that counts as positive (index 1); the last in sorted order by default.
+    pub positive_class: Option<String>,
+    /// Turns a numeric target into classes.
+    pub target_bins: Option<TargetBins>,
+    /// Columns that identify a row: no features, but kept in written predictions.
+    pub id_columns: Vec<String>,
+    /// Columns that are no features for any other reason; kept in written predictions.
+    pub ignore_columns: Vec<String>,
+    /// Column name to type, where the guess from the values is wrong (a postcode is `categorical`).
+    pub types: BTreeMap<String, ColumnKind>,
+    /// How rows are divided into train, valid and test.
+    pub split: SplitConfig,
+}
+
+impl Default for DataConfig {
+    fn default() -> Self {
+        let null_values = ["", "NA", "N/A", "NaN", "nan", "null", "NULL", "?"];
+        Self {
+            source: None,
+            path: None,
+            url: None,
+            sha256: None,
+            name: None,
+            format: Format::Auto,
+            delimiter: ',',
+            quote: Some('"'),
+            has_header: true,
+            columns: Vec::new(),
+            null_values: null_values.map(String::from).to_vec(),
+            trim: true,
+            target: String::new(),
+            problem_type: ProblemTypeSetting::Auto,
+            num_classes: None,
+            positive_class: None,
+            target_bins: None,
+            id_columns: Vec::new(),
+            ignore_columns: Vec::new(),
+            types: BTreeMap::new(),
+            split: SplitConfig::default(),
+        }
+    }
+}
+
+impl DataConfig {
+    /// Finds what is wrong with the settings themselves, before any file is opened.
+    pub fn check(&self) -> Result<()> {
+        match (&self.source, &self.path) {
+            (None, None) => return invalid("data.path", "neither `data.path` nor `data.source` is set"),
+            (Some(_), Some(_)) => return invalid("data.source", "`data.path` is set as well; remove one of them"),
+            _ => {}
+        }
+        if !self.delimiter.is_ascii() || Some(self.delimiter) == self.quote {
+            return invalid("data.delimiter", "it must be one ASCII character other than `data.quote`");
+        }
+        if self.quote.is_some_and(|quote| !quote.is_ascii()) {
+            return invalid("data.quote", "it must be one ASCII character, or null");
+        }
+        if self.has_header && !self.columns.is_empty() {
+            return invalid("data.columns", "the file has its own names; set `data.has_header: false` or remove it");
+        }
+        if self.num_classes.is_some_and(|n| n < 2) {
+            return invalid("data.num_classes", "it must be at least 2");
+        }
+        if let Some(bins) = &self.target_bins {
+            bins.check()?;
+        }
+        self.split.check()
+    }
+
+    /// The name shown for the data set: `name`, else the file's stem, else the source's name.
+    pub fn display_name(&self) -> String {
+        let stem = self.path.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        self.name.clone().or(stem).unwrap_or_else(|| self.source.map_or("data", Builtin::name).to_string())
+    }
+}
+
+/// A data set that comes with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Builtin {
+    /// 1,599 Portuguese red wines: 11 measurements and a `quality` from 3 to 8 (Cortez et al. 2009).
+    WineQuality,
+}
+
+impl Builtin {
+    /// The name used in a run file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::WineQuality => "wine_quality",
+        }
+    }
+}
+
+/// A data file's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// Parquet if the file begins with Parquet's signature, else CSV.
+    Auto,
+    /// Text with one row per line.
+    Csv,
+    /// Apache Parquet.
+    Parquet,
+}
+
+/// What is predicted, as a user states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ProblemTypeSetting {
+    /// Decided by the target's values.
+    Auto,
+    /// A number.
+    Regression,
+    /// One of two classes.
+    Binary,
+    /// One of at least three classes.
+    Multiclass,
+    /// Binary with two classes, multiclass with more.
+    Classification,
+}
+
+/// What a column holds, as a user states it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ColumnKind {
+    /// Numbers: imputed and scaled.
+    Numeric,
+    /// Names: one-hot columns or embedding indices.
+    Categorical,
+}
+
+/// Intervals of a numeric target and the class that each becomes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TargetBins {
+    /// Ascending borders. A value equal to a border belongs to the bin on its left.
+    pub edges: Vec<f64>,
+    /// One class per bin, from low to high: one more than there are edges.
+    pub labels: Vec<String>,
+}
+
+impl TargetBins {
+    fn check(&self) -> Result<()> {
+        let ascending = self.edges.windows(2).all(|pair| pair[0] < pair[1]);
+        if self.edges.is_empty() || !ascending || self.edges.iter().any(|edge| !edge.is_finite()) {
+            return invalid("data.target_bins.edges", "it needs at least one number, in ascending order");
+        }
+        if self.labels.len() != self.edges.len() + 1 {
+            let problem = format!("{} edges make {} bins", self.edges.len(), self.edges.len() + 1);
+            return invalid(
+                "data.target_bins.labels",
+                &format!("{problem}, but there are {} labels", self.labels.len()),
+            );
+        }
+        if (1..self.labels.len()).any(|i| self.labels[..i].contains(&self.labels[i])) {
+            return invalid("data.target_bins.labels", "a label occurs twice");
+        }
+        Ok(())
+    }
+
+    /// The index of the bin that holds `value`.
+    pub fn bin(&self, value: f64) -> usize {
+        self.edges.iter().take_while(|&&edge| value > edge).count()
+    }
+}
+
+/// How rows are divided into train, valid and test.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SplitConfig {
+    /// A column that says `train`, `val` (or `valid`, `validation`) or `test`; it replaces the ratios.
+    pub column: Option<String>,
+    /// Share of all rows used to choose the best epoch.
+    pub valid: f64,
+    /// Share of all rows scored once, at the end.
+    pub test: f64,
+    /// Classification: whether each part has the classes in the same proportions.
+    pub stratify: bool,
+}
+
+impl Default for SplitConfig {
+    fn default() -> Self {
+        Self { column: None, valid: 0.2, test: 0.2, stratify: true }
+    }
+}
+
+impl SplitConfig {
+    fn check(&self) -> Result<()> {
+        if self.column.is_some() {
+            return Ok(());
+        }
+        for (key, ratio) in [("data.split.valid", self.valid), ("data.split.test", self.test)] {
+            if !(ratio > 0.0 && ratio < 1.0) {
+                return invalid(key, &format!("`{ratio}` leaves a part empty; it must be between 0 and 1, like 0.2"));
+            }
+        }
+        if self.valid + self.test >= 1.0 {
+            let problem =
+                format!("`valid` and `test` sum to {}, which leaves no rows to train on", self.valid + self.test);
+            return invalid("data.split", &problem);
+        }
+        Ok(())
+    }
+}
+
+/// How columns become network inputs. Everything is fitted on the train rows only.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FeaturesConfig {
+    /// What stands in for a missing number.
+    pub impute: Imputation,
+    /// The number used by `impute: constant`.
+    pub fill_value: f64,
+    /// How numbers are brought to a common scale.
+    pub scaling: Scaling,
+    /// How categories are encoded.
+    pub categorical: CategoricalEncoding,
+    /// Adds a 0/1 column for each numeric column that has missing values in the train rows.
+    pub missing_indicator: bool,
+    /// Levels with fewer train rows than this are grouped as `<other>`.
+    pub min_frequency: usize,
+    /// At most this many slots per categorical column, `<other>` and `<missing>` included.
+    pub max_categories: Option<usize>,
+}
+
+impl Default for FeaturesConfig {
+    fn default() -> Self {
+        Self {
+            impute: Imputation::Median,
+            fill_value: 0.0,
+            scaling: Scaling::Standard,
+            categorical: CategoricalEncoding::OneHot,
+            missing_indicator: false,
+            min_frequency: 1,
+            max_categories: None,
+        }
+    }
+}
+
+impl FeaturesConfig {
+    /// Finds what is wrong with the settings themselves.
+    pub fn check(&self) -> Result<()> {
+        if !self.fill_value.is_finite() {
+            return invalid("features.fill_value", "it must be a finite number");
+        }
+        if self.max_categories.is_some_and(|most| most < 3) {
+            return invalid("features.max_categories", "it must be at least 3: a level, `<other>` and `<missing>`");
+        }
+        Ok(())
+    }
+}
+
+/// What stands in for a missing number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Imputation {
+    /// The mean of the column's train rows.
+    Mean,
+    /// The median of the column's train rows.
+    Median,
+    /// `features.fill_value`.
+    Constant,
+}
+
+/// How numbers are brought to a common scale.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// Mean 0, standard deviation 1 (of the population, as in scikit-learn).
+    Standard,
+    /// From 0 to 1.
+    MinMax,
+    /// As they are.
+    None,
+}
+
+/// How categories are encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CategoricalEncoding {
+    /// One 0/1 column per level, beside the numeric columns.
+    OneHot,
+    /// One index per column, for an embedding table.
+    Embedding,
+}
+
+fn invalid<T>(key: &'static str, problem: &str) -> Result<T> {
+    Err(Error::Setting { key, problem: problem.to_string() })
+}

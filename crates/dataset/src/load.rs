@@ -1,0 +1,204 @@
+//! The whole way from a file to three encoded parts.
+
+use std::path::Path;
+
+use crate::target::Target;
+use crate::{
+    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, Result, Table,
+    csv_file::UNNAMED, info, preprocessor::Input, read_table, split,
+};
+
+/// Above this many levels a category is more likely an identifier.
+const MANY_LEVELS: usize = 10_000;
+/// f32 values in all parts together: 4 GiB.
+const MAX_CELLS: usize = 1 << 30;
+
+/// Everything that a training run needs to know about its data.
+#[derive(Clone, Debug)]
+pub struct Splits {
+    /// Rows to learn from.
+    pub train: Part,
+    /// Rows to choose the best epoch by.
+    pub valid: Part,
+    /// Rows to score once, at the end.
+    pub test: Part,
+    /// What turned raw columns into these arrays; belongs into the model's bundle.
+    pub preprocessor: Preprocessor,
+    /// What to record about the data.
+    pub info: DatasetInfo,
+}
+
+/// Encoded rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Part {
+    /// Row-major [rows, n_numeric]; includes one-hot columns.
+    pub numeric: Vec<f32>,
+    /// Embedding indices, row-major [rows, n_categorical]; empty under one-hot encoding.
+    pub categorical: Vec<u32>,
+    /// [rows]: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
+    pub target: Vec<f32>,
+    /// [rows]: the 0-based data row in the file; ascending.
+    pub row_numbers: Vec<u32>,
+    /// The raw columns of the whole file.
+    pub table: Table,
+}
+
+impl Part {
+    /// The number of rows.
+    pub fn n_rows(&self) -> usize {
+        self.row_numbers.len()
+    }
+
+    /// Writes all raw columns of the part's rows, then `extra` ones such as `y_pred`, as CSV with a header.
+    pub fn write_predictions(&self, extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
+        self.table.write_csv(&self.row_numbers, extra, path)
+    }
+}
+
+/// Reads, types, splits and encodes a data set. The same `seed` gives the same split on every machine.
+pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
+    features.check()?;
+    let table = read_table(data)?;
+    let columns = feature_columns(&table, data)?;
+    let (mut target, problem_reason) = Target::new(&table, data)?;
+    let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+    let targets = target.encode(&table, &all_rows)?;
+    let rows = split_rows(&table, data, &target, &targets, seed)?;
+    let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| targets[row as usize]).collect() };
+    target.fit(&of_rows(&rows[0]), table.origin())?;
+
+    let mut warnings = Vec::new();
+    let mut inputs = Vec::new();
+    for column in columns {
+        inputs.extend(fit_input(column, data, features, &rows[0], &table, &mut warnings)?);
+    }
+    if inputs.is_empty() {
+        let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
+        return Err(Error::NoFeatures { file, target, reason });
+    }
+    let preprocessor = Preprocessor::new(inputs, features.categorical, target);
+    check_width(&preprocessor, &table)?;
+    let encode = |rows: &Vec<u32>| -> Result<Part> {
+        Ok(Part { target: of_rows(rows), ..preprocessor.encode(&table, rows.clone())? })
+    };
+    let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
+    let info = info::describe(data, &table, [&train, &valid, &test], &preprocessor, problem_reason, warnings);
+    Ok(Splits { train, valid, test, preprocessor, info })
+}
+
+/// The columns that no setting excludes. Checks that every column named in a setting exists and has one role.
+fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Column>> {
+    if data.target.is_empty() {
+        let columns = crate::error::listed(table.names());
+        return Err(Error::NoTarget { file: table.origin().to_string(), columns });
+    }
+    table.column(&data.target, "`data.target`")?;
+    let mut excluded = vec![&data.target];
+    for (key, names) in [("`data.id_columns`", &data.id_columns), ("`data.ignore_columns`", &data.ignore_columns)] {
+        for name in names {
+            table.column(name, key)?;
+            if *name == data.target {
+                return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: key });
+            }
+            excluded.push(name);
+        }
+    }
+    if let Some(name) = &data.split.column {
+        table.column(name, "`data.split.column`")?;
+        if *name == data.target {
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`data.split.column`" });
+        }
+        excluded.push(name);
+    }
+    for name in data.types.keys() {
+        table.column(name, "`data.types`")?;
+    }
+    Ok(table.columns().iter().filter(|column| !excluded.contains(&&column.name)).collect())
+}
+
+fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
+    let is_stratified = data.split.stratify && !target.labels().is_empty();
+    let rows = match &data.split.column {
+        Some(name) => split::by_column(table.column(name, "`data.split.column`")?, table.origin())?,
+        None => {
+            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
+            split::by_ratio(&targets.iter().map(class).collect::<Vec<_>>(), &data.split, seed)
+        }
+    };
+    split::check_not_empty(&rows, &data.split, table.origin())?;
+    let mut seen = vec![false; target.labels().len()];
+    if seen.is_empty() {
+        return Ok(rows);
+    }
+    rows[0].iter().for_each(|&row| seen[targets[row as usize] as usize] = true);
+    for (part, rows) in split::PARTS.iter().zip(&rows) {
+        if let Some(&row) = rows.iter().find(|&&row| !seen[targets[row as usize] as usize]) {
+            let class = target.labels()[targets[row as usize] as usize].clone();
+            return Err(Error::UnseenClass { file: table.origin().to_string(), row: row as usize + 1, class, part });
+        }
+    }
+    Ok(rows)
+}
+
+/// `None`, with a warning, for a column that cannot help.
+fn fit_input(
+    column: &Column,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    train: &[u32],
+    table: &Table,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Input>> {
+    let name = &column.name;
+    let Some(guess) = column.column_type() else {
+        warnings.push(format!("column `{name}` is dropped: it has no values"));
+        return Ok(None);
+    };
+    let column_type = match data.types.get(name) {
+        Some(ColumnKind::Categorical) => ColumnType::String,
+        Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
+        _ => guess,
+    };
+    if column_type == ColumnType::String && data.types.get(name).is_none() {
+        column.check_not_mixed(table.origin())?;
+    }
+    let Some(input) = Input::fit(column, column_type, train, features, table.origin())? else {
+        warnings.push(format!("column `{name}` is dropped: it has a single value, or none, in all train rows"));
+        return Ok(None);
+    };
+    warnings.extend(doubt(&input, column, train.len()));
+    Ok(Some(input))
+}
+
+/// What may be wrong with a column although it can be used.
+fn doubt(input: &Input, column: &Column, n_train: usize) -> Option<String> {
+    let (name, n_levels) = (&input.name, input.n_slots());
+    if name.starts_with(UNNAMED) {
+        return Some(format!("column `{name}` has no name in the file; if it is a row number, ignore it"));
+    }
+    if n_levels > MANY_LEVELS {
+        return Some(format!("column `{name}` has {n_levels} levels; set `features.max_categories`, or ignore it"));
+    }
+    if n_levels >= 50 && n_levels * 2 > n_train {
+        let problem = "levels in the train rows alone, like an identifier; list it in `data.ignore_columns`?";
+        return Some(format!("column `{name}` has {n_levels} {problem}"));
+    }
+    let dates = input.column_type == ColumnType::String && column.looks_like_dates();
+    dates.then(|| format!("column `{name}` looks like dates; each date is taken for a category of its own"))
+}
+
+/// An error rather than a full memory: a text column with a value per row makes rows x rows one-hot cells.
+fn check_width(preprocessor: &Preprocessor, table: &Table) -> Result<()> {
+    let (columns, rows) = (preprocessor.n_numeric(), table.n_rows());
+    let widest = preprocessor.inputs.iter().max_by_key(|input| input.n_slots());
+    match widest {
+        Some(widest) if columns.saturating_mul(rows) > MAX_CELLS => Err(Error::TooWide {
+            file: table.origin().to_string(),
+            columns,
+            rows,
+            widest: widest.name.clone(),
+            levels: widest.n_slots(),
+        }),
+        _ => Ok(()),
+    }
+}

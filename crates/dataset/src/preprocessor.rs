@@ -1,0 +1,357 @@
+//! Raw columns to network inputs: fitted on the train rows, stored with the model, applied again at inference.
+
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::target::{Target, TargetEncoding};
+use crate::{CategoricalEncoding, Column, ColumnType, Error, FeaturesConfig, Imputation, Part, Result, Scaling, Table};
+
+/// The layout of the stored JSON. Raise it when a field changes its meaning.
+const VERSION: u32 = 1;
+
+const OTHER: &str = "<other>";
+const MISSING: &str = "<missing>";
+
+/// Everything that turns raw columns into a network's inputs, and its outputs back into the target's terms.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preprocessor {
+    version: u32,
+    /// The columns that `transform` needs, in the order of the features.
+    pub inputs: Vec<Input>,
+    /// One-hot columns or embedding indices.
+    pub categorical: CategoricalEncoding,
+    /// The target column.
+    pub target: Target,
+}
+
+/// One raw column and what becomes of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    /// The column's name.
+    pub name: String,
+    /// The column's type in the file.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Whether the train rows had missing values.
+    pub nullable: bool,
+    /// How its values become numbers.
+    pub encoder: Encoder,
+}
+
+/// How the values of a column become numbers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoder {
+    /// A number: filled in, then scaled. Booleans are 0 and 1.
+    Numeric {
+        /// Stands in for a missing value.
+        fill: f64,
+        /// Applied after filling in.
+        scaler: Scaler,
+        /// Whether a 0/1 column tells which values were missing.
+        missing_indicator: bool,
+    },
+    /// A level: slots are `levels` in order, then `<other>`, then `<missing>`.
+    ///
+    /// A level that the train rows did not have goes to `<other>`, or else has no slot: all zeros as one-hot columns,
+    /// index 0 as an embedding index (slot `i` has index `i + 1`).
+    Category {
+        /// Levels with a slot of their own, sorted.
+        levels: Vec<String>,
+        /// Whether rare levels share a slot.
+        other: bool,
+        /// Whether missing values have a slot.
+        missing: bool,
+    },
+}
+
+/// How a number is brought to a common scale.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaler {
+    /// As it is.
+    None,
+    /// `(x - mean) / std`
+    Standard {
+        /// Mean of the train rows.
+        mean: f64,
+        /// Population standard deviation of the train rows.
+        std: f64,
+    },
+    /// `(x - min) / (max - min)`
+    MinMax {
+        /// Smallest train value.
+        min: f64,
+        /// Largest train value.
+        max: f64,
+    },
+}
+
+impl Scaler {
+    fn fit(scaling: Scaling, values: &[f64]) -> Self {
+        let n = values.len() as f64;
+        match scaling {
+            Scaling::None => Self::None,
+            Scaling::Standard => {
+                let mean = values.iter().sum::<f64>() / n;
+                let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
+                // The rounded mean of equal values may differ from them in the last bit.
+                let is_constant = values.iter().all(|&x| x == values[0]);
+                Self::Standard { mean, std: if is_constant { 0.0 } else { variance.sqrt() } }
+            }
+            Scaling::MinMax => Self::MinMax {
+                min: values.iter().copied().fold(f64::INFINITY, f64::min),
+                max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+            },
+        }
+    }
+
+    /// A constant column (its width is 0) becomes 0.
+    fn apply(self, x: f64) -> f64 {
+        let scale = |from: f64, width: f64| (x - from) / if width > 0.0 { width } else { 1.0 };
+        match self {
+            Self::None => x,
+            Self::Standard { mean, std } => scale(mean, std),
+            Self::MinMax { min, max } => scale(min, max - min),
+        }
+    }
+}
+
+impl Input {
+    /// Fits the encoder on the train rows. `None` if the column tells no train row from another.
+    pub(crate) fn fit(
+        column: &Column,
+        column_type: ColumnType,
+        train: &[u32],
+        config: &FeaturesConfig,
+        file: &str,
+    ) -> Result<Option<Self>> {
+        let nullable = train.iter().any(|&row| column.cells[row as usize].is_none());
+        let encoder = match column_type {
+            ColumnType::String => fit_category(column, train, config),
+            _ => fit_numeric(&column.numbers(train, file)?, nullable, config),
+        };
+        Ok(encoder.map(|encoder| Self { name: column.name.clone(), column_type, nullable, encoder }))
+    }
+
+    fn has_indicator(&self) -> bool {
+        matches!(self.encoder, Encoder::Numeric { missing_indicator: true, .. })
+    }
+
+    /// The number of one-hot columns of a categorical column.
+    pub(crate) fn n_slots(&self) -> usize {
+        match &self.encoder {
+            Encoder::Numeric { .. } => 0,
+            Encoder::Category { levels, other, missing } => levels.len() + usize::from(*other) + usize::from(*missing),
+        }
+    }
+}
+
+fn fit_numeric(cells: &[Option<f64>], nullable: bool, config: &FeaturesConfig) -> Option<Encoder> {
+    let mut present: Vec<f64> = cells.iter().flatten().copied().collect();
+    let first = *present.first()?;
+    let missing_indicator = config.missing_indicator && nullable;
+    let fill = match config.impute {
+        Imputation::Mean => present.iter().sum::<f64>() / present.len() as f64,
+        Imputation::Median => median(&mut present),
+        Imputation::Constant => config.fill_value,
+    };
+    let filled: Vec<f64> = cells.iter().map(|cell| cell.unwrap_or(fill)).collect();
+    let is_constant = filled.iter().all(|&x| x == first);
+    let scaler = Scaler::fit(config.scaling, &filled);
+    (!is_constant || missing_indicator).then_some(Encoder::Numeric { fill, scaler, missing_indicator })
+}
+
+fn median(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    let mut missing = false;
+    for &row in train {
+        match &column.cells[row as usize] {
+            Some(level) => *counts.entry(level).or_default() += 1,
+            None => missing = true,
+        }
+    }
+    if counts.is_empty() || counts.len() + usize::from(missing) < 2 {
+        return None;
+    }
+    let n_seen = counts.len();
+    let mut levels: Vec<(&str, usize)> = counts.into_iter().collect();
+    levels.sort_unstable_by(|(a, n_a), (b, n_b)| n_b.cmp(n_a).then(a.cmp(b)));
+    levels.retain(|(_, count)| *count >= config.min_frequency);
+    let most = config.max_categories.map_or(usize::MAX, |most| most - usize::from(missing));
+    if levels.len() + usize::from(levels.len() < n_seen) > most {
+        levels.truncate(most - 1);
+    }
+    let other = levels.len() < n_seen;
+    let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level.to_string()).collect();
+    levels.sort_unstable();
+    Some(Encoder::Category { levels, other, missing })
+}
+
+impl Preprocessor {
+    pub(crate) fn new(inputs: Vec<Input>, categorical: CategoricalEncoding, target: Target) -> Self {
+        Self { version: VERSION, inputs, categorical, target }
+    }
+
+    /// Columns of `Part::numeric`.
+    pub fn n_numeric(&self) -> usize {
+        self.feature_names().len() - self.cardinalities().len()
+    }
+
+    /// Embedding rows needed per column of `Part::categorical`; index 0 is for unknown levels. Empty under one-hot.
+    pub fn cardinalities(&self) -> Vec<usize> {
+        match self.categorical {
+            CategoricalEncoding::OneHot => Vec::new(),
+            CategoricalEncoding::Embedding => self.categories().map(|input| input.n_slots() + 1).collect(),
+        }
+    }
+
+    /// Names of the columns of `Part::numeric`, then of `Part::categorical`.
+    ///
+    /// Numbers first, then missing indicators (`age=<missing>`), then one-hot columns (`sex=Male`).
+    pub fn feature_names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.numbers().map(|input| input.name.clone()).collect();
+        names.extend(self.numbers().filter(|input| input.has_indicator()).map(|i| format!("{}={MISSING}", i.name)));
+        for input in self.categories() {
+            let Encoder::Category { levels, other, missing } = &input.encoder else { continue };
+            if self.categorical == CategoricalEncoding::Embedding {
+                names.push(input.name.clone());
+                continue;
+            }
+            let slots =
+                levels.iter().map(String::as_str).chain(other.then_some(OTHER)).chain(missing.then_some(MISSING));
+            names.extend(slots.map(|slot| format!("{}={slot}", input.name)));
+        }
+        names
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = &Input> {
+        self.inputs.iter().filter(|input| matches!(input.encoder, Encoder::Numeric { .. }))
+    }
+
+    fn categories(&self) -> impl Iterator<Item = &Input> {
+        self.inputs.iter().filter(|input| matches!(input.encoder, Encoder::Category { .. }))
+    }
+
+    /// Encodes every row of a table with the same columns in any order; others are ignored, the target is not needed.
+    ///
+    /// The part's `target` is empty: see [`Preprocessor::encode_target`].
+    pub fn transform(&self, table: &Table) -> Result<Part> {
+        self.encode(table, (0..table.n_rows() as u32).collect())
+    }
+
+    /// The target of every row of a table that has it: class indices, or numbers in their own units.
+    pub fn encode_target(&self, table: &Table) -> Result<Vec<f32>> {
+        let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+        self.target.encode(table, &rows)
+    }
+
+    /// Encodes the given rows; `target` stays empty.
+    pub(crate) fn encode(&self, table: &Table, rows: Vec<u32>) -> Result<Part> {
+        let width = self.n_numeric();
+        let mut numeric = vec![0.0; rows.len() * width];
+        for (j, input) in self.numbers().enumerate() {
+            let indicator = input.has_indicator().then(|| self.indicator_index(&input.name));
+            fill_numbers(&mut numeric, width, j, indicator, input, table, &rows)?;
+        }
+        let mut n_done = self.numbers().count() + self.numbers().filter(|input| input.has_indicator()).count();
+        let n_categorical = self.cardinalities().len();
+        let mut categorical = vec![0; rows.len() * n_categorical];
+        for (j, input) in self.categories().enumerate() {
+            let slots = input_slots(input, table, &rows)?;
+            for (i, slot) in slots.into_iter().enumerate().filter_map(|(i, slot)| Some((i, slot?))) {
+                match self.categorical {
+                    CategoricalEncoding::OneHot => numeric[i * width + n_done + slot] = 1.0,
+                    CategoricalEncoding::Embedding => categorical[i * n_categorical + j] = slot as u32 + 1,
+                }
+            }
+            n_done += input.n_slots();
+        }
+        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: table.clone() })
+    }
+
+    fn indicator_index(&self, name: &str) -> usize {
+        let before = self.numbers().filter(|input| input.has_indicator()).take_while(|input| input.name != name);
+        self.numbers().count() + before.count()
+    }
+
+    /// Regression: a value in its own units -> mean 0, standard deviation 1 over the train rows. Classes stay.
+    pub fn standardize(&self, value: f32) -> f32 {
+        match self.target.encoding {
+            TargetEncoding::Number { mean, std } => ((f64::from(value) - mean) / std) as f32,
+            TargetEncoding::Classes { .. } => value,
+        }
+    }
+
+    /// The inverse of [`Preprocessor::standardize`].
+    pub fn restore(&self, value: f32) -> f32 {
+        match self.target.encoding {
+            TargetEncoding::Number { mean, std } => (f64::from(value) * std + mean) as f32,
+            TargetEncoding::Classes { .. } => value,
+        }
+    }
+
+    /// JSON from which [`Preprocessor::from_json`] makes an identical one, to the last bit.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|error| Error::Preprocessor { reason: error.to_string() })
+    }
+
+    /// Reads what `to_json` wrote.
+    pub fn from_json(json: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let unusable = |error: serde_json::Error| Error::Preprocessor { reason: error.to_string() };
+        let Versioned { version } = serde_json::from_str(json).map_err(unusable)?;
+        if version != VERSION {
+            let reason =
+                format!("it has version {version}, this program reads version {VERSION}; train the model again");
+            return Err(Error::Preprocessor { reason });
+        }
+        serde_json::from_str(json).map_err(unusable)
+    }
+}
+
+fn fill_numbers(
+    numeric: &mut [f32],
+    width: usize,
+    place: usize,
+    indicator: Option<usize>,
+    input: &Input,
+    table: &Table,
+    rows: &[u32],
+) -> Result<()> {
+    let Encoder::Numeric { fill, scaler, .. } = input.encoder else { return Ok(()) };
+    let numbers = table.column(&input.name, "the model's inputs")?.numbers(rows, table.origin())?;
+    for (row, number) in numeric.chunks_exact_mut(width).zip(numbers) {
+        row[place] = scaler.apply(number.unwrap_or(fill)) as f32;
+        if let Some(indicator) = indicator {
+            row[indicator] = f32::from(number.is_none());
+        }
+    }
+    Ok(())
+}
+
+/// The slot of each row's level; `None` for an unknown one.
+fn input_slots(input: &Input, table: &Table, rows: &[u32]) -> Result<Vec<Option<usize>>> {
+    let Encoder::Category { levels, other, missing } = &input.encoder else { return Ok(Vec::new()) };
+    let cells = &table.column(&input.name, "the model's inputs")?.cells;
+    let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();
+    let other_slot = other.then_some(levels.len());
+    let missing_slot = missing.then_some(levels.len() + usize::from(*other));
+    let slot = |&row: &u32| match &cells[row as usize] {
+        None => missing_slot,
+        Some(level) => index.get(level.as_str()).copied().or(other_slot),
+    };
+    Ok(rows.iter().map(slot).collect())
+}

@@ -1,0 +1,172 @@
+//! Which row belongs to train, valid and test.
+//!
+//! The random split is the same on every machine and in every version: ChaCha8 (`rand_chacha`, whose stream is
+//! value-stable) drives a Fisher-Yates shuffle of our own, and a test pins the result.
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::{Column, Error, Result, SplitConfig};
+
+/// The parts, in the order used everywhere.
+pub(crate) const PARTS: [&str; 3] = ["train", "valid", "test"];
+
+/// Row numbers of train, valid and test, each ascending; together they are all rows.
+pub(crate) type Rows = [Vec<u32>; 3];
+
+/// Shuffles the rows of each class and deals them out by ratio. `class_of_row` may be all zeros (no stratification).
+///
+/// Each class gets its share of `valid` and of `test` to within one row, and at least one row in train.
+pub(crate) fn by_ratio(class_of_row: &[u32], config: &SplitConfig, seed: u64) -> Rows {
+    let n_classes = class_of_row.iter().max().map_or(0, |&largest| largest as usize + 1);
+    let mut rows_of_class = vec![Vec::new(); n_classes];
+    for (row, &class) in class_of_row.iter().enumerate() {
+        rows_of_class[class as usize].push(row as u32);
+    }
+    let counts: Vec<usize> = rows_of_class.iter().map(Vec::len).collect();
+    let spare: Vec<usize> = counts.iter().map(|count| count.saturating_sub(1)).collect();
+    let n_test = apportion(&counts, config.test, &spare);
+    let spare: Vec<usize> = spare.iter().zip(&n_test).map(|(spare, taken)| spare - taken).collect();
+    let n_valid = apportion(&counts, config.valid, &spare);
+
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let mut parts = Rows::default();
+    for (class, mut rows) in rows_of_class.into_iter().enumerate() {
+        shuffle(&mut rows, &mut rng);
+        let (test, rest) = rows.split_at(n_test[class]);
+        let (valid, train) = rest.split_at(n_valid[class]);
+        for (part, rows) in parts.iter_mut().zip([train, valid, test]) {
+            part.extend_from_slice(rows);
+        }
+    }
+    parts.iter_mut().for_each(|rows| rows.sort_unstable());
+    parts
+}
+
+/// Rounds `count * ratio` per class so that the sum is right too: largest remainders first, never above `limit`.
+fn apportion(counts: &[usize], ratio: f64, limit: &[usize]) -> Vec<usize> {
+    let quota = |class: usize| counts[class] as f64 * ratio;
+    let mut taken: Vec<usize> = (0..counts.len()).map(|class| (quota(class) as usize).min(limit[class])).collect();
+    let wanted = (counts.iter().sum::<usize>() as f64 * ratio).round() as usize;
+    let mut left = wanted.saturating_sub(taken.iter().sum());
+    let mut classes: Vec<usize> = (0..counts.len()).collect();
+    classes.sort_by(|&a, &b| quota(b).fract().total_cmp(&quota(a).fract()).then(a.cmp(&b)));
+    for class in classes {
+        if left > 0 && taken[class] < limit[class] {
+            taken[class] += 1;
+            left -= 1;
+        }
+    }
+    taken
+}
+
+fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
+    for last in (1..rows.len()).rev() {
+        // The high half of a 128-bit product is uniform on 0..=last but for 1 part in 2^64 / rows.
+        let chosen = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
+        rows.swap(last, chosen as usize);
+    }
+}
+
+/// The parts that a column names.
+pub(crate) fn by_column(column: &Column, file: &str) -> Result<Rows> {
+    let mut parts = Rows::default();
+    for (row, cell) in column.cells.iter().enumerate() {
+        let text = cell.as_deref().unwrap_or_default();
+        let part = match text.to_ascii_lowercase().as_str() {
+            "train" => 0,
+            "val" | "valid" | "validation" => 1,
+            "test" => 2,
+            _ => {
+                let found = if cell.is_some() { text.to_string() } else { "a missing value".to_string() };
+                let (file, column) = (file.to_string(), column.name.clone());
+                return Err(Error::SplitValue { file, column, found, row: row + 1 });
+            }
+        };
+        parts[part].push(row as u32);
+    }
+    Ok(parts)
+}
+
+/// An error if a part has no rows.
+pub(crate) fn check_not_empty(parts: &Rows, config: &SplitConfig, file: &str) -> Result<()> {
+    let Some(empty) = parts.iter().position(Vec::is_empty) else { return Ok(()) };
+    let hint = match config.column {
+        Some(_) => "mark some rows for it in the column named by `data.split.column`",
+        None => "use more rows, or a larger share in `data.split`",
+    };
+    let rows = parts.iter().map(Vec::len).sum();
+    Err(Error::EmptyPart { file: file.to_string(), part: PARTS[empty], rows, hint })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn config(valid: f64, test: f64) -> SplitConfig {
+        SplitConfig { valid, test, ..SplitConfig::default() }
+    }
+
+    #[test]
+    fn the_order_is_pinned() {
+        let parts = by_ratio(&[0; 20], &config(0.2, 0.2), 42);
+        assert_eq!(parts[1..], [vec![0, 6, 17, 19], vec![1, 3, 11, 12]]);
+        let parts = by_ratio(&[0, 1, 0, 1, 1, 1, 0, 1, 1, 1], &config(0.2, 0.2), 7);
+        assert_eq!(parts[1..], [vec![6, 8], vec![2, 4]]);
+    }
+
+    /// Random class sizes and ratios; the figures checked are the promises in the doc of `by_ratio`.
+    #[test]
+    fn no_row_is_lost_and_classes_keep_their_shares() {
+        let mut rng = ChaCha8Rng::seed_from_u64(1);
+        for round in 0..300 {
+            let n_rows = 1 + rng.next_u64() % 400;
+            let n_classes = 1 + rng.next_u64() % 6;
+            let classes: Vec<u32> = (0..n_rows).map(|_| (rng.next_u64() % n_classes) as u32).collect();
+            let ratio = |number: u64| 0.05 + 0.4 * (number % 1000) as f64 / 1000.0;
+            let config = config(ratio(rng.next_u64()), ratio(rng.next_u64()));
+            let parts = by_ratio(&classes, &config, round);
+            assert_eq!(parts, by_ratio(&classes, &config, round), "repeatable");
+
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..n_rows as u32).collect::<Vec<_>>(), "each row once");
+            assert!(parts.iter().all(|rows| rows.is_sorted()));
+            for class in 0..n_classes as u32 {
+                let count = |rows: &[u32]| rows.iter().filter(|&&row| classes[row as usize] == class).count() as f64;
+                let total = count(&all);
+                assert!((count(&parts[1]) - total * config.valid).abs() <= 1.0, "valid, round {round}");
+                assert!((count(&parts[2]) - total * config.test).abs() <= 1.0, "test, round {round}");
+                assert!(total == 0.0 || count(&parts[0]) > 0.0, "train, round {round}");
+            }
+        }
+    }
+
+    #[test]
+    fn seeds_differ() {
+        let split = |seed| by_ratio(&[0; 100], &SplitConfig::default(), seed);
+        assert_ne!(split(1), split(2));
+        assert_eq!(split(1).map(|rows| rows.len()), [60, 20, 20]);
+    }
+
+    #[test]
+    fn the_shuffle_reaches_every_place_equally_often() {
+        let mut rng = ChaCha8Rng::seed_from_u64(3);
+        let mut counts = [[0; 5]; 5];
+        for _ in 0..10_000 {
+            let mut rows = [0, 1, 2, 3, 4];
+            shuffle(&mut rows, &mut rng);
+            rows.iter().enumerate().for_each(|(place, &row)| counts[row as usize][place] += 1);
+        }
+        // 2,000 expected, standard deviation 40.
+        assert!(counts.as_flattened().iter().all(|count| (1800..2200).contains(count)), "{counts:?}");
+    }
+
+    #[test]
+    fn a_column_can_name_the_parts() {
+        let cells = ["train", "Val", "valid", "validation", "TEST"].map(|text| Some(text.to_string())).to_vec();
+        let parts = by_column(&Column::new("part", cells), "f").unwrap();
+        assert_eq!(parts, [vec![0], vec![1, 2, 3], vec![4]]);
+    }
+}

@@ -1,0 +1,92 @@
+//! Weights as safetensors files, readable by every framework.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::Module;
+use burn_store::{ModuleSnapshot, SafetensorsStore};
+
+/// Why weights could not be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file system refused.
+    #[error("cannot {doing} weights `{}`: {source}", path.display())]
+    Io {
+        /// `read` or `write`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// The file is no safetensors file, or holds other layers than the model.
+    #[error("the weights in `{}` do not fit this model: {reason}", path.display())]
+    Mismatch {
+        /// The file.
+        path: PathBuf,
+        /// Which tensors are missing or have another shape.
+        reason: String,
+    },
+}
+
+/// Writes the weights under a temporary name, then renames, so that a reader never sees half a file.
+pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
+    let io_error = |source| Error::Io { doing: "write", path: path.to_owned(), source };
+    let mismatch = |reason: String| Error::Mismatch { path: path.to_owned(), reason };
+    let mut store = SafetensorsStore::from_bytes(None);
+    model.save_into(&mut store).map_err(|error| mismatch(error.to_string()))?;
+    let bytes = store.get_bytes().map_err(|error| mismatch(error.to_string()))?;
+    let temporary = path.with_extension("safetensors.tmp");
+    fs::write(&temporary, bytes).map_err(io_error)?;
+    fs::rename(&temporary, path).map_err(io_error)
+}
+
+/// Gives the model the weights of the file. Every tensor must be there and have the right shape.
+pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, Error> {
+    let bytes = fs::read(path).map_err(|source| Error::Io { doing: "read", path: path.to_owned(), source })?;
+    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    let mismatch = |reason: String| Error::Mismatch { path: path.to_owned(), reason };
+    let result = model.load_from(&mut store).map_err(|error| mismatch(error.to_string()))?;
+    if !result.missing.is_empty() || !result.unused.is_empty() {
+        return Err(mismatch(format!("missing {:?}, not used {:?}", result.missing, result.unused)));
+    }
+    Ok(model)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Int, Tensor};
+
+    use super::*;
+    use crate::{Inputs, Norm, TabularMlpConfig};
+
+    #[test]
+    fn weights_come_back_bit_for_bit() {
+        let device = Device::flex();
+        let inputs = Inputs { n_numeric: 4, cardinalities: vec![3] };
+        let config = TabularMlpConfig { norm: Norm::Batch, ..Default::default() };
+        let model = config.init(&inputs, 3, &device);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        save_weights(&model, &path).unwrap();
+        let loaded = load_weights(config.init(&inputs, 3, &device), &path).unwrap();
+
+        let numeric = Tensor::<2>::random([5, 4], Distribution::Default, &device);
+        let categorical = Tensor::<2, Int>::ones([5, 1], &device);
+        let before = model.forward(numeric.clone(), categorical.clone()).into_data();
+        assert_eq!(before.as_bytes(), loaded.forward(numeric, categorical).into_data().as_bytes());
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn another_architecture_is_refused() {
+        let device = Device::flex();
+        let inputs = Inputs { n_numeric: 4, cardinalities: vec![] };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("model.safetensors");
+        save_weights(&TabularMlpConfig::default().init(&inputs, 1, &device), &path).unwrap();
+        let deeper = TabularMlpConfig { hidden_dims: vec![256, 256, 8], ..Default::default() };
+        let error = load_weights(deeper.init(&inputs, 1, &device), &path).unwrap_err();
+        assert!(error.to_string().contains("do not fit this model"), "{error}");
+    }
+}

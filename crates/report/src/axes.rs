@@ -1,0 +1,225 @@
+//! Axes with round ticks, and the frame of grid lines and labels around a plot.
+
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+
+use crate::canvas::{Canvas, Point, TextStyle};
+use crate::render::text_width;
+use crate::style::{self, BASELINE, GRID, LABEL, TICK};
+
+/// Maps values to 0..1, with ticks at round values.
+pub(crate) struct Axis {
+    pub low: f64,
+    pub high: f64,
+    log: bool,
+    /// Values and labels, from low to high.
+    pub ticks: Vec<(f64, String)>,
+}
+
+impl Axis {
+    /// From `low` to `high`, with about `count` ticks inside; equal ends are moved apart.
+    pub fn linear(low: f64, high: f64, count: usize) -> Axis {
+        let (low, high) = apart(low, high);
+        Axis { low, high, log: false, ticks: linear_ticks(low, high, round_step((high - low) / count as f64)) }
+    }
+
+    /// As `linear`, with room beyond the outermost values.
+    pub fn padded(low: f64, high: f64, count: usize) -> Axis {
+        let (low, high) = apart(low, high);
+        let padding = (high - low) * 0.05;
+        Axis::linear(low - padding, high + padding, count)
+    }
+
+    /// Ticks at whole numbers only.
+    pub fn whole(low: f64, high: f64, count: usize) -> Axis {
+        let step = round_step((high - low) / count as f64).max(1.0);
+        Axis { low, high, log: false, ticks: linear_ticks(low, high, step) }
+    }
+
+    /// For values above 0: ticks at powers of ten, and between them where there are few.
+    pub fn log(low: f64, high: f64) -> Axis {
+        let (first, last) = (low.log10().floor() as i32, high.log10().ceil() as i32);
+        let decades = (high / low).log10();
+        let every = ((decades / 6.0).ceil() as i32).max(1);
+        let multiples: &[f64] = if decades < 2.0 { &[1.0, 2.0, 5.0] } else { &[1.0] };
+        let ticks = (first..=last)
+            .filter(|exponent| exponent.rem_euclid(every) == 0)
+            .flat_map(|exponent| multiples.iter().map(move |m| m * 10f64.powi(exponent)))
+            .filter(|v| (low * 0.999..=high * 1.001).contains(v))
+            .map(|v| (v, log_label(v)))
+            .collect();
+        Axis { low, high, log: true, ticks }
+    }
+
+    /// 0 at the low end, 1 at the high end; values outside are moved to the nearer end.
+    pub fn share(&self, value: f64) -> f64 {
+        let share = if self.log {
+            (value / self.low).ln() / (self.high / self.low).ln()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// The width of the widest tick label.
+    pub fn tick_width(&self) -> f64 {
+        self.ticks.iter().map(|(_, label)| text_width(label, TICK.size, TICK.bold)).fold(0.0, f64::max)
+    }
+}
+
+/// The lowest and highest of the values that can be drawn.
+pub(crate) fn bounds(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.filter(|v| style::is_drawable(*v)).fold(None, |range, v| {
+        let (low, high) = range.unwrap_or((v, v));
+        Some((v.min(low), v.max(high)))
+    })
+}
+
+/// Whether a range is too narrow for tick labels of a few digits to tell its ends apart.
+pub(crate) fn is_narrow(low: f64, high: f64) -> bool {
+    high - low <= (low.abs().max(high.abs()) * 1e-9).max(1e-200)
+}
+
+fn apart(low: f64, high: f64) -> (f64, f64) {
+    let size = low.abs().max(high.abs());
+    let gap = if size > 1e-200 { size * 0.05 } else { 1.0 };
+    if is_narrow(low, high) { (low - gap, high + gap) } else { (low, high) }
+}
+
+/// The next of 1, 2, 5, 10 times a power of ten.
+pub(crate) fn round_step(step: f64) -> f64 {
+    let power = 10f64.powf(step.log10().floor());
+    let factor = [1.0, 2.0, 5.0].into_iter().find(|f| f * power >= step * 0.999).unwrap_or(10.0);
+    factor * power
+}
+
+fn linear_ticks(low: f64, high: f64, step: f64) -> Vec<(f64, String)> {
+    let size = low.abs().max(high.abs());
+    let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
+    let count = (last - first).clamp(-1.0, 50.0) as i64;
+    let label = |v: f64| {
+        if v.abs() < step / 2.0 {
+            "0".to_string()
+        } else if !(1e-4..1e7).contains(&size) {
+            style::scientific(v, (size.log10().floor() - step.log10().floor()).clamp(0.0, 3.0) as usize)
+        } else {
+            style::grouped(v, (-(step * 1.001).log10().floor()).max(0.0) as usize)
+        }
+    };
+    (0..=count).map(|i| (first + i as f64) * step).map(|v| (v, label(v))).collect()
+}
+
+fn log_label(value: f64) -> String {
+    if (0.000_999..1e7).contains(&value) {
+        style::grouped(value, (-(value * 1.001).log10().floor()).max(0.0) as usize)
+    } else {
+        style::scientific(value, 0)
+    }
+}
+
+/// A plot area on the canvas and its two axes.
+pub(crate) struct Frame {
+    pub left: f64,
+    pub top: f64,
+    pub width: f64,
+    pub height: f64,
+    pub x: Axis,
+    pub y: Axis,
+}
+
+impl Frame {
+    /// The point on the canvas for a pair of values.
+    pub fn at(&self, x: f64, y: f64) -> Point {
+        (self.left + self.x.share(x) * self.width, self.bottom() - self.y.share(y) * self.height)
+    }
+
+    pub fn bottom(&self) -> f64 {
+        self.top + self.height
+    }
+
+    pub fn right(&self) -> f64 {
+        self.left + self.width
+    }
+
+    /// Grid lines, and the labels of the y ticks.
+    pub fn draw_grid(&self, canvas: &mut Canvas) {
+        for (value, label) in &self.y.ticks {
+            let (_, y) = self.at(self.x.low, *value);
+            canvas.line(&[(self.left, y), (self.right(), y)], 1.5, GRID);
+            canvas.text((self.left - 14.0, y + 8.5), label, TextStyle { anchor: HPos::Right, ..TICK });
+        }
+        for (value, _) in &self.x.ticks {
+            let (x, _) = self.at(*value, self.y.low);
+            canvas.line(&[(x, self.top), (x, self.bottom())], 1.5, GRID);
+        }
+        canvas.line(&[(self.left, self.bottom()), (self.right(), self.bottom())], 2.0, BASELINE);
+    }
+
+    /// The labels of the x ticks and the name of the axis under them: 84 pixels in all.
+    pub fn draw_x_labels(&self, canvas: &mut Canvas, name: &str) {
+        for (value, label) in &self.x.ticks {
+            let (x, _) = self.at(*value, self.y.low);
+            canvas.text((x, self.bottom() + 36.0), label, TextStyle { anchor: HPos::Center, ..TICK });
+        }
+        let name = style::shorten(name, LABEL, self.width);
+        let middle = self.left + self.width / 2.0;
+        canvas.text((middle, self.bottom() + 80.0), &name, TextStyle { anchor: HPos::Center, ..LABEL });
+    }
+
+    /// The name of the y axis, upright at the left of its tick labels.
+    pub fn draw_y_name(&self, canvas: &mut Canvas, name: &str) {
+        let x = self.left - 14.0 - self.y.tick_width() - 22.0;
+        let name = style::shorten(name, LABEL, self.height);
+        let style = TextStyle { anchor: HPos::Center, upward: true, ..LABEL };
+        canvas.text((x, self.top + self.height / 2.0), &name, style);
+    }
+
+    /// A polyline through the pairs of values that can be drawn, and a dot on each where they are few.
+    pub fn draw_curve(
+        &self,
+        canvas: &mut Canvas,
+        values: impl Iterator<Item = (f64, f64)>,
+        width: f64,
+        color: RGBColor,
+    ) {
+        let drawable = values.filter(|(x, y)| style::is_drawable(*x) && style::is_drawable(*y));
+        let points: Vec<Point> = drawable.map(|(x, y)| self.at(x, y)).collect();
+        if points.len() <= 30 {
+            points.iter().for_each(|&p| canvas.dot(p, width * 1.5, color, 1.0));
+        }
+        canvas.line(&points, width, color);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(axis: &Axis) -> Vec<&str> {
+        axis.ticks.iter().map(|(_, label)| label.as_str()).collect()
+    }
+
+    #[test]
+    fn ticks_are_round() {
+        assert_eq!(labels(&Axis::linear(0.0, 1.0, 5)), ["0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(labels(&Axis::linear(-0.31, 0.42, 4)), ["−0.2", "0", "0.2", "0.4"]);
+        assert_eq!(labels(&Axis::linear(0.0, 500_000.0, 3)), ["0", "200,000", "400,000"]);
+        assert_eq!(labels(&Axis::whole(1.0, 3.0, 10)), ["1", "2", "3"]);
+        assert_eq!(labels(&Axis::whole(0.5, 1.5, 10)), ["1"]);
+        assert_eq!(labels(&Axis::log(1e-4, 1e-2)), ["1e−4", "0.001", "0.01"]);
+        assert_eq!(labels(&Axis::log(0.01, 0.3)), ["0.01", "0.02", "0.05", "0.1", "0.2"]);
+        assert_eq!(labels(&Axis::linear(0.0, 3e9, 3)), ["0", "1e9", "2e9", "3e9"]);
+    }
+
+    #[test]
+    fn hostile_ranges_give_few_finite_ticks() {
+        for (low, high) in [(0.0, 0.0), (7.0, 7.0), (1e100, 1e100), (-1e100, 1e100), (1e16, 1e16 + 2.0), (0.0, 5e-324)]
+        {
+            let axis = Axis::padded(low, high, 5);
+            assert!(axis.high > axis.low && (2..=12).contains(&axis.ticks.len()), "{low} {high}: {:?}", axis.ticks);
+            assert!(axis.share((low + high) / 2.0).is_finite());
+        }
+        assert_eq!(bounds([f64::NAN, 3.0, f64::INFINITY, -1.0, 1e300].into_iter()), Some((-1.0, 3.0)));
+        assert_eq!(bounds([f64::NAN].into_iter()), None);
+    }
+}

@@ -1,0 +1,120 @@
+//! A picture as a list of shapes, before anyone knows whether it becomes a bitmap or an SVG.
+//!
+//! Lengths are pixels of the finished PNG, the origin is the upper left corner. Colours are opaque but for dots.
+
+use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
+
+pub(crate) type Point = (f64, f64);
+
+/// How a piece of text looks; `size` is the em height.
+#[derive(Clone, Copy)]
+pub(crate) struct TextStyle {
+    pub size: f64,
+    pub bold: bool,
+    pub color: RGBColor,
+    pub anchor: HPos,
+    /// Turned by 90 degrees, to be read from bottom to top.
+    pub upward: bool,
+}
+
+pub(crate) enum Shape {
+    Line {
+        points: Vec<Point>,
+        width: f64,
+        color: RGBColor,
+    },
+    Rect {
+        left: f64,
+        top: f64,
+        width: f64,
+        height: f64,
+        color: RGBColor,
+    },
+    Dot {
+        center: Point,
+        radius: f64,
+        color: RGBColor,
+        opacity: f64,
+    },
+    /// `at` is on the baseline, at the end or middle of the text that the style's anchor names.
+    Text {
+        at: Point,
+        content: String,
+        style: TextStyle,
+    },
+}
+
+pub(crate) struct Canvas {
+    pub width: u32,
+    pub height: u32,
+    pub shapes: Vec<Shape>,
+}
+
+impl Canvas {
+    pub fn new(width: f64, height: f64) -> Canvas {
+        Canvas { width: width.ceil() as u32, height: height.ceil() as u32, shapes: Vec::new() }
+    }
+
+    pub fn line(&mut self, points: &[Point], width: f64, color: RGBColor) {
+        self.shapes.push(Shape::Line { points: thin(points), width, color });
+    }
+
+    /// A straight dashed line.
+    pub fn dashed(&mut self, from: Point, to: Point, width: f64, color: RGBColor) {
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length = dx.hypot(dy);
+        let (dash, period) = (width * 3.5, width * 5.5);
+        for i in 0..(length / period).ceil() as usize {
+            let (start, end) = (i as f64 * period / length, ((i as f64 * period + dash) / length).min(1.0));
+            let points = vec![(from.0 + dx * start, from.1 + dy * start), (from.0 + dx * end, from.1 + dy * end)];
+            self.shapes.push(Shape::Line { points, width, color });
+        }
+    }
+
+    pub fn rect(&mut self, left: f64, top: f64, width: f64, height: f64, color: RGBColor) {
+        self.shapes.push(Shape::Rect { left, top, width, height, color });
+    }
+
+    pub fn dot(&mut self, center: Point, radius: f64, color: RGBColor, opacity: f64) {
+        self.shapes.push(Shape::Dot { center, radius, color, opacity });
+    }
+
+    pub fn text(&mut self, at: Point, content: &str, style: TextStyle) {
+        // XML has no way to write control characters or these two noncharacters.
+        let content = content.replace(|c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'), " ");
+        self.shapes.push(Shape::Text { at, content, style });
+    }
+}
+
+/// Keeps of each run of points within one pixel column the first, the lowest, the highest and the last.
+///
+/// Looks the same, and bounds the size of a curve by the width of the picture (the M4 aggregation of Jugel et al.,
+/// VLDB 2014).
+fn thin(points: &[Point]) -> Vec<Point> {
+    let mut kept = Vec::new();
+    for column in points.chunk_by(|a, b| a.0.floor() == b.0.floor()) {
+        let heights = || column.iter().map(|p| p.1).enumerate();
+        let top = heights().min_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(i, _)| i);
+        let bottom = heights().max_by(|a, b| a.1.total_cmp(&b.1)).map_or(0, |(i, _)| i);
+        let mut indices = [0, top, bottom, column.len() - 1];
+        indices.sort_unstable();
+        kept.extend(indices.map(|i| column[i]));
+        kept.dedup();
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thinning_keeps_the_extremes_of_each_column() {
+        let points = [(0.1, 5.0), (0.2, 9.0), (0.3, 6.0), (0.4, 1.0), (0.5, 4.0), (0.6, 3.0), (1.5, 2.0)];
+        assert_eq!(thin(&points), [(0.1, 5.0), (0.2, 9.0), (0.4, 1.0), (0.6, 3.0), (1.5, 2.0)]);
+        let many: Vec<Point> = (0..16_000).map(|i| (f64::from(i) / 20.0, f64::from(i % 37))).collect();
+        assert!(thin(&many).len() <= 4 * 800);
+        assert!(thin(&[]).is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! Artifacts in a local folder.
+
+use std::fs;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::{Artifact, Error, Result};
+
+/// Copies `local_file` to `artifact_path` below `root`, complete or not at all.
+///
+/// The copy grows beside the root, not in it, so that no listing ever shows half a file.
+pub(crate) fn put(root: &Path, local_file: &Path, artifact_path: &str) -> Result<()> {
+    let target = file_below(root, artifact_path)?;
+    let folder = target.parent().unwrap_or(root);
+    fs::create_dir_all(folder).map_err(|source| io_error("create", folder, source))?;
+    let partial = root.with_file_name(format!(".upload-{}", Uuid::new_v4().simple()));
+    copy(local_file, &partial, &target)
+}
+
+/// Copies an artifact to `local_file`, under a temporary name beside it until it is complete.
+pub(crate) fn get(root: &Path, artifact_path: &str, local_file: &Path) -> Result<()> {
+    let source = file_below(root, artifact_path)?;
+    if !source.is_file() {
+        return Err(Error::NotFound(format!("No artifact `{artifact_path}` in `{}`", root.display())));
+    }
+    let mut partial = local_file.as_os_str().to_owned();
+    partial.push(format!(".{}.part", Uuid::new_v4().simple()));
+    copy(&source, Path::new(&partial), local_file)
+}
+
+fn copy(source: &Path, partial: &Path, target: &Path) -> Result<()> {
+    let copied = fs::copy(source, partial)
+        .map_err(|error| io_error("copy", source, error))
+        .and_then(|_| fs::rename(partial, target).map_err(|error| io_error("write", target, error)));
+    if copied.is_err() {
+        // What is left of a failed copy helps nobody; the copy's own error is the one to report.
+        let _ = fs::remove_file(partial);
+    }
+    copied
+}
+
+/// One folder, sorted by path. A folder that is not there is empty, as on a server.
+pub(crate) fn list(root: &Path, folder: &str) -> Result<Vec<Artifact>> {
+    let path = if folder.is_empty() { root.to_path_buf() } else { file_below(root, folder)? };
+    if !path.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut artifacts = Vec::new();
+    for entry in fs::read_dir(&path).map_err(|source| io_error("read", &path, source))? {
+        let entry = entry.map_err(|source| io_error("read", &path, source))?;
+        let metadata = fs::metadata(entry.path()).map_err(|source| io_error("read", &entry.path(), source))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let prefix = folder.trim_end_matches('/');
+        artifacts.push(Artifact {
+            path: if prefix.is_empty() { name } else { format!("{prefix}/{name}") },
+            is_dir: metadata.is_dir(),
+            bytes: metadata.is_file().then_some(metadata.len()),
+        });
+    }
+    artifacts.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(artifacts)
+}
+
+/// Joins a relative path made of plain names only. Errors with [`Error::Invalid`] for one that would leave the root.
+fn file_below(root: &Path, artifact_path: &str) -> Result<PathBuf> {
+    let path = Path::new(artifact_path);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    if artifact_path.is_empty() || artifact_path.contains('\\') || !plain {
+        return Err(Error::Invalid(format!(
+            "Invalid artifact path: '{artifact_path}'. Hint: write a path below the run's root with `/` and without \
+             `..`."
+        )));
+    }
+    Ok(root.join(path))
+}
+
+fn io_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
+    Error::Io { doing, path: path.to_path_buf(), source }
+}

@@ -1,0 +1,113 @@
+//! The store behind a tracker that is off.
+
+use std::path::Path;
+
+use uuid::Uuid;
+
+use crate::{
+    Artifact, Batch, DatasetInput, Error, Experiment, Lifecycle, Metric, Millis, NewRun, Page, Result, RunData,
+    RunInfo, RunQuery, RunStatus, Store, ViewType,
+};
+
+/// Accepts every write, keeps nothing, finds nothing.
+pub(crate) struct NullStore;
+
+fn nothing_here<T>() -> Result<T> {
+    Err(Error::NotFound("tracking is off: nothing is stored".into()))
+}
+
+impl Store for NullStore {
+    fn uri(&self) -> String {
+        "off".into()
+    }
+
+    fn create_experiment(&self, _: &str) -> Result<String> {
+        Ok("0".into())
+    }
+
+    fn experiment_by_name(&self, _: &str) -> Result<Option<Experiment>> {
+        Ok(None)
+    }
+
+    fn experiment(&self, _: &str) -> Result<Experiment> {
+        nothing_here()
+    }
+
+    fn experiments(&self, _: ViewType) -> Result<Vec<Experiment>> {
+        Ok(Vec::new())
+    }
+
+    fn set_experiment_tag(&self, _: &str, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn delete_experiment(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn restore_experiment(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn create_run(&self, run: &NewRun) -> Result<RunInfo> {
+        Ok(RunInfo {
+            run_id: Uuid::new_v4().simple().to_string(),
+            experiment_id: run.experiment_id.clone(),
+            name: run.name.clone(),
+            user: run.user.clone(),
+            status: RunStatus::Running,
+            start_time_ms: run.start_time_ms,
+            end_time_ms: None,
+            lifecycle: Lifecycle::Active,
+            artifact_uri: String::new(),
+        })
+    }
+
+    fn run(&self, _: &str) -> Result<RunData> {
+        nothing_here()
+    }
+
+    fn update_run(&self, _: &str, _: RunStatus, _: Option<Millis>, _: Option<&str>) -> Result<()> {
+        Ok(())
+    }
+
+    fn delete_run(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn restore_run(&self, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn log_batch(&self, _: &str, _: &Batch) -> Result<()> {
+        Ok(())
+    }
+
+    fn delete_tag(&self, _: &str, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn log_inputs(&self, _: &str, _: &[DatasetInput]) -> Result<()> {
+        Ok(())
+    }
+
+    fn search_runs(&self, _: &RunQuery) -> Result<Page<RunData>> {
+        Ok(Page { items: Vec::new(), next_page_token: None })
+    }
+
+    fn metric_history(&self, _: &str, _: &str) -> Result<Vec<Metric>> {
+        Ok(Vec::new())
+    }
+
+    fn put_artifact(&self, _: &str, _: &Path, _: &str) -> Result<()> {
+        Ok(())
+    }
+
+    fn list_artifacts(&self, _: &str, _: &str) -> Result<Vec<Artifact>> {
+        Ok(Vec::new())
+    }
+
+    fn get_artifact(&self, _: &str, _: &str, _: &Path) -> Result<()> {
+        nothing_here()
+    }
+}

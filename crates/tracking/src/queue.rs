@@ -1,0 +1,196 @@
+//! A queue with bounded memory between the program and a writer thread.
+
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long records are collected before they are written.
+const LINGER: Duration = Duration::from_millis(100);
+/// How long a push waits for room, once per time that the queue fills up.
+const FULL_WAIT: Duration = Duration::from_millis(10);
+/// Longest pause between two tries while the program waits to exit.
+const CLOSING_PAUSE: Duration = Duration::from_millis(250);
+
+/// What can be queued: it knows roughly how many bytes it holds.
+pub(crate) trait Weigh {
+    fn bytes(&self) -> usize;
+}
+
+/// Pushing costs a lock and an append: the writer looks every [`LINGER`] and needs no wake-up call.
+pub(crate) struct Queue<T> {
+    state: Mutex<State<T>>,
+    changed: Condvar,
+    max_bytes: usize,
+    /// So many waiting items wake the writer early.
+    batch: usize,
+}
+
+struct State<T> {
+    waiting: VecDeque<T>,
+    /// Of all items that are waiting or being written.
+    bytes: usize,
+    accepted: u64,
+    dropped: u64,
+    /// The last push found no room.
+    full: bool,
+    closed: bool,
+    abandoned: bool,
+}
+
+impl<T: Weigh> Queue<T> {
+    pub(crate) fn new(max_bytes: usize, batch: usize) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            bytes: 0,
+            accepted: 0,
+            dropped: 0,
+            full: false,
+            closed: false,
+            abandoned: false,
+        };
+        Self { state: Mutex::new(state), changed: Condvar::new(), max_bytes, batch }
+    }
+
+    /// A panic while the lock is held leaves whole items only, so a poisoned lock is as good as any.
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends items. Without room it waits at most [`FULL_WAIT`], then drops and counts.
+    pub(crate) fn push(&self, items: impl Iterator<Item = T>) {
+        let mut state = self.lock();
+        for item in items {
+            let bytes = item.bytes();
+            // One item that is larger than the queue passes alone.
+            let has_room = |state: &State<T>| state.bytes == 0 || state.bytes + bytes <= self.max_bytes;
+            if !has_room(&state) && !state.full && !state.closed {
+                self.changed.notify_all();
+                let wait = self.changed.wait_timeout_while(state, FULL_WAIT, |state| !has_room(state) && !state.closed);
+                state = wait.unwrap_or_else(PoisonError::into_inner).0;
+            }
+            state.full = !has_room(&state);
+            if state.full || state.closed {
+                state.dropped += 1;
+                continue;
+            }
+            state.bytes += bytes;
+            state.accepted += 1;
+            state.waiting.push_back(item);
+            if state.waiting.len() == self.batch {
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    /// Up to a batch of items, after waiting for company. `None` once closed and empty, or abandoned.
+    pub(crate) fn take(&self) -> Option<Vec<T>> {
+        let mut state = self.lock();
+        loop {
+            let collecting =
+                |state: &mut State<T>| state.waiting.len() < self.batch && !state.closed && !state.abandoned;
+            let wait = self.changed.wait_timeout_while(state, LINGER, collecting);
+            state = wait.unwrap_or_else(PoisonError::into_inner).0;
+            if state.abandoned || (state.closed && state.waiting.is_empty()) {
+                return None;
+            }
+            if !state.waiting.is_empty() {
+                let count = state.waiting.len().min(self.batch);
+                return Some(state.waiting.drain(..count).collect());
+            }
+        }
+    }
+
+    /// Makes room: so many bytes of taken items are dealt with.
+    pub(crate) fn release(&self, bytes: usize) {
+        let mut state = self.lock();
+        state.bytes = state.bytes.saturating_sub(bytes);
+        if state.full {
+            self.changed.notify_all();
+        }
+    }
+
+    /// Puts a taken item at the end, to be tried again after the others.
+    pub(crate) fn requeue(&self, item: T) {
+        self.lock().waiting.push_back(item);
+    }
+
+    /// Puts in place of a taken item what it stands for.
+    pub(crate) fn replace(&self, taken: &T, items: Vec<T>) {
+        let mut state = self.lock();
+        state.bytes = state.bytes.saturating_sub(taken.bytes()) + items.iter().map(T::bytes).sum::<usize>();
+        state.accepted = state.accepted + items.len() as u64 - 1;
+        state.waiting.extend(items);
+    }
+
+    /// Waits before a new try. False when there shall be none.
+    pub(crate) fn pause(&self, wait: Duration) -> bool {
+        let state = self.lock();
+        let was_closed = state.closed;
+        let wait = if was_closed { wait.min(CLOSING_PAUSE) } else { wait };
+        // A close cuts the pause short: the program wants to exit, so the next try is now.
+        let go_on = |state: &mut State<T>| !state.abandoned && state.closed == was_closed;
+        let wait = self.changed.wait_timeout_while(state, wait, go_on);
+        !wait.unwrap_or_else(PoisonError::into_inner).0.abandoned
+    }
+
+    /// Accepts nothing more, and hurries the writer.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+
+    /// Tells the writer to stop at the next opportunity.
+    pub(crate) fn abandon(&self) {
+        self.lock().abandoned = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.lock().abandoned
+    }
+
+    /// `(accepted, dropped)` so far.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let state = self.lock();
+        (state.accepted, state.dropped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Instant;
+
+    impl Weigh for u8 {
+        fn bytes(&self) -> usize {
+            1
+        }
+    }
+
+    #[test]
+    fn a_full_queue_waits_once_then_drops_and_counts() {
+        let queue: Queue<u8> = Queue::new(10, 100);
+        let start = Instant::now();
+        queue.push(0..200);
+        assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+        assert_eq!(queue.counts(), (10, 190));
+        let taken = queue.take().expect("items");
+        assert_eq!(taken, (0..10).collect::<Vec<u8>>());
+        queue.push(0..1);
+        assert_eq!(queue.counts(), (10, 191), "items that are being written still hold their room");
+        queue.release(10);
+        queue.push(0..5);
+        assert_eq!(queue.counts(), (15, 191));
+    }
+
+    #[test]
+    fn a_closed_queue_gives_the_rest_and_ends() {
+        let queue: Queue<u8> = Queue::new(100, 4);
+        queue.push(0..6);
+        queue.close();
+        queue.push(0..1);
+        assert_eq!(queue.take().map(|items| items.len()), Some(4));
+        assert_eq!(queue.take().map(|items| items.len()), Some(2));
+        assert_eq!((queue.take(), queue.counts()), (None, (6, 1)));
+    }
+}

@@ -1,0 +1,123 @@
+//! The loop on a problem that is solved by hand: y = 3 a - 2 b + 1 without noise.
+
+use burn::module::{Module, Param};
+use burn::nn;
+use burn::tensor::{Device, Tensor};
+use training::{EpochEnd, Error, Fitted, Next, OptimizerKind, StepOutput, TrainingConfig, fit};
+
+const ROWS: usize = 103;
+
+fn data(device: &Device) -> (Tensor<2>, Tensor<2>) {
+    let features: Vec<f32> = (0..ROWS * 2).map(|i| ((i * 37 % 101) as f32 / 50.0) - 1.0).collect();
+    let target: Vec<f32> = features.chunks(2).map(|row| 3.0 * row[0] - 2.0 * row[1] + 1.0).collect();
+    let shaped = |values: Vec<f32>, columns| Tensor::<1>::from_floats(values.as_slice(), device).reshape([ROWS, columns]);
+    (shaped(features, 2), shaped(target, 1))
+}
+
+fn config() -> TrainingConfig {
+    TrainingConfig { epochs: 60, batch_size: 16, learning_rate: 0.1, weight_decay: 0.0, ..Default::default() }
+}
+
+/// Trains with one closure after each epoch.
+fn train(
+    config: &TrainingConfig,
+    seed: u64,
+    on_epoch: impl FnMut(EpochEnd<nn::Linear>) -> Result<Next, String>,
+) -> Result<Fitted<nn::Linear>, Error<String>> {
+    let device = Device::flex().autodiff();
+    let (features, target) = data(&device);
+    let mut model = nn::LinearConfig::new(2, 1).init(&device);
+    model.weight = Param::from_tensor(Tensor::<1>::from_floats([0.3, -0.1], &device).reshape([2, 1]));
+    let step = |model: &nn::Linear, rows: &[u32]| {
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let indices = Tensor::from_ints(indices.as_slice(), &device);
+        let output = model.forward(features.clone().select(0, indices.clone()));
+        let loss = (output.clone() - target.clone().select(0, indices)).square().mean();
+        StepOutput { loss, output }
+    };
+    fit(model, config, ROWS, seed, &device, step, |_| Next::Continue, on_epoch)
+}
+
+fn values(model: &nn::Linear) -> Vec<f32> {
+    let mut values = model.weight.val().into_data().as_slice::<f32>().unwrap().to_vec();
+    values.extend(model.bias.as_ref().unwrap().val().into_data().as_slice::<f32>().unwrap());
+    values
+}
+
+#[test]
+fn every_optimizer_finds_the_line() {
+    for (optimizer, learning_rate) in [(OptimizerKind::AdamW, 0.1), (OptimizerKind::Adam, 0.1), (OptimizerKind::Sgd, 0.03)] {
+        let config = TrainingConfig { optimizer, learning_rate, ..config() };
+        let fitted = train(&config, 1, |_| Ok(Next::Continue)).unwrap();
+        assert_eq!((fitted.epochs, fitted.stopped), (60, false));
+        for (found, wanted) in values(&fitted.model).iter().zip([3.0, -2.0, 1.0]) {
+            assert!((found - wanted).abs() < 1e-2, "{optimizer:?}: {:?}", values(&fitted.model));
+        }
+    }
+}
+
+#[test]
+fn every_epoch_sees_every_row_once_in_a_new_order() {
+    let mut orders = Vec::new();
+    train(&TrainingConfig { epochs: 3, ..config() }, 5, |end| {
+        assert_eq!(end.train_output.dims(), [ROWS, 1], "the last, smaller batch is there");
+        orders.push(end.train_rows);
+        Ok(Next::Continue)
+    })
+    .unwrap();
+    assert_ne!(orders[0], orders[1]);
+    for mut order in orders {
+        order.sort_unstable();
+        assert!(order.into_iter().eq(0..ROWS as u32));
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bits() {
+    let run = |seed| values(&train(&config(), seed, |_| Ok(Next::Continue)).unwrap().model);
+    assert_eq!(run(7), run(7));
+    assert_ne!(run(7), run(8));
+}
+
+#[test]
+fn stops_when_told_and_passes_errors_on() {
+    let stop_at = |last| move |end: EpochEnd<nn::Linear>| Ok(if end.epoch == last { Next::Stop } else { Next::Continue });
+    let fitted = train(&config(), 1, stop_at(4)).unwrap();
+    assert_eq!((fitted.epochs, fitted.stopped), (4, true));
+    let error = train(&config(), 1, |_| Err("disk full".to_owned())).unwrap_err();
+    assert_eq!(error.to_string(), "disk full");
+}
+
+#[test]
+fn a_diverging_loss_is_named() {
+    let config = TrainingConfig {
+        optimizer: OptimizerKind::Sgd,
+        learning_rate: 90.0,
+        warmup_epochs: 0.0,
+        gradient_clip_norm: 0.0,
+        ..config()
+    };
+    let error = train(&config, 1, |_| Ok(Next::Continue)).unwrap_err();
+    assert!(matches!(error, Error::NonFiniteLoss { .. }));
+    assert!(error.to_string().contains("(learning rate 8."), "{error}");
+}
+
+#[test]
+fn clipping_limits_the_joint_norm() {
+    use burn::optim::GradientsParams;
+    let device = Device::flex().autodiff();
+    let mut model = nn::LinearConfig::new(2, 1).init(&device);
+    model.weight = Param::from_tensor(Tensor::<1>::from_floats([0.0, 0.0], &device).reshape([2, 1]));
+    let input = Tensor::<1>::from_floats([3.0, 4.0], &device).reshape([1, 2]);
+    // The gradient of sum(w x + b) is (3, 4) for w and 1 for b: norm sqrt(26).
+    let gradients = |model: &nn::Linear| GradientsParams::from_grads(model.forward(input.clone()).sum().backward(), model);
+    let mut clipped = gradients(&model);
+    let norm = training::clip_by_global_norm(&mut clipped, &model, 1.0);
+    assert!((norm - 26.0_f64.sqrt()).abs() < 1e-5);
+    assert!((training::clip_by_global_norm(&mut clipped, &model, 1e9) - 1.0).abs() < 1e-5);
+    let mut small = gradients(&model);
+    training::clip_by_global_norm(&mut small, &model, 100.0);
+    let weight = small.get::<2>(model.weight.id).unwrap().into_data();
+    assert_eq!(weight.as_slice::<f32>().unwrap(), [3.0, 4.0], "below the limit nothing changes");
+    assert_eq!(model.num_params(), 3);
+}
