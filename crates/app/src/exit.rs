@@ -47,7 +47,20 @@ impl fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Prints `error: what: why` and, on a line of its own, `hint: ...`; gives 0, 1, 2 (wrong use) or 130 (interrupted).
+/// A panic in the recipe: a bug in the program, not in its use. Exit code 101, as Rust's own.
+#[derive(Debug)]
+pub struct Panicked(pub String);
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the program panicked: {}\nhint: this is a bug; the lines above say where", self.0)
+    }
+}
+
+impl std::error::Error for Panicked {}
+
+/// Prints `error: what: why` and, on a line of its own, `hint: ...`; gives 0, 1, 2 (wrong use), 101 (panic) or
+/// 130 (interrupted).
 pub fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {}", describe(&error));
@@ -55,17 +68,22 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
         ExitCode::from(2)
     } else if error.is::<Interrupted>() {
         ExitCode::from(130)
+    } else if error.is::<Panicked>() {
+        ExitCode::from(101)
     } else {
         ExitCode::FAILURE
     }
 }
+
+/// What stands between a message and its hint: our own form, and that of errors that fit on one line.
+const HINT_MARKS: [&str; 2] = ["\nhint: ", ". Hint: "];
 
 /// The chain of causes in one line, hints after it. A cause that its parent already quotes is not said twice.
 pub fn describe(error: &anyhow::Error) -> String {
     let (mut parts, mut hints): (Vec<String>, Vec<String>) = (Vec::new(), Vec::new());
     for cause in error.chain() {
         let text = cause.to_string();
-        let (message, hint) = text.split_once("\nhint: ").unwrap_or((&text, ""));
+        let (message, hint) = HINT_MARKS.iter().find_map(|mark| text.split_once(mark)).unwrap_or((&text, ""));
         if !parts.iter().any(|part| part.contains(message)) {
             parts.push(message.to_owned());
         }

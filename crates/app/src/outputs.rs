@@ -92,8 +92,10 @@ pub fn write_plots(
     best_epoch: usize,
 ) -> Result<()> {
     let folder = session.folder("plots")?;
-    let subtitle = format!("{} · {} test rows", session.run.name(), splits.test.n_rows());
-    plot_history(history, &subtitle, planned_epochs, best_epoch, &folder)?;
+    let rows = |part: &dataset::Part| part.n_rows();
+    let about = format!("{} · {} train, {} val rows", session.run.name(), rows(&splits.train), rows(&splits.valid));
+    plot_history(history, &about, planned_epochs, best_epoch, &folder)?;
+    let subtitle = format!("{} · {} test rows", session.run.name(), rows(&splits.test));
     match task {
         Task::Regression => plot_regression(splits, test, &subtitle, &folder),
         Task::Binary | Task::Multiclass { .. } => plot_classes(splits, test, task, &subtitle, &folder),

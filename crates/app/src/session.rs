@@ -1,7 +1,9 @@
 //! What every program does around its recipe: console, log file, run, output folder, signals, and a truthful end.
 
+use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::sync::Arc;
@@ -16,7 +18,7 @@ use tracking::{HttpOptions, Options, Run, RunOptions, RunStatus, Tracker};
 use crate::cli::RunFlags;
 use crate::config::Loaded;
 use crate::console::{Console, LoggingConfig, start_logging};
-use crate::exit::{Interrupted, describe};
+use crate::exit::{Interrupted, Panicked, describe};
 use crate::flatten::flatten;
 use crate::history::ResultTable;
 use crate::{download, environment};
@@ -112,7 +114,8 @@ pub fn run_tracked<C: Serialize>(
     recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
 ) -> Result<()> {
     let session = Session::start(loaded, flags, setup)?;
-    let result = recipe(&loaded.config, &session);
+    let result = catch_unwind(AssertUnwindSafe(|| recipe(&loaded.config, &session)))
+        .unwrap_or_else(|payload| Err(Panicked(panic_message(payload.as_ref())).into()));
     session.end(result.as_ref().err());
     let result = result?;
     if flags.json {
@@ -122,6 +125,12 @@ pub fn run_tracked<C: Serialize>(
         println!("run {} FINISHED, best epoch {} of {}", session.run.id(), result.best_epoch, result.epochs);
     }
     Ok(())
+}
+
+/// The text of `panic!("...")`.
+fn panic_message(payload: &(dyn Any + Send)) -> String {
+    let text = payload.downcast_ref::<String>().cloned();
+    text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 impl Session {

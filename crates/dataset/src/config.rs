@@ -88,10 +88,8 @@ impl Default for DataConfig {
 impl DataConfig {
     /// Finds what is wrong with the settings themselves, before any file is opened.
     pub fn check(&self) -> Result<()> {
-        match (&self.source, &self.path) {
-            (None, None) => return invalid("data.path", "neither `data.path` nor `data.source` is set"),
-            (Some(_), Some(_)) => return invalid("data.source", "`data.path` is set as well; remove one of them"),
-            _ => {}
+        if self.source.is_some() && self.path.is_some() {
+            return invalid("data.source", "`data.path` is set as well; remove one of them");
         }
         if !self.delimiter.is_ascii() || Some(self.delimiter) == self.quote {
             return invalid("data.delimiter", "it must be one ASCII character other than `data.quote`");

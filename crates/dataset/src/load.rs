@@ -31,13 +31,13 @@ pub struct Splits {
 /// Encoded rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
-    /// Row-major [rows, n_numeric]; includes one-hot columns.
+    /// Row-major `[rows, n_numeric]`; includes one-hot columns.
     pub numeric: Vec<f32>,
-    /// Embedding indices, row-major [rows, n_categorical]; empty under one-hot encoding.
+    /// Embedding indices, row-major `[rows, n_categorical]`; empty under one-hot encoding.
     pub categorical: Vec<u32>,
-    /// [rows]: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
+    /// `[rows]`: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
     pub target: Vec<f32>,
-    /// [rows]: the 0-based data row in the file; ascending.
+    /// `[rows]`: the 0-based data row in the file; ascending.
     pub row_numbers: Vec<u32>,
     /// The raw columns of the whole file.
     pub table: Table,
@@ -159,7 +159,7 @@ fn fit_input(
         Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
         _ => guess,
     };
-    if column_type == ColumnType::String && data.types.get(name).is_none() {
+    if column_type == ColumnType::String && !data.types.contains_key(name) {
         column.check_not_mixed(table.origin())?;
     }
     let Some(input) = Input::fit(column, column_type, train, features, table.origin())? else {

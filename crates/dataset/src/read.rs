@@ -15,7 +15,10 @@ pub fn read_table(data: &DataConfig) -> Result<Table> {
     match (data.source, &data.path) {
         (Some(Builtin::WineQuality), _) => wine_quality(),
         (None, Some(path)) => read_file(path, data),
-        (None, None) => unreachable!("checked above"),
+        (None, None) => {
+            let problem = "neither `data.path` nor `data.source` is set".to_string();
+            Err(Error::Setting { key: "data.path", problem })
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Target {
         }
     }
 
-    /// Class indices, or numbers in their own units: [rows].
+    /// Class indices, or numbers in their own units: `[rows]`.
     pub(crate) fn encode(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>> {
         let column = table.column(&self.name, "the target")?;
         check_complete(column, table.origin())?;

@@ -23,12 +23,10 @@ pub fn open_store(uri: &str, artifact_root: &Path, http: &HttpOptions) -> Result
     open_counted(uri, artifact_root, http).map(|(store, _)| store)
 }
 
-/// Also gives the count of bytes moved, where there is one, by which a long upload is told from a hanging one.
-pub(crate) fn open_counted(
-    uri: &str,
-    artifact_root: &Path,
-    http: &HttpOptions,
-) -> Result<(Arc<dyn Store>, Option<Arc<AtomicU64>>)> {
+/// A store and, where it counts them, the bytes it has moved: by them a long upload is told from a hanging one.
+pub(crate) type Counted = (Arc<dyn Store>, Option<Arc<AtomicU64>>);
+
+pub(crate) fn open_counted(uri: &str, artifact_root: &Path, http: &HttpOptions) -> Result<Counted> {
     match scheme(uri) {
         Some("http" | "https") => {
             let store = RestStore::new(uri, http)?;

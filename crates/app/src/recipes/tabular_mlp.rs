@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{DataConfig, FeaturesConfig, Part, Splits};
 use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task};
 use schemars::JsonSchema;
@@ -219,10 +219,10 @@ impl Tensors {
         let rows = part.n_rows();
         let target: Vec<f32> = part.target.iter().map(|&value| splits.preprocessor.standardize(value)).collect();
         let categorical: Vec<i32> = part.categorical.iter().map(|&index| index as i32).collect();
-        let n_categorical = splits.preprocessor.cardinalities().len();
+        let (n_numeric, n_categorical) = (splits.preprocessor.n_numeric(), splits.preprocessor.cardinalities().len());
         Self {
-            numeric: Tensor::<1>::from_floats(part.numeric.as_slice(), device).reshape([rows, splits.preprocessor.n_numeric()]),
-            categorical: Tensor::<1, Int>::from_ints(categorical.as_slice(), device).reshape([rows, n_categorical]),
+            numeric: Tensor::from_data(TensorData::new(part.numeric.clone(), [rows, n_numeric]), device),
+            categorical: Tensor::from_data(TensorData::new(categorical, [rows, n_categorical]), device),
             target: Tensor::from_floats(target.as_slice(), device),
             rows,
         }
