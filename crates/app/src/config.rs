@@ -116,6 +116,7 @@ pub fn load<C: Serialize + DeserializeOwned + Default>(
     for mut layer in layers {
         drop_empty_sections(&mut layer.values, &defaults);
         reject_unknown_keys(&layer.name, &layer.values, &defaults)?;
+        reject_bare_sections(&layer.name, &layer.values, &defaults, "")?;
         figment = figment.merge(layer);
     }
     let config: C = figment.extract().map_err(|error| wrong_value(&error))?;
@@ -216,6 +217,20 @@ fn reject_unknown_keys(source: &str, values: &Dict, defaults: &Dict) -> Result<(
         Some(key) => mistake.hint(format!("did you mean `{key}`?")),
         None => mistake.hint("`--print-config` lists all keys"),
     })
+}
+
+/// A list or a value where a section of keys belongs (serde would read a list as the section's fields in order).
+fn reject_bare_sections(source: &str, values: &Dict, defaults: &Dict, prefix: &str) -> Result<(), Mistake> {
+    for (key, value) in values {
+        let Some(default) = defaults.get(key).and_then(Value::as_dict).filter(|default| !default.is_empty()) else { continue };
+        let Some(inner) = value.as_dict() else {
+            let keys: Vec<&str> = default.keys().map(String::as_str).collect();
+            return Err(Mistake::new(format!("`{prefix}{key}` in {source}: found {}, expected a section with keys", value.to_actual()))
+                .hint(format!("keys here: {}", keys.join(", "))));
+        };
+        reject_bare_sections(source, inner, default, &format!("{prefix}{key}."))?;
+    }
+    Ok(())
 }
 
 /// Dotted path of the first key that the defaults do not have. An empty default mapping takes any key.

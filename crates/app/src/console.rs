@@ -11,7 +11,7 @@ use chrono::Utc;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -134,6 +134,9 @@ impl TrainingBar {
     }
 }
 
+/// Target of events that the program prints itself.
+pub const LOG_FILE_ONLY: &str = "log_file_only";
+
 /// Sends warnings to stderr and everything from `config.level` on to a new file in `folder`, whose path is returned.
 pub fn start_logging(config: &LoggingConfig, folder: &Path, program: &str, console: &Console) -> Result<PathBuf> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
@@ -155,7 +158,8 @@ pub fn start_logging(config: &LoggingConfig, folder: &Path, program: &str, conso
         .with_target(false)
         .with_ansi(console.terminal)
         .with_writer(BarsAside(console.clone()))
-        .with_filter(if console.quiet { LevelFilter::ERROR } else { LevelFilter::WARN });
+        .with_filter(if console.quiet { LevelFilter::ERROR } else { LevelFilter::WARN })
+        .with_filter(filter_fn(|event| event.target() != LOG_FILE_ONLY));
     tracing_subscriber::registry().with(file_layer.with_filter(level)).with(stderr_layer).init();
     Ok(path)
 }

@@ -17,7 +17,7 @@ use tracking::{HttpOptions, Options, Run, RunOptions, RunStatus, Tracker};
 
 use crate::cli::RunFlags;
 use crate::config::Loaded;
-use crate::console::{Console, LoggingConfig, start_logging};
+use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, start_logging};
 use crate::exit::{Interrupted, Panicked, describe};
 use crate::flatten::flatten;
 use crate::history::ResultTable;
@@ -231,7 +231,7 @@ impl Session {
     /// Ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
     fn end(&self, error: Option<&anyhow::Error>) {
         if let Some(error) = error {
-            tracing::error!("{}", describe(error));
+            tracing::error!(target: LOG_FILE_ONLY, "{}", describe(error));
         }
         if self.log_artifacts {
             self.run.log_artifact(&self.log_file, "logs");

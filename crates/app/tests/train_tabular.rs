@@ -193,7 +193,7 @@ fn ctrl_c_ends_the_run_as_killed_with_its_last_weights() {
 fn a_diverging_run_is_failed_with_the_reason() {
     let dir = Workdir::new();
     let args = ["--learning-rate", "100", "--set", "training.optimizer=sgd", "--set", "training.gradient_clip_norm=0"];
-    let finished = dir.run(&short(&[&args[..], &["--set", "model.activation=elu", "--epochs", "20"]].concat()));
+    let finished = dir.run(&[&args[..], &["--set", "model.activation=elu", "--epochs", "20"]].concat());
     assert_eq!(finished.code, 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("the loss became"), "{}", finished.stderr);
     assert!(finished.stderr.contains("hint: lower `training.learning_rate`"), "{}", finished.stderr);
