@@ -29,7 +29,7 @@ pub struct RunFlags {
     /// Seed of the split, the weights and the order of rows
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub seed: Option<u64>,
-    /// auto or cpu
+    /// auto, cpu or cuda
     #[arg(long, value_name = "DEVICE", help_heading = "Config")]
     pub device: Option<String>,
 
@@ -58,7 +58,7 @@ pub struct TabularFlags {
     /// CSV or Parquet file (data.path); replaces data.source and data.url
     #[arg(long, value_name = "FILE")]
     pub csv_path: Option<PathBuf>,
-    /// Column to predict (data.target)
+    /// Column to predict (data.target); drops bins and classes that the file gives for its own target
     #[arg(long, value_name = "COLUMN")]
     pub target_column: Option<String>,
     /// Column that identifies a row and is no feature (data.id_columns)
@@ -124,7 +124,13 @@ impl TabularFlags {
                 push(&mut all, "--csv-path", key, Some(Value::Null));
             }
         }
-        push(&mut all, "--target-column", "data.target", self.target_column.clone());
+        if let Some(target) = &self.target_column {
+            push(&mut all, "--target-column", "data.target", Some(target.clone()));
+            // What the file says about its own target is not true of another one.
+            for key in ["data.target_bins", "data.positive_class", "data.num_classes"] {
+                push(&mut all, "--target-column", key, Some(Value::Null));
+            }
+        }
         push(&mut all, "--id-column", "data.id_columns", self.id_column.clone().map(|column| vec![column]));
         push(&mut all, "--problem-type", "data.problem_type", self.problem_type.clone());
         push(&mut all, "--num-classes", "data.num_classes", self.num_classes);

@@ -20,10 +20,8 @@ use crate::exit::Mistake;
 const ENV_PREFIX: &str = "ML_TABULAR_";
 
 /// MLflow's own variables and the keys they set.
-const MLFLOW_VARIABLES: [(&str, &str); 2] = [
-    ("MLFLOW_TRACKING_URI", "mlflow.tracking_uri"),
-    ("MLFLOW_EXPERIMENT_NAME", "mlflow.experiment_name"),
-];
+const MLFLOW_VARIABLES: [(&str, &str); 2] =
+    [("MLFLOW_TRACKING_URI", "mlflow.tracking_uri"), ("MLFLOW_EXPERIMENT_NAME", "mlflow.experiment_name")];
 
 /// Names that users bring from other systems, and what they are called here.
 const SYNONYMS: [(&str, &str); 24] = [
@@ -56,7 +54,7 @@ const SYNONYMS: [(&str, &str); 24] = [
 /// One `key = value` from the command line, with the flag to name in messages.
 #[derive(Debug, Clone)]
 pub struct Override {
-    /// As typed: `--set training.epochs=3`, `--epochs`.
+    /// Shown as the source of the value: `--set training.epochs`, `--epochs`.
     pub flag: String,
     /// Dotted key.
     pub key: String,
@@ -70,7 +68,8 @@ impl Override {
         let (key, value) = text.split_once('=').ok_or_else(|| {
             Mistake::new(format!("`--set {text}` has no `=`")).hint("write `--set training.epochs=3`")
         })?;
-        Ok(Self { flag: format!("--set {text}"), key: key.trim().to_owned(), value: parse_value(value) })
+        // Named without the value, which may be an address with a password.
+        Ok(Self { flag: format!("--set {}", key.trim()), key: key.trim().to_owned(), value: parse_value(value) })
     }
 }
 
@@ -135,28 +134,42 @@ fn file_layers(file: &Path, profile: Option<&str>) -> Result<Vec<Layer>, Mistake
         Mistake::new(format!("cannot read config `{shown}`: {error}"))
             .hint(format!("give a YAML file with `--config FILE`{found}"))
     })?;
-    let parsed: serde_yaml::Value = serde_yaml::from_str(&text)
-        .map_err(|error| Mistake::new(format!("`{shown}` is not valid YAML: {error}")))?;
+    let parsed: serde_yaml::Value =
+        serde_yaml::from_str(&text).map_err(|error| Mistake::new(format!("`{shown}` is not valid YAML: {error}")))?;
     let parsed = if parsed.is_null() { serde_yaml::Value::Mapping(Default::default()) } else { parsed };
     let mut values = Value::serialize(&parsed)
         .ok()
         .and_then(Value::into_dict)
         .ok_or_else(|| Mistake::new(format!("`{shown}` is not a mapping of sections such as `data:` and `model:`")))?;
-    let profiles = values.remove("profiles").and_then(Value::into_dict).unwrap_or_default();
+    let profiles = profiles_of(&mut values, file)?;
     let mut layers = vec![Layer { name: format!("`{shown}`"), values }];
     if let Some(profile) = profile {
         let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
         let values = profiles.get(profile).cloned().ok_or_else(|| unknown_profile(profile, &names, file))?;
-        let values = values.into_dict().unwrap_or_default();
         layers.push(Layer { name: format!("profile `{profile}` of `{shown}`"), values });
     }
     Ok(layers)
 }
 
+/// Takes the section `profiles:` out of the file's values.
+fn profiles_of(values: &mut Dict, file: &Path) -> Result<BTreeMap<String, Dict>, Mistake> {
+    let wrong = |what: &str| Mistake::new(format!("`{what}` in `{}` is not a mapping of sections", file.display()));
+    let profiles = match values.remove("profiles") {
+        None | Some(Value::Empty(..)) => Dict::new(),
+        Some(value) => value.into_dict().ok_or_else(|| wrong("profiles"))?,
+    };
+    let dict = |(name, value): (String, Value)| match value {
+        Value::Empty(..) => Ok((name, Dict::new())),
+        value => value.into_dict().map(|dict| (name.clone(), dict)).ok_or_else(|| wrong(&format!("profiles.{name}"))),
+    };
+    profiles.into_iter().map(dict).collect()
+}
+
 fn unknown_profile(profile: &str, names: &[&str], file: &Path) -> Mistake {
     let mistake = Mistake::new(format!("`{}` has no profile `{profile}`", file.display()));
     if names.is_empty() {
-        return mistake.hint("add a section `profiles:` with one key per profile, or leave `--env` away");
+        return mistake
+            .hint("add a section `profiles:` with one key per profile, or leave `--env` and ML_TABULAR_ENV away");
     }
     let nearest = nearest(profile, names.iter().copied());
     let did_you_mean = nearest.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
@@ -169,7 +182,10 @@ fn environment_layers() -> Vec<Layer> {
         let value = env::var(name).ok().filter(|value| !value.is_empty())?;
         Some(layer(format!("environment variable {name}"), key, &serde_yaml::Value::String(value)))
     });
-    let own: BTreeMap<String, String> = env::vars().filter(|(name, _)| name.starts_with(ENV_PREFIX)).collect();
+    let own: BTreeMap<String, String> = env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
+        .filter(|(name, _)| name.starts_with(ENV_PREFIX))
+        .collect();
     let own = own.into_iter().filter(|(name, _)| name != "ML_TABULAR_ENV").map(|(name, value)| {
         let key = name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".");
         layer(format!("environment variable {name}"), &key, &parse_value(&value))
@@ -222,11 +238,16 @@ fn reject_unknown_keys(source: &str, values: &Dict, defaults: &Dict) -> Result<(
 /// A list or a value where a section of keys belongs (serde would read a list as the section's fields in order).
 fn reject_bare_sections(source: &str, values: &Dict, defaults: &Dict, prefix: &str) -> Result<(), Mistake> {
     for (key, value) in values {
-        let Some(default) = defaults.get(key).and_then(Value::as_dict).filter(|default| !default.is_empty()) else { continue };
+        let Some(default) = defaults.get(key).and_then(Value::as_dict).filter(|default| !default.is_empty()) else {
+            continue;
+        };
         let Some(inner) = value.as_dict() else {
             let keys: Vec<&str> = default.keys().map(String::as_str).collect();
-            return Err(Mistake::new(format!("`{prefix}{key}` in {source}: found {}, expected a section with keys", value.to_actual()))
-                .hint(format!("keys here: {}", keys.join(", "))));
+            return Err(Mistake::new(format!(
+                "`{prefix}{key}` in {source}: found {}, expected a section with keys",
+                value.to_actual()
+            ))
+            .hint(format!("keys here: {}", keys.join(", "))));
         };
         reject_bare_sections(source, inner, default, &format!("{prefix}{key}."))?;
     }
@@ -255,7 +276,7 @@ fn collect_keys(dict: &Dict, prefix: &str, keys: &mut Vec<String>) {
 }
 
 /// The candidate that a typing error away from `text`, if any.
-pub fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).clamp(1, 4))
@@ -315,23 +336,32 @@ fn plain_type(expected: &str) -> &str {
 /// Name of the layer that set a key.
 fn source_of(figment: &Figment, key: &str) -> Option<String> {
     let metadata = figment.find_metadata(key)?;
-    Some(if metadata.name.starts_with('`') || metadata.name.contains("variable") || metadata.name.starts_with("profile") {
-        metadata.name.to_string()
-    } else {
-        "default".to_owned()
-    })
+    Some(
+        if metadata.name.starts_with('`') || metadata.name.contains("variable") || metadata.name.starts_with("profile")
+        {
+            metadata.name.to_string()
+        } else {
+            "default".to_owned()
+        },
+    )
 }
 
 impl<C: Serialize> Loaded<C> {
-    /// The effective config as YAML.
+    /// The effective config as YAML, without the credentials that an address may hold.
     pub fn to_yaml(&self) -> String {
-        serde_yaml::to_string(&self.config).unwrap_or_default()
+        serde_yaml::to_string(&self.redacted()).unwrap_or_default()
+    }
+
+    fn redacted(&self) -> serde_yaml::Value {
+        let mut value = serde_yaml::to_value(&self.config).unwrap_or_default();
+        redact(&mut value);
+        value
     }
 
     /// The effective config as YAML, with the source of every value as a comment.
     pub fn explain(&self) -> String {
         let mut lines = Vec::new();
-        let value = serde_yaml::to_value(&self.config).unwrap_or_default();
+        let value = self.redacted();
         self.explain_into(&value, "", 0, &mut lines);
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0).min(60);
         let line = |(text, source): &(String, Option<String>)| match source {
@@ -362,6 +392,16 @@ impl<C: Serialize> Loaded<C> {
                 lines.push((format!("{indent}{name}: {shown}"), source_of(&self.figment, &path)));
             }
         }
+    }
+}
+
+/// Takes user, password and query out of every address.
+fn redact(value: &mut serde_yaml::Value) {
+    match value {
+        serde_yaml::Value::String(text) if text.contains("://") => *text = tracking::redact_url(text),
+        serde_yaml::Value::Sequence(items) => items.iter_mut().for_each(redact),
+        serde_yaml::Value::Mapping(entries) => entries.iter_mut().for_each(|(_, value)| redact(value)),
+        _ => {}
     }
 }
 

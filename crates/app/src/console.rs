@@ -1,9 +1,10 @@
 //! What a person sees: progress and notes on stderr, results on stdout, everything in a log file.
 
 use std::fs::{self, File};
-use std::io::{IsTerminal, Write, stderr};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,6 +17,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
+
+use crate::exit::Interrupted;
 
 /// The `logging:` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -53,20 +56,37 @@ pub enum LogFormat {
     Json,
 }
 
-/// The terminal of one program.
+/// The terminal of one program: what it shows, and whether Ctrl-C came from it.
 #[derive(Clone)]
 pub struct Console {
     bars: MultiProgress,
     quiet: bool,
     terminal: bool,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Console {
     /// `quiet` hides all but errors. Bars are drawn only on a terminal.
     pub fn new(quiet: bool) -> Self {
         let terminal = stderr().is_terminal();
-        let target = if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
-        Self { bars: MultiProgress::with_draw_target(target), quiet, terminal }
+        let target =
+            if quiet || !terminal { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr_with_hz(10) };
+        Self { bars: MultiProgress::with_draw_target(target), quiet, terminal, interrupted: Arc::default() }
+    }
+
+    /// Notes Ctrl-C or SIGTERM; true if it is not the first.
+    pub fn interrupt(&self) -> bool {
+        self.interrupted.swap(true, Ordering::Relaxed)
+    }
+
+    /// True after Ctrl-C or SIGTERM: end in good order, soon.
+    pub fn is_interrupted(&self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
+    }
+
+    /// Turns an interruption into the error that ends the program.
+    pub fn stop_if_interrupted(&self) -> Result<()> {
+        if self.is_interrupted() { Err(Interrupted.into()) } else { Ok(()) }
     }
 
     /// A line on stderr that does not disturb the bars.
@@ -83,8 +103,8 @@ impl Console {
     }
 
     /// A bar over training steps; on a pipe or in CI ten plain lines take its place.
-    pub fn training_bar(&self, total_steps: u64, epochs: usize) -> TrainingBar {
-        let bar = self.bars.add(ProgressBar::new(total_steps));
+    pub fn training_bar(&self, steps_per_epoch: usize, epochs: usize) -> TrainingBar {
+        let bar = self.bars.add(ProgressBar::new((steps_per_epoch * epochs) as u64));
         bar.set_style(style("epoch {prefix} [{bar:30}] {elapsed}<{eta} {msg}"));
         bar.enable_steady_tick(Duration::from_millis(200));
         TrainingBar { bar, epochs, console: self.clone() }
@@ -183,6 +203,11 @@ impl<'a> MakeWriter<'a> for BarsAside {
     fn make_writer(&'a self) -> BarsAside {
         BarsAside(self.0.clone())
     }
+}
+
+/// Prints a result. A reader that closed the pipe (`| head`) has seen enough: no error.
+pub fn print_result(text: &str) {
+    let _ = writeln!(stdout(), "{}", text.trim_end());
 }
 
 /// Rows of `(name, values)` under a heading, columns aligned, for stdout.

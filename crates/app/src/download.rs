@@ -10,6 +10,7 @@ use reqwest::blocking::Client;
 use sha2::{Digest, Sha256};
 
 use crate::console::Console;
+use crate::exit::Interrupted;
 
 /// Where the data file of a config is: as given, else below `data_dir`, else (with `url`) downloaded to it.
 ///
@@ -62,25 +63,32 @@ fn download(url: &str, sha256: Option<&str>, file: &Path, console: &Console) -> 
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
     let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push(".part");
+    // The process id keeps two programs that start at once apart.
+    name.push(format!(".{}.part", std::process::id()));
     let partial = file.with_file_name(name);
     let result = stream(url, sha256, &partial, console)
         .and_then(|()| fs::rename(&partial, file).with_context(|| format!("cannot write `{}`", file.display())));
     if result.is_err() {
-        // The error that counts is the download's; a leftover `.part` is overwritten by the next try.
+        // The error that counts is the download's.
         let _ = fs::remove_file(&partial);
     }
     result.with_context(|| {
-        format!("cannot download `{url}`\nhint: download it by hand to `{}` and run again", file.display())
+        let shown = tracking::redact_url(url);
+        format!("cannot download `{shown}`\nhint: download it by hand to `{}` and run again", file.display())
     })
 }
 
 fn stream(url: &str, sha256: Option<&str>, partial: &Path, console: &Console) -> Result<()> {
-    let mut response = client()?.get(url).send()?.error_for_status()?;
-    let bar = console.download_bar(url, response.content_length());
+    // reqwest's errors quote the address, credentials included.
+    let response = client()?.get(url).send().and_then(|response| response.error_for_status());
+    let mut response = response.map_err(reqwest::Error::without_url)?;
+    let bar = console.download_bar(&tracking::redact_url(url), response.content_length());
     let mut file = File::create(partial).with_context(|| format!("cannot write `{}`", partial.display()))?;
     let actual = for_each_block(&mut response, |block| {
         bar.inc(block.len() as u64);
+        if console.is_interrupted() {
+            return Err(io::Error::new(io::ErrorKind::Interrupted, Interrupted));
+        }
         file.write_all(block)
     })
     .with_context(|| format!("the transfer to `{}` broke off", partial.display()))?;
@@ -90,15 +98,19 @@ fn stream(url: &str, sha256: Option<&str>, partial: &Path, console: &Console) ->
         Some(expected) if !actual.eq_ignore_ascii_case(expected) => {
             bail!("the file there has sha256 {actual}, but the config expects {expected}")
         }
-        _ => Ok(()),
+        Some(_) => Ok(()),
+        None => {
+            console.note(&format!("downloaded; to hold the file to it, set `data.sha256: {actual}`"));
+            Ok(())
+        }
     }
 }
 
-/// A client that waits as long as bytes keep coming, and 30 s for each step before that.
+/// A client that gives up when nothing comes for 30 s; the whole transfer may take as long as it takes.
 fn client() -> Result<Client> {
     // Already installed by the tracker's own client: fine.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    Ok(Client::builder().connect_timeout(Duration::from_secs(30)).timeout(None).build()?)
+    Ok(Client::builder().timeout(Duration::from_secs(30)).build()?)
 }
 
 fn file_sha256(path: &Path) -> Result<String> {

@@ -14,14 +14,16 @@ use crate::download::hex;
 const CARGO_LOCK: &str = include_str!("../../../Cargo.lock");
 
 /// The user as MLflow names it.
-pub fn user() -> String {
-    ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
+fn user() -> String {
+    let variable = ["USER", "LOGNAME", "USERNAME"].iter().find_map(|name| env::var(name).ok());
+    variable.or_else(|| output_of("id", &["-un"])).unwrap_or_else(|| "unknown".to_owned())
 }
 
 /// Tags that every run gets. MLflow's own names where it has one.
 pub fn tags(program: &str) -> BTreeMap<String, String> {
     let mut tags = BTreeMap::from([
         ("mlflow.user".to_owned(), user()),
+        ("developer".to_owned(), user()),
         ("mlflow.source.name".to_owned(), program.to_owned()),
         ("mlflow.source.type".to_owned(), "LOCAL".to_owned()),
         ("framework".to_owned(), format!("burn {}", locked_version("burn"))),
@@ -53,7 +55,12 @@ fn git_tags() -> BTreeMap<String, String> {
 }
 
 fn git(arguments: &[&str]) -> Option<String> {
-    let output = Command::new("git").args(arguments).output().ok().filter(|output| output.status.success())?;
+    output_of("git", arguments)
+}
+
+/// What a command prints, if it is there and succeeds.
+fn output_of(command: &str, arguments: &[&str]) -> Option<String> {
+    let output = Command::new(command).args(arguments).output().ok().filter(|output| output.status.success())?;
     Some(String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
@@ -79,8 +86,10 @@ fn locked_version(name: &str) -> &'static str {
 
 /// Name of the running program.
 pub fn program() -> String {
-    env::args().next().as_deref().map(Path::new).and_then(Path::file_stem).map_or_else(
-        || "app".to_owned(),
-        |name| name.to_string_lossy().into_owned(),
-    )
+    env::args()
+        .next()
+        .as_deref()
+        .map(Path::new)
+        .and_then(Path::file_stem)
+        .map_or_else(|| "app".to_owned(), |name| name.to_string_lossy().into_owned())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 /// Leaves of `config` as `dotted key -> text`, without the top-level sections in `skip`. Lists are JSON text; nulls and
-/// empty collections are left out.
+/// empty collections are left out; addresses lose their credentials.
 pub fn flatten<C: Serialize>(config: &C, skip: &[&str]) -> BTreeMap<String, String> {
     let mut params = BTreeMap::new();
     if let Ok(Value::Object(sections)) = serde_json::to_value(config) {
@@ -26,12 +26,15 @@ fn flatten_into(key: String, value: Value, params: &mut BTreeMap<String, String>
                 flatten_into(format!("{key}.{name}"), value, params);
             }
         }
+        Value::String(text) if text.contains("://") => {
+            params.insert(key, tracking::redact_url(&text));
+        }
         Value::String(text) => {
             params.insert(key, text);
-        },
+        }
         other => {
             params.insert(key, other.to_string());
-        },
+        }
     }
 }
 

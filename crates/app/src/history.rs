@@ -5,7 +5,8 @@ use training::EpochEnd;
 use crate::console::{number, table};
 use crate::scoring::Scores;
 
-/// One row of metrics per epoch.
+/// One row of metrics per epoch. `train_*` are those of the training steps themselves (dropout on, weights moving), as in
+/// Keras and Lightning; the final table scores all splits with the best weights and dropout off.
 pub struct History {
     monitor: String,
     names: Vec<String>,
@@ -31,11 +32,6 @@ impl History {
         row
     }
 
-    /// Epochs so far.
-    pub fn epochs(&self) -> usize {
-        self.rows.len()
-    }
-
     /// The monitored metric without `val_`.
     pub fn monitor(&self) -> &str {
         &self.monitor
@@ -45,6 +41,14 @@ impl History {
     pub fn column(&self, name: &str) -> Vec<f64> {
         let index = self.names.iter().position(|known| known == name);
         index.map_or_else(Vec::new, |index| self.rows.iter().map(|row| row[index]).collect())
+    }
+
+    /// `best_epoch`, and loss and monitored metric of that epoch as `best_val_*`.
+    pub fn best(&self, best_epoch: usize) -> Vec<(String, f64)> {
+        let mut names = vec!["val_loss".to_owned(), format!("val_{}", self.monitor)];
+        names.dedup();
+        let value = |name: &String| (format!("best_{name}"), self.column(name)[best_epoch - 1]);
+        std::iter::once(("best_epoch".to_owned(), best_epoch as f64)).chain(names.iter().map(value)).collect()
     }
 
     /// The last epoch for the progress bar: `loss 0.31 | val_auc 0.907 | best 0.909 @ 10`.
@@ -85,7 +89,12 @@ impl ResultTable {
             let values = splits.iter().map(|(_, scores)| scores.get(&name)).collect();
             (name, values)
         });
-        Self { splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(), rows: rows.collect(), best_epoch, epochs }
+        Self {
+            splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
+            rows: rows.collect(),
+            best_epoch,
+            epochs,
+        }
     }
 
     /// For people.

@@ -10,7 +10,7 @@ use modeling::{Inputs, TabularMlpConfig, Task, summarize};
 use report::{ConfusionMatrix, CurvePanel, LearningCurves, RankingCurve, RankingCurves, Series};
 use serde::{Deserialize, Serialize};
 use tracking::{Dataset, DatasetInput, Run};
-use training::metrics::{auc_of, confusion_matrix, precision_recall_curve, roc_curve};
+use training::metrics::{auc_of, average_precision_of, confusion_matrix, precision_recall_curve, roc_curve};
 
 use crate::history::{History, ResultTable};
 use crate::scoring::Scores;
@@ -19,13 +19,14 @@ use crate::session::Session;
 /// The data in two lines for people.
 pub fn describe_data(info: &DatasetInfo) -> String {
     let sizes: Vec<String> = info.parts.iter().map(|part| format!("{} {}", part.n_rows, part.name)).collect();
-    let classes = if info.classes.is_empty() { String::new() } else { format!(", classes {}", info.classes.join(" / ")) };
+    let classes =
+        if info.classes.is_empty() { String::new() } else { format!(", classes {}", info.classes.join(" / ")) };
     let (name, columns, target) = (&info.name, info.feature_columns.len(), &info.target);
     format!("data: {name}, {} rows ({}), {columns} columns -> `{target}`\n", info.n_rows, sizes.join(", "))
         + &format!("task: {} ({}){classes}", problem_name(info), info.problem_reason)
 }
 
-/// Records the data set as input of the run, once for each use.
+/// Records the data set: facts as params, row counts as tags, and one input with the split inside its digest.
 pub fn log_data(run: &Run, splits: &Splits) {
     let info = &splits.info;
     run.log_params(&BTreeMap::from([
@@ -35,10 +36,12 @@ pub fn log_data(run: &Run, splits: &Splits) {
         ("n_features".to_owned(), splits.preprocessor.feature_names().len().to_string()),
         ("feature_columns".to_owned(), info.feature_columns.join(",")),
     ]));
+    if let Some(sha256) = &info.file_sha256 {
+        run.set_tag("dataset_file_sha256", sha256);
+    }
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
     }
-    // One data set with its split inside the digest; MLflow's column shows the context of the first use.
     run.log_input(DatasetInput {
         dataset: Dataset {
             name: info.name.clone(),
@@ -60,9 +63,9 @@ fn problem_name(info: &DatasetInfo) -> String {
 /// Layers with shapes and parameter counts, as a text table.
 pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> String {
     let layers = summarize(config, inputs, task.n_outputs());
-    let width = |cell: fn(&modeling::Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
-    let (name, kind, output) =
-        (width(|l| l.name.len(), 5), width(|l| l.kind.len(), 4), width(|l| l.output.len(), 6));
+    let width =
+        |cell: fn(&modeling::Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
+    let (name, kind, output) = (width(|l| l.name.len(), 5), width(|l| l.kind.len(), 4), width(|l| l.output.len(), 6));
     let mut text = format!(
         "TabularMlp: {} numeric inputs, {} embedded categories, loss {}\n\n",
         inputs.n_numeric,
@@ -70,7 +73,10 @@ pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> 
         task.loss_name()
     );
     let rule = "-".repeat(name + kind + output + 16);
-    text.push_str(&format!("{:name$}  {:kind$}  {:output$}  {:>10}\n{rule}\n", "layer", "kind", "output", "parameters"));
+    text.push_str(&format!(
+        "{:name$}  {:kind$}  {:output$}  {:>10}\n{rule}\n",
+        "layer", "kind", "output", "parameters"
+    ));
     for layer in &layers {
         text.push_str(&format!(
             "{:name$}  {:kind$}  {:output$}  {:>10}\n",
@@ -88,8 +94,7 @@ pub fn write_plots(
     history: &History,
     test: &Scores,
     task: Task,
-    planned_epochs: usize,
-    best_epoch: usize,
+    (planned_epochs, best_epoch): (usize, usize),
 ) -> Result<()> {
     let folder = session.folder("plots")?;
     let rows = |part: &dataset::Part| part.n_rows();
@@ -102,7 +107,13 @@ pub fn write_plots(
     }
 }
 
-fn plot_history(history: &History, subtitle: &str, planned_epochs: usize, best_epoch: usize, folder: &Path) -> Result<()> {
+fn plot_history(
+    history: &History,
+    subtitle: &str,
+    planned_epochs: usize,
+    best_epoch: usize,
+    folder: &Path,
+) -> Result<()> {
     let monitor = history.monitor();
     let column = |name: String| history.column(&name);
     let columns = [
@@ -142,14 +153,25 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
     let draw = |corners: fn(&[f32], &[f32], f32) -> Corners, area: fn(&[f32], &[f32], f32) -> f64| {
         scores
             .iter()
-            .map(|(class, scores)| (*class, corners(target, scores, *class as f32), area(target, scores, *class as f32)))
+            .map(|(class, scores)| {
+                (*class, corners(target, scores, *class as f32), area(target, scores, *class as f32))
+            })
             .collect::<Vec<(usize, Corners, f64)>>()
     };
-    let share = |class: usize| target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64;
-    let picture = |title, curves: &[(usize, Corners, f64)], path: &str, write: fn(&RankingCurves, &Path) -> report::Result<()>| {
+    let share =
+        |class: usize| target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64;
+    let picture = |title,
+                   curves: &[(usize, Corners, f64)],
+                   path: &str,
+                   write: fn(&RankingCurves, &Path) -> report::Result<()>| {
         let curves = curves
             .iter()
-            .map(|(class, points, area)| RankingCurve { class: &labels[*class], points, area: *area, base_rate: share(*class) })
+            .map(|(class, points, area)| RankingCurve {
+                class: &labels[*class],
+                points,
+                area: *area,
+                base_rate: share(*class),
+            })
             .collect();
         write(&RankingCurves { title, subtitle, curves }, &folder.join(path))
     };
@@ -163,19 +185,6 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
         .collect();
     let matrix = ConfusionMatrix { title: "Confusion matrix, test", subtitle, classes: labels, counts: &counts };
     Ok(report::confusion_matrix(&matrix, &folder.join("confusion_matrix"))?)
-}
-
-/// Area under the corners of the precision-recall curve, as the metric `average_precision`.
-fn average_precision_of(target: &[f32], scores: &[f32], class: f32) -> f64 {
-    let mut last_recall = 0.0;
-    precision_recall_curve(target, scores, class)
-        .into_iter()
-        .map(|(recall, precision)| {
-            let gain = recall - last_recall;
-            last_recall = recall;
-            gain * precision
-        })
-        .sum()
 }
 
 fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path) -> Result<()> {
@@ -203,7 +212,7 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
     let mut names: Vec<String> = vec!["y_test".to_owned(), "y_pred".to_owned()];
     let mut columns: Vec<Vec<String>> = Vec::new();
     if task == Task::Regression {
-        columns.push(text(&mut target.iter().copied()));
+        columns.push(raw_target(splits)?);
         columns.push(text(&mut test.predicted.iter().copied()));
     } else {
         let label = |class: usize| labels[class].clone();
@@ -217,6 +226,13 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
     }
     let extra: Vec<(&str, Vec<String>)> = names.iter().map(String::as_str).zip(columns).collect();
     Ok(splits.test.write_predictions(&extra, &path)?)
+}
+
+/// The target as it stands in the file, which `f32` may not hold exactly.
+fn raw_target(splits: &Splits) -> Result<Vec<String>> {
+    let column = splits.test.table.column(&splits.info.target, "`data.target`")?;
+    let cell = |&row: &u32| column.cells[row as usize].clone().unwrap_or_default();
+    Ok(splits.test.row_numbers.iter().map(cell).collect())
 }
 
 /// `model/bundle.json`: what is needed, beside weights and preprocessor, to make the model again.
@@ -256,8 +272,14 @@ pub fn write_bundle(
 ) -> Result<()> {
     let folder = session.folder("model")?;
     let copy = folder.join("model.safetensors");
-    fs::copy(weights, &copy).with_context(|| format!("cannot write `{}`", copy.display()))?;
-    session.write_text("model/preprocessor.json", &splits.preprocessor.to_json()?)?;
+    let temporary = folder.join("model.safetensors.tmp");
+    fs::copy(weights, &temporary)
+        .and_then(|_| fs::rename(&temporary, &copy))
+        .with_context(|| format!("cannot write `{}`", copy.display()))?;
+    let preprocessor = splits.preprocessor.to_json()?;
+    session.write_text("model/preprocessor.json", &preprocessor)?;
+    session.folder("extra_artifacts")?;
+    session.write_text("extra_artifacts/preprocessor.json", &preprocessor)?;
     let bundle = Bundle {
         version: 1,
         model_type: "tabular_mlp".to_owned(),

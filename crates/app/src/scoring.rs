@@ -1,7 +1,7 @@
 //! From raw outputs of a network to predictions in original units and their metrics.
 
-use burn::tensor::Tensor;
-use dataset::{Preprocessor, ProblemType};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use dataset::{Part, Preprocessor, ProblemType};
 use modeling::Task;
 use training::metrics::{Kind, Predictions, compute_all};
 
@@ -34,6 +34,63 @@ impl Scores {
     pub fn predictions<'a>(&'a self, target: &'a [f32], task: Task) -> Predictions<'a> {
         Predictions { kind: kind_of(task), target, predicted: &self.predicted }
     }
+}
+
+/// One part of the data as tensors on a device.
+pub struct Rows {
+    /// `[rows, n_numeric]`
+    pub numeric: Tensor<2>,
+    /// `[rows, n_categorical]`
+    pub categorical: Tensor<2, Int>,
+    /// `[rows]`, standardised for regression
+    pub target: Tensor<1>,
+}
+
+impl Rows {
+    /// Copies a part to the device.
+    pub fn new(part: &Part, preprocessor: &Preprocessor, device: &Device) -> Self {
+        let rows = part.n_rows();
+        let (n_numeric, n_categorical) = (preprocessor.n_numeric(), preprocessor.cardinalities().len());
+        let target: Vec<f32> = part.target.iter().map(|&value| preprocessor.standardize(value)).collect();
+        let categorical: Vec<i32> = part.categorical.iter().map(|&index| index as i32).collect();
+        Self {
+            numeric: Tensor::from_data(TensorData::new(part.numeric.clone(), [rows, n_numeric]), device),
+            categorical: Tensor::from_data(TensorData::new(categorical, [rows, n_categorical]), device),
+            target: Tensor::from_floats(target.as_slice(), device),
+        }
+    }
+
+    /// The given rows in the given order.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &self.numeric.device());
+        Self {
+            numeric: self.numeric.clone().select(0, indices.clone()),
+            categorical: self.categorical.clone().select(0, indices.clone()),
+            target: self.target.clone().select(0, indices),
+        }
+    }
+}
+
+/// Loss and metrics of a part. `forward` is called on 8,192 rows at a time, so that memory stays bounded.
+pub fn evaluate(
+    forward: impl Fn(Tensor<2>, Tensor<2, Int>) -> Tensor<2>,
+    rows: &Rows,
+    part: &Part,
+    task: Task,
+    preprocessor: &Preprocessor,
+) -> Scores {
+    const CHUNK: usize = 8192;
+    let (mut outputs, mut loss_sum) = (Vec::new(), 0.0);
+    for start in (0..part.n_rows()).step_by(CHUNK) {
+        let chunk = start..(start + CHUNK).min(part.n_rows());
+        let numeric = rows.numeric.clone().slice(chunk.clone());
+        let output = forward(numeric, rows.categorical.clone().slice(chunk.clone()));
+        let loss = task.loss(output.clone(), rows.target.clone().slice(chunk.clone()));
+        loss_sum += f64::from(loss.into_scalar::<f32>()) * chunk.len() as f64;
+        outputs.push(output);
+    }
+    score(Tensor::cat(outputs, 0), loss_sum / part.n_rows() as f64, &part.target, task, preprocessor)
 }
 
 /// What the network has to do for this target.

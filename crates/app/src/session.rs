@@ -6,18 +6,19 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use dataset::DataConfig;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracking::{HttpOptions, Options, Run, RunOptions, RunStatus, Tracker};
+use tracking::{HttpOptions, Options, Outcome, Run, RunOptions, RunStatus, Tracker};
 
 use crate::cli::RunFlags;
 use crate::config::Loaded;
-use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, start_logging};
+use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_logging};
 use crate::exit::{Interrupted, Panicked, describe};
 use crate::flatten::flatten;
 use crate::history::ResultTable;
@@ -73,7 +74,12 @@ pub struct PathsConfig {
 
 impl Default for PathsConfig {
     fn default() -> Self {
-        Self { data_dir: "data".into(), models_dir: "models".into(), logs_dir: "logs".into(), artifacts_dir: "mlruns".into() }
+        Self {
+            data_dir: "data".into(),
+            models_dir: "models".into(),
+            logs_dir: "logs".into(),
+            artifacts_dir: "mlruns".into(),
+        }
     }
 }
 
@@ -100,7 +106,6 @@ pub struct Session {
     folder: PathBuf,
     log_file: PathBuf,
     log_artifacts: bool,
-    interrupted: Arc<AtomicBool>,
     view_command: Option<String>,
     experiment_url: Option<String>,
 }
@@ -116,13 +121,13 @@ pub fn run_tracked<C: Serialize>(
     let session = Session::start(loaded, flags, setup)?;
     let result = catch_unwind(AssertUnwindSafe(|| recipe(&loaded.config, &session)))
         .unwrap_or_else(|payload| Err(Panicked(panic_message(payload.as_ref())).into()));
-    session.end(result.as_ref().err());
+    let outcome = session.end(result.as_ref().err());
     let result = result?;
     if flags.json {
-        println!("{}", session.to_json(&result));
+        print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        println!("{}", result.to_text());
-        println!("run {} FINISHED, best epoch {} of {}", session.run.id(), result.best_epoch, result.epochs);
+        let (id, best, epochs) = (session.run.id(), result.best_epoch, result.epochs);
+        print_result(&format!("{}\nrun {id} FINISHED, best epoch {best} of {epochs}", result.to_text()));
     }
     Ok(())
 }
@@ -137,8 +142,6 @@ impl Session {
     fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
         let console = Console::new(flags.quiet);
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &environment::program(), &console)?;
-        let interrupted = Arc::new(AtomicBool::new(false));
-        install_signal_handler(Arc::clone(&interrupted));
         let tracker = if setup.mlflow.enabled {
             let defaults = Options::default();
             Tracker::open(&Options {
@@ -160,15 +163,19 @@ impl Session {
             ..RunOptions::default()
         })?;
         let folder = setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name)).join(run.id());
-        fs::create_dir_all(&folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
         let view_command = tracker.view_command();
         let experiment_url = tracker.experiment_url(run.experiment_id());
         let log_artifacts = setup.mlflow.log_artifacts && setup.mlflow.enabled;
-        let session =
-            Self { console, run, folder, log_file, log_artifacts, interrupted, view_command, experiment_url };
+        let session = Self { console, run, folder, log_file, log_artifacts, view_command, experiment_url };
+        install_signal_handler(session.console.clone(), session.run.clone());
         session.console.note(&format!("run {} `{}`", session.run.id(), setup.run_name));
-        session.log_config(loaded, setup)?;
-        Ok(session)
+        match session.log_config(loaded, setup) {
+            Ok(()) => Ok(session),
+            Err(error) => {
+                session.run.fail(&describe(&error));
+                Err(error)
+            }
+        }
     }
 
     /// The resolved config as params and as file, before anything else happens.
@@ -178,10 +185,11 @@ impl Session {
             self.run.set_note(note);
         }
         self.folder("configs")?;
-        self.write_text("configs/effective_config.yaml", &loaded.to_yaml())?;
         let original = fs::read_to_string(&loaded.file).unwrap_or_default();
         let name = loaded.file.file_name().unwrap_or_default().to_string_lossy();
         self.write_text(&format!("configs/{name}"), &original)?;
+        // Last, so that it wins when the run was started from another run's effective config.
+        self.write_text("configs/effective_app_config.yaml", &loaded.to_yaml())?;
         if self.log_artifacts {
             self.run.log_dir(&self.folder.join("configs"), "configs");
         }
@@ -211,30 +219,14 @@ impl Session {
             .with_context(|| format!("cannot write `{}`", path.display()))
     }
 
-    /// Uploads the output folder as artifacts of the run.
-    pub fn log_folder(&self) {
-        if self.log_artifacts {
-            self.run.log_dir(&self.folder, "");
-        }
-    }
-
-    /// True after Ctrl-C or SIGTERM.
-    pub fn is_interrupted(&self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
-    }
-
-    /// Turns an interruption into the error that ends the program.
-    pub fn stop_if_interrupted(&self) -> Result<()> {
-        if self.is_interrupted() { Err(Interrupted.into()) } else { Ok(()) }
-    }
-
-    /// Ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
-    fn end(&self, error: Option<&anyhow::Error>) {
+    /// Uploads what there is and ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
+    fn end(&self, error: Option<&anyhow::Error>) -> Outcome {
         if let Some(error) = error {
             tracing::error!(target: LOG_FILE_ONLY, "{}", describe(error));
         }
+        self.copy_log();
         if self.log_artifacts {
-            self.run.log_artifact(&self.log_file, "logs");
+            self.run.log_dir(&self.folder, "");
         }
         let outcome = match error {
             None => self.run.finish(RunStatus::Finished),
@@ -242,7 +234,8 @@ impl Session {
             Some(error) => self.run.fail(&describe(error)),
         };
         if !outcome.is_complete() {
-            self.console.warn(&format!("tracking is incomplete: {outcome}"));
+            // An error, so that `--quiet` shows it too: something that was logged is not in the store.
+            tracing::error!("tracking is incomplete: {outcome}");
         }
         self.console.note(&format!("outputs: {}", self.folder.display()));
         self.console.note(&format!("log:     {}", self.log_file.display()));
@@ -253,12 +246,23 @@ impl Session {
         if let Some(command) = &self.view_command {
             self.console.note(&format!("look:    {command}"));
         }
+        outcome
     }
 
-    fn to_json(&self, result: &ResultTable) -> serde_json::Value {
+    /// A copy, because the log goes on while files are uploaded.
+    fn copy_log(&self) {
+        let name = self.log_file.file_name().unwrap_or_default();
+        let copied = self.folder("logs").and_then(|folder| Ok(fs::copy(&self.log_file, folder.join(name))?));
+        if let Err(error) = copied {
+            self.console.warn(&format!("the log is not among the artifacts: {error}"));
+        }
+    }
+
+    fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
         serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
+            "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
             "best_epoch": result.best_epoch,
             "epochs": result.epochs,
             "outputs": self.folder.display().to_string(),
@@ -267,13 +271,22 @@ impl Session {
     }
 }
 
-/// The first signal asks the loop to stop and end the run in good order; the second stops at once.
-fn install_signal_handler(interrupted: Arc<AtomicBool>) {
+/// The first signal asks the program to end the run in good order. The second ends it at once: the status is still
+/// written, if the store takes it within a second.
+fn install_signal_handler(console: Console, run: Run) {
     let handler = move || {
-        if interrupted.swap(true, Ordering::Relaxed) {
-            process::exit(130);
+        if !console.interrupt() {
+            console.note("stopping; press Ctrl-C again to stop at once");
+            return;
         }
-        eprintln!("\nstopping after this step; press Ctrl-C again to stop at once");
+        let (done, wait) = mpsc::channel();
+        let run = run.clone();
+        thread::spawn(move || {
+            run.finish(RunStatus::Killed);
+            let _ = done.send(());
+        });
+        let _ = wait.recv_timeout(Duration::from_secs(1));
+        process::exit(130);
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!("cannot handle Ctrl-C: {error}");

@@ -21,7 +21,7 @@ fn csv(rows: usize) -> String {
 fn error_of(content: &[u8], more: &[&str]) -> String {
     let dir = Workdir::new();
     dir.write("data.csv", content);
-    let args = ["--csv-path", "data.csv", "--target-column", "y", "--set", "data.target_bins=null"];
+    let args = ["--csv-path", "data.csv", "--target-column", "y"];
     let finished = dir.run(&[&args[..], &SHORT, more].concat());
     assert_eq!(finished.code, 1, "stdout: {}\nstderr: {}", finished.stdout, finished.stderr);
     assert_eq!(finished.stdout, "", "results are for successful runs");
@@ -44,14 +44,26 @@ fn assert_contains(error: &str, parts: &[&str]) {
 fn a_good_file_trains() {
     let dir = Workdir::new();
     dir.write("data.csv", csv(200));
-    let args = ["--csv-path", "data.csv", "--target-column", "y", "--set", "data.target_bins=null"];
+    let args = ["--csv-path", "data.csv", "--target-column", "y"];
     dir.run(&[&args[..], &SHORT].concat()).ok();
+}
+
+/// The README's line for one's own data, with a number to predict.
+#[test]
+fn a_number_to_predict_needs_no_other_flag() {
+    let dir = Workdir::new();
+    let rows: String =
+        (0..200).map(|i| format!("{},{},{}\n", i % 17, i * 7 % 13, (i * 31 % 97) as f64 / 3.0)).collect();
+    dir.write("mine.csv", format!("a,b,price\n{rows}"));
+    let args = ["--csv-path", "mine.csv", "--target-column", "price", "--no-mlflow", "--json"];
+    let json = dir.run(&[&args[..], &SHORT].concat()).ok().json();
+    assert!(json["metrics"]["test_rmse"].as_f64().unwrap() > 0.0);
 }
 
 #[test]
 fn missing_file_names_the_places_looked_at() {
     let dir = Workdir::new();
-    let finished = dir.run(&["--csv-path", "nowhere.csv", "--target-column", "y", "--set", "data.target_bins=null"]);
+    let finished = dir.run(&["--csv-path", "nowhere.csv", "--target-column", "y"]);
     assert_eq!(finished.code, 1);
     let below = fs::canonicalize(dir.folder.path()).unwrap().join("data/nowhere.csv").display().to_string();
     assert_contains(&finished.stderr, &["no data file `nowhere.csv`", &below, "hint: check `data.path`"]);
@@ -62,7 +74,7 @@ fn a_path_is_also_looked_for_below_the_data_folder() {
     let dir = Workdir::new();
     fs::create_dir(dir.path("data")).unwrap();
     dir.write("data/mine.csv", csv(200));
-    let args = ["--csv-path", "mine.csv", "--target-column", "y", "--set", "data.target_bins=null", "--no-mlflow"];
+    let args = ["--csv-path", "mine.csv", "--target-column", "y", "--no-mlflow"];
     dir.run(&[&args[..], &SHORT].concat()).ok();
 }
 
@@ -146,6 +158,11 @@ fn an_unknown_monitor_lists_the_metrics() {
     assert_contains(&finished.stderr, &["no metric `rmse` for this problem type", "auc, accuracy"]);
     assert_eq!(finished.code, 2);
     assert_eq!(dir.runs()[0].info.status, RunStatus::Failed);
+    let dir = Workdir::new();
+    let finished = dir.run(&["--set", "training.early_stopping.monitor=val_acuracy"]);
+    assert_contains(&finished.stderr, &["`training.early_stopping.monitor`: no metric `acuracy`", "accuracy"]);
+    assert_eq!(finished.code, 2);
+    assert!(!dir.path("mlflow.db").exists(), "known to be wrong before anything runs");
 }
 
 /// Serves `body` once per connection, promising `length` bytes.

@@ -26,11 +26,22 @@ fn logs_to_a_2x_server() {
 fn logs_to_a_server(variable: &str) {
     let dir = Workdir::new();
     let destination = dir.path("server_artifacts").display().to_string();
-    let Some(server) = Server::start(variable, dir.folder.path(), &["--artifacts-destination", &destination]) else { return };
-    let output = dir.command(&[&["--json"], &SHORT[..]].concat()).env("MLFLOW_TRACKING_URI", &server.uri).output().unwrap();
+    let Some(server) = Server::start(variable, dir.folder.path(), &["--artifacts-destination", &destination]) else {
+        return;
+    };
+    let output =
+        dir.command(&[&["--json"], &SHORT[..]].concat()).env("MLFLOW_TRACKING_URI", &server.uri).output().unwrap();
     let finished = support::Finished::from(output).ok();
-    assert!(finished.stderr.contains("🏃 View run tabular_mlp__dataset=wine_quality__seed=42 at: "), "{}", finished.stderr);
-    assert!(finished.stderr.contains(&format!("🧪 View experiment at: {}/#/experiments/", server.uri)), "{}", finished.stderr);
+    assert!(
+        finished.stderr.contains("🏃 View run tabular_mlp__dataset=wine_quality__seed=42 at: "),
+        "{}",
+        finished.stderr
+    );
+    assert!(
+        finished.stderr.contains(&format!("🧪 View experiment at: {}/#/experiments/", server.uri)),
+        "{}",
+        finished.stderr
+    );
     assert!(!dir.path("mlflow.db").exists(), "nothing goes to the embedded store");
 
     let store = RestStore::new(&server.uri, &HttpOptions::default()).unwrap();
@@ -47,10 +58,15 @@ fn logs_to_a_server(variable: &str) {
     assert_eq!(run.info.run_id, finished.json()["run_id"]);
     let logged = finished.json()["metrics"]["test_auc"].as_f64().unwrap();
     assert_eq!(run.metrics["test_auc"].value, logged, "to the last bit");
-    let steps: Vec<i64> = store.metric_history(&run.info.run_id, "val_auc").unwrap().iter().map(|point| point.step).collect();
+    let steps: Vec<i64> =
+        store.metric_history(&run.info.run_id, "val_auc").unwrap().iter().map(|point| point.step).collect();
     assert_eq!(steps, [1, 2, 3]);
     assert_eq!(run.inputs[0].dataset.name, "wine_quality");
-    for (folder, file) in [("plots", "plots/roc.png"), ("model", "model/model.safetensors"), ("predictions", "predictions/test_predictions.csv")] {
+    for (folder, file) in [
+        ("plots", "plots/roc.png"),
+        ("model", "model/model.safetensors"),
+        ("predictions", "predictions/test_predictions.csv"),
+    ] {
         let found = store.list_artifacts(&run.info.run_id, folder).unwrap();
         assert!(found.iter().any(|artifact| artifact.path == file && artifact.bytes > Some(0)), "{file}: {found:?}");
     }
@@ -88,7 +104,8 @@ print(json.dumps({
 }))
 "#;
     let mut command = Command::new(python);
-    let output = command.args(["-c", script]).current_dir(dir.folder.path()).env_remove("MLFLOW_TRACKING_URI").output().unwrap();
+    let output =
+        command.args(["-c", script]).current_dir(dir.folder.path()).env_remove("MLFLOW_TRACKING_URI").output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let seen: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(seen["run_id"], finished.json()["run_id"]);
@@ -97,7 +114,17 @@ print(json.dumps({
     assert_eq!(seen["epochs"], serde_json::json!([1, 2, 3]));
     assert_eq!(seen["dataset"], "wine_quality");
     assert!(seen["params"].as_u64().unwrap() > 30);
-    let folders = ["checkpoints", "configs", "logs", "model", "model_summary.txt", "plots", "predictions", "training_history.csv"];
+    let folders = [
+        "configs",
+        "extra_artifacts",
+        "logs",
+        "model",
+        "model_summary.txt",
+        "models",
+        "plots",
+        "predictions",
+        "training_history.csv",
+    ];
     assert_eq!(seen["artifacts"], serde_json::json!(folders));
     assert!(seen["predictions"].as_str().unwrap().trim_end().ends_with("y_test,y_pred,y_proba"));
 

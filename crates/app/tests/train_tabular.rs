@@ -31,15 +31,16 @@ fn files_below(folder: &Path) -> BTreeSet<String> {
     files
 }
 
-const OUTPUTS: [&str; 16] = [
-    "checkpoints/best.safetensors",
-    "checkpoints/last.safetensors",
-    "configs/effective_config.yaml",
+const OUTPUTS: [&str; 17] = [
+    "extra_artifacts/preprocessor.json",
+    "configs/effective_app_config.yaml",
     "configs/train_tabular_baseline.yaml",
     "model/bundle.json",
     "model/model.safetensors",
     "model/preprocessor.json",
     "model_summary.txt",
+    "models/tabular_mlp_best.safetensors",
+    "models/tabular_mlp_last.safetensors",
     "plots/confusion_matrix.png",
     "plots/confusion_matrix.svg",
     "plots/learning_curves.png",
@@ -65,18 +66,21 @@ fn without_flags_it_trains_the_baseline_and_records_everything() {
     for (key, value) in [("seed", "42"), ("training.epochs", "3"), ("model.hidden_dims", "[128,64]")] {
         assert_eq!(run.params[key], value, "{key}");
     }
-    for key in ["dataset_name", "dataset_digest", "n_features", "n_parameters", "loss_function", "problem_type"] {
+    for key in ["dataset_name", "dataset_digest", "n_features", "n_params", "loss_function", "problem_type"] {
         assert!(run.params.contains_key(key), "{key}");
     }
     assert!(!run.params.keys().any(|key| key.starts_with("mlflow.") || key.starts_with("paths.")));
-    for key in ["mlflow.user", "mlflow.source.name", "model_type", "framework", "host.cpu", "rustc", "app.cargo_lock_sha256"] {
+    for key in
+        ["mlflow.user", "mlflow.source.name", "model_type", "framework", "host.cpu", "rustc", "app.cargo_lock_sha256"]
+    {
         assert!(run.tags.contains_key(key), "{key}");
     }
-    for key in ["train_loss", "val_loss", "train_auc", "val_auc", "val_accuracy", "learning_rate", "samples_per_second"] {
+    for key in ["train_loss", "val_loss", "train_auc", "val_auc", "val_accuracy", "learning_rate", "samples_per_second"]
+    {
         let history = dir.store().metric_history(&run.info.run_id, key).unwrap();
         assert_eq!(history.iter().map(|point| point.step).collect::<Vec<_>>(), [1, 2, 3], "{key}");
     }
-    for key in ["test_auc", "test_accuracy", "test_log_loss", "test_f1", "best_epoch", "best_val_auc"] {
+    for key in ["test_auc", "test_accuracy", "test_log_loss", "test_f1", "best_epoch", "best_val_loss"] {
         assert!(run.metrics.contains_key(key), "{key}");
     }
     assert_eq!(run.inputs.len(), 1);
@@ -91,7 +95,8 @@ fn without_flags_it_trains_the_baseline_and_records_everything() {
     assert!(artifacts.iter().any(|file| file.starts_with("logs/") && file.ends_with(".log")), "{artifacts:?}");
     assert!(!local.iter().any(|file| file.ends_with(".tmp")));
 
-    let predictions = fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
+    let predictions =
+        fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
     let mut lines = predictions.lines();
     assert!(lines.next().unwrap().ends_with("quality,y_test,y_pred,y_proba"), "{predictions}");
     assert_eq!(lines.count(), 320, "every fifth of 1,599 rows");
@@ -118,8 +123,11 @@ fn tracking_switched_off_changes_nothing_else() {
     let without = untracked.run(&short(&["--json", "--no-mlflow"])).ok().json();
     assert_eq!(with["metrics"], without["metrics"]);
     assert!(!untracked.path("mlflow.db").exists() && !untracked.path("mlruns").exists());
-    let local = files_below(&untracked.path(without["outputs"].as_str().unwrap()));
-    assert_eq!(local, files_below(&tracked.path(with["outputs"].as_str().unwrap())));
+    let outputs = |dir: &Workdir, json: &serde_json::Value| {
+        let files = files_below(&dir.path(json["outputs"].as_str().unwrap()));
+        files.into_iter().filter(|file| !file.starts_with("logs/")).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(outputs(&untracked, &without), outputs(&tracked, &with));
     let off_by_config = Workdir::new();
     off_by_config.run(&short(&["--set", "mlflow.enabled=false"])).ok();
     assert!(!off_by_config.path("mlflow.db").exists());
@@ -133,7 +141,8 @@ fn multiclass_config_runs_as_shipped() {
     for key in ["val_accuracy", "val_f1_macro", "val_auc", "test_log_loss"] {
         assert!(run.metrics[key].value.is_finite(), "{key}");
     }
-    let header = fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
+    let header =
+        fs::read_to_string(Path::new(&run.info.artifact_uri).join("predictions/test_predictions.csv")).unwrap();
     assert!(header.lines().next().unwrap().ends_with("y_pred,y_proba_low,y_proba_medium,y_proba_high"), "{header}");
 }
 
@@ -143,7 +152,18 @@ fn adult_config_runs_on_the_published_split() {
     let dir = Workdir::new();
     let config = "configs/train_tabular_adult.yaml";
     let file = file.display().to_string();
-    let args = ["-c", config, "--csv-path", &file, "--set", "data.has_header=true", "--set", "data.columns=[]", "--set", "data.split.column=split"];
+    let args = [
+        "-c",
+        config,
+        "--csv-path",
+        &file,
+        "--set",
+        "data.has_header=true",
+        "--set",
+        "data.columns=[]",
+        "--set",
+        "data.split.column=split",
+    ];
     let args = [&args[..], &["--epochs", "1", "--set", "training.warmup_epochs=0"]].concat();
     dir.run(&args).ok();
     let run = &dir.runs()[0];
@@ -173,9 +193,13 @@ fn california_config_runs_and_reports_original_units() {
 #[test]
 fn ctrl_c_ends_the_run_as_killed_with_its_last_weights() {
     let dir = Workdir::new();
-    let mut child = dir.command(&["--epochs", "100000", "--set", "training.early_stopping.patience=0"]).spawn().unwrap();
+    let mut child =
+        dir.command(&["--epochs", "100000", "--set", "training.early_stopping.patience=0"]).spawn().unwrap();
     let start = Instant::now();
-    let has_weights = || dir.path("models").exists() && files_below(&dir.path("models")).iter().any(|file| file.ends_with("last.safetensors"));
+    let has_weights = || {
+        dir.path("models").exists()
+            && files_below(&dir.path("models")).iter().any(|file| file.ends_with("tabular_mlp_last.safetensors"))
+    };
     while !has_weights() {
         assert!(start.elapsed() < Duration::from_secs(60), "no checkpoint after a minute");
         sleep(Duration::from_millis(50));
@@ -187,6 +211,67 @@ fn ctrl_c_ends_the_run_as_killed_with_its_last_weights() {
     assert_eq!(run.info.status, RunStatus::Killed);
     assert!(run.info.end_time_ms.is_some());
     assert!(!dir.store().metric_history(&run.info.run_id, "val_auc").unwrap().is_empty());
+    let artifacts = files_below(Path::new(&run.info.artifact_uri));
+    for file in ["models/tabular_mlp_last.safetensors", "training_history.csv", "model_summary.txt"] {
+        assert!(artifacts.contains(file), "{file}: {artifacts:?}");
+    }
+}
+
+#[test]
+fn a_second_ctrl_c_stops_at_once_and_the_status_is_still_true() {
+    let dir = Workdir::new();
+    // One epoch of many small steps: the loop would only be left after a step, and the first signal is followed at once.
+    let mut child = dir.command(&["--epochs", "100000", "--batch-size", "1"]).spawn().unwrap();
+    let start = Instant::now();
+    while !dir.path("mlflow.db").exists() || dir.runs().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(60), "no run after a minute");
+        sleep(Duration::from_millis(20));
+    }
+    sleep(Duration::from_millis(200));
+    for _ in 0..2 {
+        std::process::Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(dir.runs()[0].info.status, RunStatus::Killed);
+}
+
+#[test]
+fn every_nth_epoch_is_kept_when_asked() {
+    let dir = Workdir::new();
+    let json = dir.run(&short(&["--json", "--no-mlflow", "--set", "training.checkpoint_every_epochs=2"])).ok().json();
+    let weights = files_below(&dir.path(json["outputs"].as_str().unwrap()).join("models"));
+    let expected = ["tabular_mlp_best.safetensors", "tabular_mlp_epoch_2.safetensors", "tabular_mlp_last.safetensors"];
+    assert!(weights.iter().eq(&expected), "{weights:?}");
+}
+
+#[test]
+fn a_run_is_repeated_from_its_effective_config() {
+    let dir = Workdir::new();
+    let first = dir.run(&["--json", "--epochs", "2", "--seed", "5", "--set", "training.warmup_epochs=0.5"]).ok().json();
+    let config = format!("{}/configs/effective_app_config.yaml", first["outputs"].as_str().unwrap());
+    let again = dir.run(&["--json", "-c", &config]).ok().json();
+    assert_eq!(first["metrics"], again["metrics"]);
+}
+
+#[test]
+fn credentials_reach_no_file_and_no_screen() {
+    let dir = Workdir::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let url = format!("http://user:planted-secret@127.0.0.1:{port}/x.csv?token=planted-secret");
+    let set = [format!("data.url={url}"), "data.path=x.csv".to_owned(), "data.source=null".to_owned()];
+    let args: Vec<&str> = set.iter().flat_map(|set| ["--set", set]).collect();
+    let shown = dir.run(&[&args[..], &["--print-config"]].concat()).ok();
+    let failed = dir.run(&args);
+    assert_eq!(failed.code, 1);
+    assert!(failed.stderr.contains(&format!("cannot download `http://127.0.0.1:{port}/x.csv`")), "{}", failed.stderr);
+    let mut texts = vec![shown.stdout, failed.stderr];
+    for file in files_below(dir.folder.path()) {
+        texts.push(String::from_utf8_lossy(&fs::read(dir.path(&file)).unwrap()).into_owned());
+    }
+    assert!(texts.len() > 5, "config, log, database and error tag were looked at");
+    assert!(!texts.iter().any(|text| text.contains("planted-secret")));
 }
 
 #[test]

@@ -108,7 +108,8 @@ impl Table {
         })
     }
 
-    /// Writes the given 0-based rows and `extra` columns (one value per row written) as CSV with a header.
+    /// Writes the given 0-based rows and `extra` columns (one value per row written) as CSV with a header. A raw column
+    /// with the name of an extra one is left out.
     pub fn write_csv(&self, rows: &[u32], extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
         if let Some((name, values)) = extra.iter().find(|(_, values)| values.len() != rows.len()) {
             return Err(Error::ColumnLength { column: name.to_string(), found: values.len(), expected: rows.len() });
@@ -124,9 +125,12 @@ impl Table {
 
     fn csv(&self, rows: &[u32], extra: &[(&str, Vec<String>)]) -> std::io::Result<Vec<u8>> {
         let mut writer = csv::Writer::from_writer(Vec::new());
-        writer.write_record(self.names().chain(extra.iter().map(|(name, _)| *name)))?;
+        let is_raw = |column: &&Column| !extra.iter().any(|(name, _)| *name == column.name);
+        let columns: Vec<&Column> = self.columns.iter().filter(is_raw).collect();
+        let names = columns.iter().map(|column| column.name.as_str());
+        writer.write_record(names.chain(extra.iter().map(|(name, _)| *name)))?;
         for (i, &row) in rows.iter().enumerate() {
-            let raw = self.columns.iter().map(|column| column.cells[row as usize].as_deref().unwrap_or(""));
+            let raw = columns.iter().map(|column| column.cells[row as usize].as_deref().unwrap_or(""));
             writer.write_record(raw.chain(extra.iter().map(|(_, values)| values[i].as_str())))?;
         }
         writer.into_inner().map_err(|error| error.into_error())

@@ -123,7 +123,7 @@ impl TabularMlpConfig {
         let embeddings = inputs
             .cardinalities
             .iter()
-            .map(|&levels| nn::EmbeddingConfig::new(levels, self.embedding_width(levels)).init(device))
+            .map(|&levels| init_embedding(levels, self.embedding_width(levels), device))
             .collect();
         let mut width = self.input_width(inputs);
         let mut blocks = Vec::new();
@@ -149,6 +149,16 @@ impl TabularMlpConfig {
     fn embedding_width(&self, levels: usize) -> usize {
         self.embedding_dim.unwrap_or(levels.div_ceil(2).clamp(1, 50))
     }
+}
+
+/// Index 0 stands for levels that no train row has, so it is never trained: it is the zero vector, not noise.
+fn init_embedding(levels: usize, width: usize, device: &Device) -> nn::Embedding {
+    let mut embedding = nn::EmbeddingConfig::new(levels, width).init(device);
+    embedding.weight = embedding.weight.map(|weight| {
+        let is_trained = weight.is_require_grad();
+        weight.slice_fill([0..1], 0.0).detach().set_require_grad(is_trained)
+    });
+    embedding
 }
 
 impl TabularMlp {
@@ -269,6 +279,19 @@ mod tests {
         let numeric = Tensor::<2>::zeros([6, 3], &device());
         let categorical = Tensor::<2, Int>::zeros([6, 2], &device());
         assert_eq!(model.forward(numeric, categorical).dims(), [6, 5]);
+    }
+
+    #[test]
+    fn an_unknown_level_adds_nothing() {
+        let config = TabularMlpConfig { hidden_dims: vec![], ..Default::default() };
+        let model = config.init(&inputs(), 1, &device());
+        let output = |levels: [i32; 2]| -> f32 {
+            let levels = Tensor::<1, Int>::from_ints(levels, &device()).reshape([1, 2]);
+            model.forward(Tensor::zeros([1, 3], &device()), levels).into_scalar()
+        };
+        let bias = model.head.bias.as_ref().unwrap().val().into_scalar::<f32>();
+        assert_eq!(output([0, 0]), bias);
+        assert_ne!(output([1, 0]), bias);
     }
 
     #[test]

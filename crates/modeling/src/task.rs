@@ -85,8 +85,7 @@ mod tests {
         // torch.nn.functional.{binary_cross_entropy_with_logits, cross_entropy, mse_loss}
         let binary = loss(Task::Binary, &[&[0.3], &[-1.2], &[4.0]], &[1.0, 0.0, 0.0]);
         assert!((binary - 1.611_929_2).abs() < 1e-5, "{binary}");
-        let multiclass =
-            loss(Task::Multiclass { classes: 3 }, &[&[0.1, 0.2, 0.3], &[2.0, -1.0, 0.5]], &[2.0, 0.0]);
+        let multiclass = loss(Task::Multiclass { classes: 3 }, &[&[0.1, 0.2, 0.3], &[2.0, -1.0, 0.5]], &[2.0, 0.0]);
         assert!((multiclass - 0.621_627_1).abs() < 1e-5, "{multiclass}");
         let regression = loss(Task::Regression, &[&[1.0], &[2.0]], &[0.5, 4.0]);
         assert!((regression - 2.125).abs() < 1e-6, "{regression}");

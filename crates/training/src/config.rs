@@ -33,6 +33,8 @@ pub struct TrainingConfig {
     pub early_stopping: EarlyStoppingConfig,
     /// Log the loss of every n-th step as `train_loss_step`; 0 for never.
     pub log_every_steps: usize,
+    /// Keep the weights of every n-th epoch, beside the best and the last; 0 for none.
+    pub checkpoint_every_epochs: usize,
 }
 
 impl Default for TrainingConfig {
@@ -49,6 +51,7 @@ impl Default for TrainingConfig {
             gradient_clip_norm: 1.0,
             early_stopping: EarlyStoppingConfig::default(),
             log_every_steps: 0,
+            checkpoint_every_epochs: 0,
         }
     }
 }
@@ -72,18 +75,18 @@ impl TrainingConfig {
         };
         at_least_one("epochs", self.epochs)?;
         at_least_one("batch_size", self.batch_size)?;
-        let in_range = |key, value: f64, low: f64, high: f64| {
-            if (low..=high).contains(&value) {
-                Ok(())
-            } else {
-                Err((key, format!("`{value}` is not between {low} and {high}")))
-            }
+        let require = |key, value: f64, holds: bool, rule: &str| {
+            if holds { Ok(()) } else { Err((key, format!("`{value}` is not {rule}"))) }
         };
-        in_range("learning_rate", self.learning_rate, f64::MIN_POSITIVE, 100.0)?;
-        in_range("weight_decay", self.weight_decay, 0.0, 100.0)?;
-        in_range("momentum", self.momentum, 0.0, 0.999_999)?;
-        in_range("warmup_epochs", self.warmup_epochs, 0.0, self.epochs as f64)?;
-        in_range("gradient_clip_norm", self.gradient_clip_norm, 0.0, f64::MAX)?;
+        let (rate, decay, momentum) = (self.learning_rate, self.weight_decay, self.momentum);
+        require("learning_rate", rate, rate > 0.0 && rate <= 100.0, "above 0 and at most 100")?;
+        require("weight_decay", decay, (0.0..=100.0).contains(&decay), "between 0 and 100")?;
+        require("momentum", momentum, (0.0..1.0).contains(&momentum), "in 0 <= momentum < 1")?;
+        let (warmup, epochs) = (self.warmup_epochs, self.epochs as f64);
+        let rule = "between 0 and `training.epochs`";
+        require("warmup_epochs", warmup, (0.0..=epochs).contains(&warmup), rule)?;
+        let norm = self.gradient_clip_norm;
+        require("gradient_clip_norm", norm, norm >= 0.0 && norm.is_finite(), "at least 0 (0 is off)")?;
         self.early_stopping.check()
     }
 

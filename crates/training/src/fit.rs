@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor};
+use burn::tensor::Tensor;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -26,8 +26,6 @@ pub struct StepEnd {
     pub epoch: usize,
     /// Optimizer steps so far, over all epochs, from 1.
     pub global_step: usize,
-    /// Optimizer steps that the whole training would take.
-    pub total_steps: usize,
     /// Mean loss of this batch.
     pub loss: f64,
 }
@@ -68,8 +66,6 @@ pub struct Fitted<M> {
     pub model: M,
     /// Whole epochs done.
     pub epochs: usize,
-    /// True if a closure said stop before the last epoch.
-    pub stopped: bool,
 }
 
 /// Why training failed.
@@ -102,7 +98,6 @@ pub fn fit<M: Module, E>(
     config: &TrainingConfig,
     n_rows: usize,
     seed: u64,
-    device: &Device,
     mut step: impl FnMut(&M, &[u32]) -> StepOutput,
     mut on_step: impl FnMut(StepEnd) -> Next,
     mut on_epoch: impl FnMut(EpochEnd<M>) -> Result<Next, E>,
@@ -113,7 +108,7 @@ pub fn fit<M: Module, E>(
     for epoch in 1..=config.epochs {
         let start = Instant::now();
         let rows = shuffled(n_rows, seed, epoch);
-        device.seed(epoch_seed(seed, epoch));
+        model.devices().iter().for_each(|device| device.seed(epoch_seed(seed, epoch)));
         let (mut loss_sum, mut learning_rate) = (0.0, 0.0);
         let mut outputs = Vec::with_capacity(steps_per_epoch);
         for batch in rows.chunks(config.batch_size) {
@@ -131,9 +126,8 @@ pub fn fit<M: Module, E>(
             model = optimizer.step(learning_rate, model, gradients);
             loss_sum += value * batch.len() as f64;
             outputs.push(output.inner());
-            let total_steps = config.epochs * steps_per_epoch;
-            if on_step(StepEnd { epoch, global_step, total_steps, loss: value }) == Next::Stop {
-                return Ok(Fitted { model, epochs: epoch - 1, stopped: true });
+            if on_step(StepEnd { epoch, global_step, loss: value }) == Next::Stop {
+                return Ok(Fitted { model, epochs: epoch - 1 });
             }
         }
         let seconds = start.elapsed().as_secs_f64();
@@ -148,10 +142,10 @@ pub fn fit<M: Module, E>(
             samples_per_second: n_rows as f64 / seconds,
         };
         if on_epoch(end).map_err(Error::Caller)? == Next::Stop {
-            return Ok(Fitted { model, epochs: epoch, stopped: epoch < config.epochs });
+            return Ok(Fitted { model, epochs: epoch });
         }
     }
-    Ok(Fitted { model, epochs: config.epochs, stopped: false })
+    Ok(Fitted { model, epochs: config.epochs })
 }
 
 /// A fresh order of `0..n_rows` for an epoch, the same on every machine (ChaCha8).

@@ -179,15 +179,19 @@ pub fn precision_recall_curve(target: &[f32], scores: &[f32], class: f32) -> Vec
         .collect()
 }
 
-/// Precision averaged over the gains in recall: sum of (R_n - R_{n-1}) P_n.
 fn average_precision(p: &Predictions) -> f64 {
+    average_precision_of(p.target, p.predicted, 1.0)
+}
+
+/// Precision averaged over the gains in recall, sum of (R_n - R_{n-1}) P_n; 0 if no row is of `class`.
+pub fn average_precision_of(target: &[f32], scores: &[f32], class: f32) -> f64 {
     let mut last_recall = 0.0;
     let mut area = 0.0;
-    for (recall, precision) in precision_recall_curve(p.target, p.predicted, 1.0) {
+    for (recall, precision) in precision_recall_curve(target, scores, class) {
         area += (recall - last_recall) * precision;
         last_recall = recall;
     }
-    area
+    if area.is_nan() { 0.0 } else { area }
 }
 
 /// `matrix[true class][predicted class]` = rows.
@@ -216,10 +220,12 @@ fn f1(p: &Predictions) -> f64 {
     f1_of(&confusion_matrix(p), 1)
 }
 
-/// Mean over the classes of each class's F1.
+/// Mean of each class's F1, over the classes that occur in targets or predictions.
 fn f1_macro(p: &Predictions) -> f64 {
     let matrix = confusion_matrix(p);
-    (0..matrix.len()).map(|class| f1_of(&matrix, class)).sum::<f64>() / matrix.len() as f64
+    let occurs = |class: &usize| matrix[*class].iter().any(|&n| n > 0) || matrix.iter().any(|row| row[*class] > 0);
+    let scores: Vec<f64> = (0..matrix.len()).filter(occurs).map(|class| f1_of(&matrix, class)).collect();
+    scores.iter().sum::<f64>() / scores.len() as f64
 }
 
 fn f1_of(matrix: &[Vec<usize>], class: usize) -> f64 {
@@ -243,11 +249,15 @@ fn mae(p: &Predictions) -> f64 {
     errors(p).map(f64::abs).sum::<f64>() / p.target.len() as f64
 }
 
-/// Share of the target's variance that is explained; 0 for always predicting the mean, negative for worse.
+/// Share of the target's variance that is explained; 0 for always predicting the mean, negative for worse. A constant
+/// target has none: then 1 if it is predicted exactly, else 0.
 fn r2(p: &Predictions) -> f64 {
     let n = p.target.len() as f64;
     let mean = p.target.iter().map(|&value| f64::from(value)).sum::<f64>() / n;
     let total: f64 = p.target.iter().map(|&value| (f64::from(value) - mean).powi(2)).sum();
+    if total == 0.0 {
+        return if mse(p) == 0.0 { 1.0 } else { 0.0 };
+    }
     1.0 - mse(p) * n / total
 }
 
@@ -281,7 +291,11 @@ fn threshold_counts(target: &[f32], scores: &[f32], class: f32) -> Vec<(usize, u
     let (mut hits, mut misses) = (0, 0);
     let mut counts = Vec::new();
     for (position, &row) in order.iter().enumerate().rev() {
-        if target[row] == class { hits += 1 } else { misses += 1 }
+        if target[row] == class {
+            hits += 1
+        } else {
+            misses += 1
+        }
         if position == 0 || scores[order[position - 1]] != scores[row] {
             counts.push((hits, misses));
         }

@@ -1,8 +1,8 @@
 //! Update rules, and clipping by the norm of the whole gradient.
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::optim::momentum::MomentumConfig;
 use burn::optim::decay::WeightDecayConfig;
+use burn::optim::momentum::MomentumConfig;
 use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::Tensor;
 use schemars::JsonSchema;

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::Direction;
+use crate::metrics::{Direction, METRICS};
 
 /// The `training.early_stopping` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -30,11 +30,15 @@ impl EarlyStoppingConfig {
     }
 
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        if self.min_delta >= 0.0 {
-            Ok(())
-        } else {
-            Err(("early_stopping.min_delta", format!("`{}` is not at least 0", self.min_delta)))
+        let names: Vec<&str> = std::iter::once("loss").chain(METRICS.iter().map(|metric| metric.name)).collect();
+        if !names.contains(&self.metric()) {
+            let problem = format!("no metric `{}`; there are {}", self.metric(), names.join(", "));
+            return Err(("early_stopping.monitor", problem));
         }
+        if self.min_delta.is_nan() || self.min_delta < 0.0 {
+            return Err(("early_stopping.min_delta", format!("`{}` is not at least 0", self.min_delta)));
+        }
+        Ok(())
     }
 }
 

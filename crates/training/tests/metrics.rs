@@ -1,6 +1,8 @@
 //! Every metric against scikit-learn 1.9.1 (log loss of `binary`: numpy in double precision, clipped at the resolution of f32).
 
-use training::metrics::{Kind, METRICS, Predictions, compute_all, confusion_matrix, metrics_for, precision_recall_curve, roc_curve};
+use training::metrics::{
+    Kind, METRICS, Predictions, compute_all, confusion_matrix, metrics_for, precision_recall_curve, roc_curve,
+};
 
 #[rustfmt::skip]
 const BINARY_TARGET: [f32; 40] = [0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0, 0.0, 1.0];
@@ -91,6 +93,19 @@ fn metrics_of_one_class_are_undefined_not_wrong() {
     let values = compute_all(&predictions);
     assert!(values[0].1.is_nan(), "AUC of one class: {}", values[0].1);
     assert_eq!(values[1], ("accuracy", 0.5));
+}
+
+#[test]
+fn degenerate_cases_are_those_of_scikit_learn() {
+    let value = |p: &Predictions, name: &str| compute_all(p).into_iter().find(|(n, _)| *n == name).unwrap().1;
+    let constant = |predicted| Predictions { kind: Kind::Regression, target: &[2.0, 2.0], predicted };
+    assert_eq!(value(&constant(&[2.0, 3.0]), "r2"), 0.0);
+    assert_eq!(value(&constant(&[2.0, 2.0]), "r2"), 1.0);
+    let negatives = Predictions { kind: Kind::Binary, target: &[0.0, 0.0], predicted: &[0.2, 0.9] };
+    assert_eq!(value(&negatives, "average_precision"), 0.0);
+    let absent = [0.8, 0.1, 0.1, 0.1, 0.8, 0.1];
+    let absent = Predictions { kind: Kind::Multiclass, target: &[0.0, 1.0], predicted: &absent };
+    assert_eq!(value(&absent, "f1_macro"), 1.0, "the third class occurs nowhere");
 }
 
 #[test]

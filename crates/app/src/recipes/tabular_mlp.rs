@@ -4,27 +4,30 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use burn::module::Module;
-use burn::tensor::{Device, Int, Tensor, TensorData};
-use dataset::{DataConfig, FeaturesConfig, Part, Splits};
-use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task};
+use dataset::{DataConfig, FeaturesConfig, Splits};
+use modeling::{Inputs, TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracking::Run;
 use training::metrics::direction_of;
-use training::{EarlyStopping, EpochEnd, Next, StepOutput, TrainingConfig, Verdict, fit};
+use training::{EarlyStopping, EpochEnd, Next, StepEnd, StepOutput, TrainingConfig, Verdict, fit};
 
 use crate::cli::{RunFlags, TabularFlags};
 use crate::config;
-use crate::console::LoggingConfig;
+use crate::console::{LoggingConfig, print_result};
 use crate::device::DeviceKind;
 use crate::exit::Mistake;
 use crate::history::{History, ResultTable};
 use crate::outputs;
-use crate::scoring::{self, Scores};
+use crate::scoring::{self, Rows};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
 
 /// Config file that the program takes when none is given.
 pub const DEFAULT_CONFIG: &str = "configs/train_tabular_baseline.yaml";
+
+const BEST_WEIGHTS: &str = "tabular_mlp_best.safetensors";
+const LAST_WEIGHTS: &str = "tabular_mlp_last.safetensors";
+const NAN_HINT: &str = "hint: monitor another metric, e.g. `training.early_stopping.monitor: val_loss`";
 
 /// Everything that a run of `train_tabular_mlp` can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -92,12 +95,12 @@ fn setting(error: dataset::Error) -> (String, String) {
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
     if flags.print_schema {
-        println!("{}", config::schema::<Config>("train_tabular_mlp"));
+        print_result(&config::schema::<Config>("train_tabular_mlp"));
         return Ok(());
     }
     let loaded = config::load(file, flags.profile().as_deref(), &flags.overrides(own.overrides())?, Config::check)?;
     if flags.print_config {
-        print!("{}", loaded.explain());
+        print_result(&loaded.explain());
         return Ok(());
     }
     let config: &Config = &loaded.config;
@@ -120,140 +123,97 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let (run, console) = (&session.run, &session.console);
 
     // Data
-    let file = session.find_data(&config.data, &config.paths)?;
-    let splits = dataset::load(&DataConfig { path: file, ..config.data.clone() }, &config.features, config.seed)?;
-    console.note(&outputs::describe_data(&splits.info));
-    splits.info.warnings.iter().for_each(|warning| console.warn(warning));
-    outputs::log_data(run, &splits);
+    let splits = load_data(config, session)?;
+    let preprocessor = &splits.preprocessor;
 
     // Model
-    let device = config.device.open()?;
-    let task = scoring::task_of(&splits.preprocessor);
-    let inputs =
-        Inputs { n_numeric: splits.preprocessor.n_numeric(), cardinalities: splits.preprocessor.cardinalities() };
+    let device = config.device.open(console);
+    let task = scoring::task_of(preprocessor);
+    let inputs = Inputs { n_numeric: preprocessor.n_numeric(), cardinalities: preprocessor.cardinalities() };
     device.seed(config.seed);
     let model = config.model.init(&inputs, task.n_outputs(), &device.clone().autodiff());
-    let summary = outputs::model_summary(&config.model, &inputs, task);
-    session.write_text("model_summary.txt", &summary)?;
-    run.log_param("n_parameters", &model.num_params().to_string());
+    session.write_text("model_summary.txt", &outputs::model_summary(&config.model, &inputs, task))?;
+    run.log_param("n_params", &model.num_params().to_string());
     run.log_param("loss_function", task.loss_name());
-    console.note(&format!("model: {} parameters, {} inputs", model.num_params(), inputs.n_numeric + inputs.cardinalities.len()));
+    console.note(&format!("model: {} parameters", model.num_params()));
 
     // Loop
-    let train = Tensors::new(&splits.train, &splits, &device.clone().autodiff());
-    let valid = Tensors::new(&splits.valid, &splits, &device);
+    let train = Rows::new(&splits.train, preprocessor, &device.clone().autodiff());
+    let valid = Rows::new(&splits.valid, preprocessor, &device);
     let monitor = config.training.early_stopping.metric();
     let direction = direction_of(monitor, scoring::kind_of(task)).map_err(|names| unknown_metric(monitor, &names))?;
     let mut stopping = EarlyStopping::new(&config.training.early_stopping, direction);
     let mut history = History::new(monitor);
-    let best_weights = session.folder("checkpoints")?.join("best.safetensors");
-    let last_weights = best_weights.with_file_name("last.safetensors");
-    let total_steps = config.training.epochs * train.rows.div_ceil(config.training.batch_size);
-    let bar = console.training_bar(total_steps as u64, config.training.epochs);
+    let weights = session.folder("models")?;
+    let n_rows = splits.train.n_rows();
+    let bar = console.training_bar(n_rows.div_ceil(config.training.batch_size), config.training.epochs);
 
     let step = |model: &TabularMlp, rows: &[u32]| {
         let batch = train.select(rows);
         let output = model.forward(batch.numeric, batch.categorical);
         StepOutput { loss: task.loss(output.clone(), batch.target), output }
     };
-    let on_step = |end: training::StepEnd| {
+    let on_step = |end: StepEnd| {
         bar.step(end.global_step, end.epoch);
-        if config.training.log_every_steps > 0 && end.global_step.is_multiple_of(config.training.log_every_steps) {
+        let every = config.training.log_every_steps;
+        if every > 0 && end.global_step.is_multiple_of(every) {
             run.log_metric("train_loss_step", end.loss, end.global_step as i64);
         }
-        if session.is_interrupted() { Next::Stop } else { Next::Continue }
+        if console.is_interrupted() { Next::Stop } else { Next::Continue }
     };
     let on_epoch = |end: EpochEnd<TabularMlp>| -> Result<Next> {
-        let order: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
-        let trained = scoring::score(end.train_output.clone(), end.train_loss, &order, task, &splits.preprocessor);
-        let validated = evaluate(&end.model, &valid, &splits.valid, task, &splits);
-        let row = history.push(&end, &trained, &validated);
-        log_all(run, &row, end.epoch);
-        modeling::save_weights(&end.model, &last_weights)?;
+        let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
+        let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, preprocessor);
+        let forward = |numeric, categorical| end.model.forward(numeric, categorical);
+        let validated = scoring::evaluate(forward, &valid, &splits.valid, task, preprocessor);
+        log_all(run, &history.push(&end, &trained, &validated), end.epoch);
         let verdict = stopping.update(end.epoch, validated.get(monitor));
-        if verdict == Verdict::Best {
-            modeling::save_weights(&end.model, &best_weights)?;
+        let every = config.training.checkpoint_every_epochs;
+        let names = [
+            (true, LAST_WEIGHTS.to_owned()),
+            (verdict == Verdict::Best, BEST_WEIGHTS.to_owned()),
+            (every > 0 && end.epoch.is_multiple_of(every), format!("tabular_mlp_epoch_{}.safetensors", end.epoch)),
+        ];
+        for (_, name) in names.iter().filter(|(is_due, _)| *is_due) {
+            modeling::save_weights(&end.model, &weights.join(name))?;
         }
         bar.epoch(end.epoch, &history.line(stopping.best()));
         Ok(if verdict == Verdict::Stop { Next::Stop } else { Next::Continue })
     };
-    let fitted =
-        fit(model, &config.training, train.rows, config.seed, &device, step, on_step, on_epoch).map_err(loop_error);
+    let fitted = fit(model, &config.training, n_rows, config.seed, step, on_step, on_epoch);
     bar.finish();
-    let fitted = fitted?;
     session.write_text("training_history.csv", &history.to_csv())?;
-    session.stop_if_interrupted()?;
+    let fitted = fitted.map_err(loop_error)?;
+    console.stop_if_interrupted()?;
 
     // Result: the best epoch's weights, the test rows scored once
-    let (best_epoch, best_value) = stopping
-        .best()
-        .with_context(|| format!("`val_{monitor}` was never a number\nhint: monitor another metric of this problem type"))?;
-    let best: TabularMlp = modeling::load_weights(fitted.model.valid(), &best_weights)?;
-    let scored = |part: &Part| evaluate(&best, &Tensors::new(part, &splits, &device), part, task, &splits);
-    let (train, valid, test) = (scored(&splits.train), scored(&splits.valid), scored(&splits.test));
-    run.log_metric("best_epoch", best_epoch as f64, fitted.epochs as i64);
-    run.log_metric(&format!("best_val_{monitor}"), best_value, fitted.epochs as i64);
+    let (best_epoch, _) = stopping.best().with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
+    let best: TabularMlp = modeling::load_weights(fitted.model.valid(), &weights.join(BEST_WEIGHTS))?;
+    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test].map(|part| {
+        let rows = Rows::new(part, preprocessor, &device);
+        scoring::evaluate(|numeric, categorical| best.forward(numeric, categorical), &rows, part, task, preprocessor)
+    });
     log_all(run, &test.named("test"), best_epoch);
-
+    log_all(run, &history.best(best_epoch), fitted.epochs);
     let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], best_epoch, fitted.epochs);
-    outputs::write_plots(session, &splits, &history, &test, task, config.training.epochs, best_epoch)?;
+    outputs::write_plots(session, &splits, &history, &test, task, (config.training.epochs, best_epoch))?;
     outputs::write_predictions(session, &splits, &test, task)?;
-    outputs::write_bundle(session, &splits, &config.model, &inputs, task, &best_weights, &result)?;
-    session.log_folder();
+    outputs::write_bundle(session, &splits, &config.model, &inputs, task, &weights.join(BEST_WEIGHTS), &result)?;
+    console.stop_if_interrupted()?;
     Ok(result)
 }
 
-/// One part of the data as tensors.
-struct Tensors {
-    /// `[rows, n_numeric]`
-    numeric: Tensor<2>,
-    /// `[rows, n_categorical]`
-    categorical: Tensor<2, Int>,
-    /// `[rows]`, standardised for regression
-    target: Tensor<1>,
-    rows: usize,
-}
-
-impl Tensors {
-    fn new(part: &Part, splits: &Splits, device: &Device) -> Self {
-        let rows = part.n_rows();
-        let target: Vec<f32> = part.target.iter().map(|&value| splits.preprocessor.standardize(value)).collect();
-        let categorical: Vec<i32> = part.categorical.iter().map(|&index| index as i32).collect();
-        let (n_numeric, n_categorical) = (splits.preprocessor.n_numeric(), splits.preprocessor.cardinalities().len());
-        Self {
-            numeric: Tensor::from_data(TensorData::new(part.numeric.clone(), [rows, n_numeric]), device),
-            categorical: Tensor::from_data(TensorData::new(categorical, [rows, n_categorical]), device),
-            target: Tensor::from_floats(target.as_slice(), device),
-            rows,
-        }
-    }
-
-    /// The given rows, `[rows.len(), ..]`.
-    fn select(&self, rows: &[u32]) -> Self {
-        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
-        let indices = Tensor::<1, Int>::from_ints(indices.as_slice(), &self.numeric.device());
-        Self {
-            numeric: self.numeric.clone().select(0, indices.clone()),
-            categorical: self.categorical.clone().select(0, indices.clone()),
-            target: self.target.clone().select(0, indices),
-            rows: rows.len(),
-        }
-    }
-}
-
-/// Loss and metrics of a part, computed 8,192 rows at a time so that memory stays bounded.
-fn evaluate(model: &TabularMlp, tensors: &Tensors, part: &Part, task: Task, splits: &Splits) -> Scores {
-    const CHUNK: usize = 8192;
-    let (mut outputs, mut loss_sum) = (Vec::new(), 0.0);
-    for start in (0..tensors.rows).step_by(CHUNK) {
-        let range = start..(start + CHUNK).min(tensors.rows);
-        let output =
-            model.forward(tensors.numeric.clone().slice(range.clone()), tensors.categorical.clone().slice(range.clone()));
-        let loss = task.loss(output.clone(), tensors.target.clone().slice(range.clone()));
-        loss_sum += f64::from(loss.into_scalar::<f32>()) * range.len() as f64;
-        outputs.push(output);
-    }
-    scoring::score(Tensor::cat(outputs, 0), loss_sum / tensors.rows as f64, &part.target, task, &splits.preprocessor)
+/// Finds or downloads the file, reads, splits and encodes it, and records what it is.
+fn load_data(config: &Config, session: &Session) -> Result<Splits> {
+    let path = session.find_data(&config.data, &config.paths)?;
+    let url = config.data.url.as_deref().map(tracking::redact_url);
+    let data = DataConfig { path, url, ..config.data.clone() };
+    let splits = dataset::load(&data, &config.features, config.seed)?;
+    session.console.note(&outputs::describe_data(&splits.info));
+    splits.info.warnings.iter().for_each(|warning| session.console.warn(warning));
+    outputs::log_data(&session.run, &splits);
+    session.console.stop_if_interrupted()?;
+    Ok(splits)
 }
 
 fn log_all(run: &Run, metrics: &[(String, f64)], epoch: usize) {
