@@ -219,8 +219,8 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
         columns.push(target.iter().map(|&class| label(class as usize)).collect());
         columns.push(test.predictions(target, task).classes().into_iter().map(label).collect());
         let n = task.n_outputs();
-        for column in 0..n {
-            names.push(if n == 1 { "y_proba".to_owned() } else { format!("y_proba_{}", labels[column]) });
+        for (column, label) in labels.iter().enumerate().take(n) {
+            names.push(if n == 1 { "y_proba".to_owned() } else { format!("y_proba_{label}") });
             columns.push(text(&mut test.predicted.iter().skip(column).step_by(n).copied()));
         }
     }

@@ -1,5 +1,7 @@
 //! Bad input through the program: one clear error, a non-zero exit code, and a run that says FAILED where one was begun.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 mod support;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! Where values come from, and what is said about wrong ones. All through the program.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 mod support;
 
 use support::{Finished, Workdir};

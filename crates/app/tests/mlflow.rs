@@ -2,6 +2,8 @@
 //!
 //! `MLFLOW_PYTHON` and `MLFLOW2_PYTHON` name Pythons that have MLflow; without them the tests say that they were skipped.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 #[path = "../../tracking/tests/support/server.rs"]
 mod server;
 mod support;

@@ -1,5 +1,7 @@
 //! `train_tabular_mlp` as a user runs it: every shipped config, its outputs, its record, its end.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 mod support;
 
 use std::collections::BTreeSet;

@@ -156,7 +156,7 @@ fn init_embedding(levels: usize, width: usize, device: &Device) -> nn::Embedding
     let mut embedding = nn::EmbeddingConfig::new(levels, width).init(device);
     embedding.weight = embedding.weight.map(|weight| {
         let is_trained = weight.is_require_grad();
-        weight.slice_fill([0..1], 0.0).detach().set_require_grad(is_trained)
+        weight.slice_fill(0..1, 0.0).detach().set_require_grad(is_trained)
     });
     embedding
 }

@@ -1,5 +1,7 @@
 //! The loop on a problem that is solved by hand: y = 3 a - 2 b + 1 without noise.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use burn::module::{Module, Param};
 use burn::nn;
 use burn::tensor::{Device, Tensor};

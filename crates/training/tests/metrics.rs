@@ -1,5 +1,7 @@
 //! Every metric against scikit-learn 1.9.1 (log loss of `binary`: numpy in double precision, clipped at the resolution of f32).
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use training::metrics::{
     Kind, METRICS, Predictions, compute_all, confusion_matrix, metrics_for, precision_recall_curve, roc_curve,
 };

@@ -168,15 +168,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
         let validated = scoring::evaluate(forward, &valid, &splits.valid, task, preprocessor);
         log_all(run, &history.push(&end, &trained, &validated), end.epoch);
         let verdict = stopping.update(end.epoch, validated.get(monitor));
-        let every = config.training.checkpoint_every_epochs;
-        let names = [
-            (true, LAST_WEIGHTS.to_owned()),
-            (verdict == Verdict::Best, BEST_WEIGHTS.to_owned()),
-            (every > 0 && end.epoch.is_multiple_of(every), format!("tabular_mlp_epoch_{}.safetensors", end.epoch)),
-        ];
-        for (_, name) in names.iter().filter(|(is_due, _)| *is_due) {
-            modeling::save_weights(&end.model, &weights.join(name))?;
-        }
+        save_checkpoints(&end, &weights, verdict == Verdict::Best, config.training.checkpoint_every_epochs)?;
         bar.epoch(end.epoch, &history.line(stopping.best()));
         Ok(if verdict == Verdict::Stop { Next::Stop } else { Next::Continue })
     };
@@ -214,6 +206,18 @@ fn load_data(config: &Config, session: &Session) -> Result<Splits> {
     outputs::log_data(&session.run, &splits);
     session.console.stop_if_interrupted()?;
     Ok(splits)
+}
+
+/// The weights after this epoch as the last, the best if they are, and one of every n-th epoch.
+fn save_checkpoints(end: &EpochEnd<TabularMlp>, folder: &Path, is_best: bool, every: usize) -> Result<()> {
+    modeling::save_weights(&end.model, &folder.join(LAST_WEIGHTS))?;
+    if is_best {
+        modeling::save_weights(&end.model, &folder.join(BEST_WEIGHTS))?;
+    }
+    if every > 0 && end.epoch.is_multiple_of(every) {
+        modeling::save_weights(&end.model, &folder.join(format!("tabular_mlp_epoch_{}.safetensors", end.epoch)))?;
+    }
+    Ok(())
 }
 
 fn log_all(run: &Run, metrics: &[(String, f64)], epoch: usize) {
