@@ -22,9 +22,10 @@ measure() {
             --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" >> "$work/$name.json"
     done
     for metric in $metrics; do
-        grep -o "\"test_$metric\":[-0-9.e]*" "$work/$name.json" | cut -d: -f2 | awk -v name="$name" -v metric="$metric" '
+        grep -o "\"test_$metric\":[-0-9.e]*" "$work/$name.json" | cut -d: -f2 | awk -v name="$name" -v metric="$metric" -v expected="$(wc -w <<< "$seeds")" '
             { sum += $1; squares += $1 * $1; n++ }
-            END { mean = sum / n; sd = n > 1 ? sqrt((squares - n * mean * mean) / (n - 1)) : 0
+            END { if (n != expected) { print "error: " n " values of " metric " for " expected " seeds" > "/dev/stderr"; exit 1 }
+                  mean = sum / n; sd = n > 1 ? sqrt((squares - n * mean * mean) / (n - 1)) : 0
                   printf "| %s | test_%s | %.4f | %.4f | %d |\n", name, metric, mean, sd, n }'
     done
 }

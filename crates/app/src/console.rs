@@ -176,7 +176,7 @@ pub fn start_logging(config: &LoggingConfig, folder: &Path, program: &str, conso
     let stderr_layer = fmt::layer()
         .without_time()
         .with_target(false)
-        .with_ansi(console.terminal)
+        .with_ansi(false)
         .with_writer(BarsAside(console.clone()))
         .with_filter(if console.quiet { LevelFilter::ERROR } else { LevelFilter::WARN })
         .with_filter(filter_fn(|event| event.target() != LOG_FILE_ONLY));

@@ -299,6 +299,25 @@ fn quiet_says_nothing_but_the_result_and_json_is_one_object() {
     assert!(json["metrics"]["test_auc"].as_f64().unwrap() > 0.5);
 }
 
+/// `script` (util-linux) gives the program a terminal.
+#[test]
+fn on_a_terminal_it_draws_a_bar() {
+    let dir = Workdir::new();
+    let program = env!("CARGO_BIN_EXE_train_tabular_mlp");
+    // Batches of one row take long enough for the bar to be drawn.
+    let line = format!("{program} --no-mlflow --batch-size 1 {} --device cuda", SHORT.join(" "));
+    let mut command = std::process::Command::new("script");
+    let Ok(output) = command.args(["-qec", &line, "/dev/null"]).current_dir(dir.folder.path()).output() else {
+        println!("SKIPPED: no `script` on this machine");
+        return;
+    };
+    let screen = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{screen}");
+    for part in ["epoch 3/3 [===", "val_loss", "this build has no CUDA", "FINISHED, best epoch"] {
+        assert!(screen.contains(part), "no `{part}` on\n{screen}");
+    }
+}
+
 #[test]
 fn log_file_is_text_or_json() {
     for (format, profile) in [("text", vec![]), ("json", vec!["--env", "prod"])] {

@@ -85,7 +85,7 @@ pub enum ViewType {
 pub struct Experiment {
     /// Decimal id, unique in a store.
     pub experiment_id: String,
-    /// Unique name, at most 500 characters (256 in the embedded store).
+    /// Unique name, at most 500 characters.
     pub name: String,
     /// Where artifacts of its runs go: a path or URI.
     pub artifact_location: String,
