@@ -71,6 +71,7 @@ fn download(url: &str, sha256: Option<&str>, file: &Path, console: &Console) -> 
     if result.is_err() {
         // The error that counts is the download's.
         let _ = fs::remove_file(&partial);
+        console.stop_if_interrupted()?;
     }
     result.with_context(|| {
         let shown = tracking::redact_url(url);

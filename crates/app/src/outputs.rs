@@ -149,35 +149,22 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
     let scores: Vec<(usize, Vec<f32>)> = (0..columns)
         .map(|column| (first_class + column, test.predicted.iter().skip(column).step_by(columns).copied().collect()))
         .collect();
-    type Corners = Vec<(f64, f64)>;
-    let draw = |corners: fn(&[f32], &[f32], f32) -> Corners, area: fn(&[f32], &[f32], f32) -> f64| {
-        scores
-            .iter()
-            .map(|(class, scores)| {
-                (*class, corners(target, scores, *class as f32), area(target, scores, *class as f32))
-            })
-            .collect::<Vec<(usize, Corners, f64)>>()
-    };
-    let share =
-        |class: usize| target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64;
-    let picture = |title,
-                   curves: &[(usize, Corners, f64)],
-                   path: &str,
-                   write: fn(&RankingCurves, &Path) -> report::Result<()>| {
-        let curves = curves
-            .iter()
-            .map(|(class, points, area)| RankingCurve {
-                class: &labels[*class],
-                points,
-                area: *area,
-                base_rate: share(*class),
-            })
-            .collect();
-        write(&RankingCurves { title, subtitle, curves }, &folder.join(path))
-    };
-    picture("ROC curve, test", &draw(roc_curve, auc_of), "roc", report::roc_curve)?;
-    let precision_recall = draw(precision_recall_curve, average_precision_of);
-    picture("Precision-recall curve, test", &precision_recall, "precision_recall", report::pr_curve)?;
+    type Corners = fn(&[f32], &[f32], f32) -> Vec<(f64, f64)>;
+    type Area = fn(&[f32], &[f32], f32) -> f64;
+    type Write = fn(&RankingCurves, &Path) -> report::Result<()>;
+    let roc: (Corners, Area, Write) = (roc_curve, auc_of, report::roc_curve);
+    let precision_recall: (Corners, Area, Write) = (precision_recall_curve, average_precision_of, report::pr_curve);
+    let pictures =
+        [("ROC curve, test", "roc", roc), ("Precision-recall curve, test", "precision_recall", precision_recall)];
+    for (title, file, (corners, area, write)) in pictures {
+        let points: Vec<_> = scores.iter().map(|(class, scores)| corners(target, scores, *class as f32)).collect();
+        let mut curves = Vec::new();
+        for ((class, scores), points) in scores.iter().zip(&points) {
+            let (area, base_rate) = (area(target, scores, *class as f32), share(target, *class));
+            curves.push(RankingCurve { class: &labels[*class], points, area, base_rate });
+        }
+        write(&RankingCurves { title, subtitle, curves }, &folder.join(file))?;
+    }
 
     let counts: Vec<Vec<u64>> = confusion_matrix(&test.predictions(target, task))
         .into_iter()
@@ -185,6 +172,11 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
         .collect();
     let matrix = ConfusionMatrix { title: "Confusion matrix, test", subtitle, classes: labels, counts: &counts };
     Ok(report::confusion_matrix(&matrix, &folder.join("confusion_matrix"))?)
+}
+
+/// Share of the rows that belong to a class.
+fn share(target: &[f32], class: usize) -> f64 {
+    target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64
 }
 
 fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path) -> Result<()> {
