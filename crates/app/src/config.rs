@@ -88,6 +88,15 @@ struct Layer {
     values: Dict,
 }
 
+impl Layer {
+    /// Drops empty sections; refuses keys that are not among the defaults and values where a section belongs.
+    fn clean(&mut self, defaults: &Dict) -> Result<(), Mistake> {
+        drop_empty_sections(&mut self.values, defaults);
+        reject_unknown_keys(&self.name, &self.values, defaults)?;
+        reject_bare_sections(&self.name, &self.values, defaults, "")
+    }
+}
+
 impl Provider for Layer {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name.clone())
@@ -108,14 +117,12 @@ pub fn load<C: Serialize + DeserializeOwned + Default>(
     check: impl Fn(&C) -> Result<(), (String, String)>,
 ) -> Result<Loaded<C>, Mistake> {
     let defaults = Value::serialize(C::default()).ok().and_then(Value::into_dict).unwrap_or_default();
-    let mut layers = file_layers(file, profile)?;
+    let mut layers = file_layers(file, profile, &defaults)?;
     layers.extend(environment_layers());
     layers.extend(overrides.iter().map(|o| layer(format!("`{}`", o.flag), &o.key, &o.value)));
     let mut figment = Figment::from(Serialized::defaults(C::default()));
     for mut layer in layers {
-        drop_empty_sections(&mut layer.values, &defaults);
-        reject_unknown_keys(&layer.name, &layer.values, &defaults)?;
-        reject_bare_sections(&layer.name, &layer.values, &defaults, "")?;
+        layer.clean(&defaults)?;
         figment = figment.merge(layer);
     }
     let config: C = figment.extract().map_err(|error| wrong_value(&error))?;
@@ -126,8 +133,8 @@ pub fn load<C: Serialize + DeserializeOwned + Default>(
     Ok(Loaded { config, file: file.to_owned(), figment })
 }
 
-/// The file's own values, then those of the profile.
-fn file_layers(file: &Path, profile: Option<&str>) -> Result<Vec<Layer>, Mistake> {
+/// The file's own values, then those of the profile. The keys of the other profiles are checked too.
+fn file_layers(file: &Path, profile: Option<&str>, defaults: &Dict) -> Result<Vec<Layer>, Mistake> {
     let shown = file.display();
     let text = fs::read_to_string(file).map_err(|error| {
         let found = list_configs(file.parent().unwrap_or(Path::new(".")));
@@ -143,12 +150,18 @@ fn file_layers(file: &Path, profile: Option<&str>) -> Result<Vec<Layer>, Mistake
         .ok_or_else(|| Mistake::new(format!("`{shown}` is not a mapping of sections such as `data:` and `model:`")))?;
     let profiles = profiles_of(&mut values, file)?;
     let mut layers = vec![Layer { name: format!("`{shown}`"), values }];
-    if let Some(profile) = profile {
-        let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
-        let values = profiles.get(profile).cloned().ok_or_else(|| unknown_profile(profile, &names, file))?;
-        layers.push(Layer { name: format!("profile `{profile}` of `{shown}`"), values });
+    let names: Vec<String> = profiles.keys().cloned().collect();
+    for (name, values) in profiles {
+        let mut layer = Layer { name: format!("profile `{name}` of `{shown}`"), values };
+        layer.clean(defaults)?;
+        if profile == Some(name.as_str()) {
+            layers.push(layer);
+        }
     }
-    Ok(layers)
+    match profile {
+        Some(profile) if layers.len() == 1 => Err(unknown_profile(profile, &names, file)),
+        _ => Ok(layers),
+    }
 }
 
 /// Takes the section `profiles:` out of the file's values.
@@ -165,13 +178,13 @@ fn profiles_of(values: &mut Dict, file: &Path) -> Result<BTreeMap<String, Dict>,
     profiles.into_iter().map(dict).collect()
 }
 
-fn unknown_profile(profile: &str, names: &[&str], file: &Path) -> Mistake {
+fn unknown_profile(profile: &str, names: &[String], file: &Path) -> Mistake {
     let mistake = Mistake::new(format!("`{}` has no profile `{profile}`", file.display()));
     if names.is_empty() {
         return mistake
             .hint("add a section `profiles:` with one key per profile, or leave `--env` and ML_TABULAR_ENV away");
     }
-    let nearest = nearest(profile, names.iter().copied());
+    let nearest = nearest(profile, names.iter().map(String::as_str));
     let did_you_mean = nearest.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
     mistake.hint(format!("{did_you_mean}profiles in this file: {}", names.join(", ")))
 }
@@ -302,7 +315,13 @@ fn wrong_value(error: &figment::Error) -> Mistake {
     let source = error.metadata.as_ref().map_or("the config".to_owned(), |metadata| metadata.name.to_string());
     match &error.kind {
         Kind::InvalidType(found, expected) => {
-            Mistake::new(format!("`{key}` in {source}: found {found}, expected {}", plain_type(expected)))
+            let mistake =
+                Mistake::new(format!("`{key}` in {source}: found {found}, expected {}", plain_type(expected)));
+            if expected == "a string" {
+                mistake.hint("a text that looks like a number needs quotes: \"1\"")
+            } else {
+                mistake
+            }
         }
         Kind::UnknownVariant(found, names) => {
             let mistake = Mistake::new(format!("`{key}` in {source}: `{found}` is not one of {}", names.join(", ")));

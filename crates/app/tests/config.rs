@@ -83,7 +83,7 @@ fn named_flags_set_their_keys() {
 /// (arguments, YAML written to my.yaml, parts of the message)
 #[test]
 fn mistakes_are_named_with_file_key_and_a_way_out() {
-    let cases: [(&[&str], &str, &[&str]); 16] = [
+    let cases: [(&[&str], &str, &[&str]); 19] = [
         (
             &["--set", "trainig.epochs=3"],
             "",
@@ -123,6 +123,13 @@ fn mistakes_are_named_with_file_key_and_a_way_out() {
         (&["-c", "no.yaml"], "", &["cannot read config `no.yaml`", "--config FILE"]),
         (&["--env", "pord"], "", &["has no profile `pord`", "did you mean `prod`?", "dev, prod"]),
         (&["--set", "training.epochs"], "", &["has no `=`"]),
+        (
+            &["-c", "my.yaml"],
+            "profiles: {dev: {training: {epoch: 1}}}\n",
+            &["unknown key `training.epoch` in profile `dev`", "did you mean `training.epochs`?"],
+        ),
+        (&["-c", "my.yaml"], "profiles: [dev]\n", &["`profiles` in `my.yaml` is not a mapping"]),
+        (&["--set", "data.positive_class=1"], "", &["`data.positive_class`", "needs quotes"]),
         (&["--learning-rate", "0"], "", &["`training.learning_rate`", "set by `--learning-rate`"]),
     ];
     for (args, yaml, parts) in cases {
