@@ -265,9 +265,11 @@ pub fn write_bundle(
     let folder = session.folder("model")?;
     let copy = folder.join("model.safetensors");
     let temporary = folder.join("model.safetensors.tmp");
-    fs::copy(weights, &temporary)
-        .and_then(|_| fs::rename(&temporary, &copy))
-        .with_context(|| format!("cannot write `{}`", copy.display()))?;
+    let copied = fs::copy(weights, &temporary).and_then(|_| fs::rename(&temporary, &copy));
+    if copied.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    copied.with_context(|| format!("cannot write `{}`", copy.display()))?;
     let preprocessor = splits.preprocessor.to_json()?;
     session.write_text("model/preprocessor.json", &preprocessor)?;
     session.folder("extra_artifacts")?;

@@ -6,7 +6,7 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -108,7 +108,11 @@ pub struct Session {
     log_artifacts: bool,
     view_command: Option<String>,
     experiment_url: Option<String>,
+    interruptible: Interruptible,
 }
+
+/// The run that a second Ctrl-C ends; empty once it has ended, so that the store is closed.
+type Interruptible = Arc<Mutex<Option<Run>>>;
 
 /// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
 /// result. Errors and Ctrl-C come back after the run has been ended.
@@ -166,8 +170,10 @@ impl Session {
         let view_command = tracker.view_command();
         let experiment_url = tracker.experiment_url(run.experiment_id());
         let log_artifacts = setup.mlflow.log_artifacts && setup.mlflow.enabled;
-        let session = Self { console, run, folder, log_file, log_artifacts, view_command, experiment_url };
-        install_signal_handler(session.console.clone(), session.run.clone());
+        let interruptible = Arc::new(Mutex::new(Some(run.clone())));
+        install_signal_handler(console.clone(), Arc::clone(&interruptible));
+        let session =
+            Self { console, run, folder, log_file, log_artifacts, view_command, experiment_url, interruptible };
         session.console.note(&format!("run {} `{}`", session.run.id(), setup.run_name));
         match session.log_config(loaded, setup) {
             Ok(()) => Ok(session),
@@ -214,9 +220,11 @@ impl Session {
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
         let path = self.folder.join(name);
         let temporary = self.folder.join(format!("{name}.tmp"));
-        fs::write(&temporary, text)
-            .and_then(|()| fs::rename(&temporary, &path))
-            .with_context(|| format!("cannot write `{}`", path.display()))
+        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        if written.is_err() {
+            let _ = fs::remove_file(&temporary);
+        }
+        written.with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Uploads what there is and ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
@@ -233,6 +241,7 @@ impl Session {
             Some(error) if error.is::<Interrupted>() => self.run.finish(RunStatus::Killed),
             Some(error) => self.run.fail(&describe(error)),
         };
+        *lock(&self.interruptible) = None;
         if !outcome.is_complete() {
             // An error, so that `--quiet` shows it too: something that was logged is not in the store.
             tracing::error!("tracking is incomplete: {outcome}");
@@ -273,24 +282,30 @@ impl Session {
 
 /// The first signal asks the program to end the run in good order. The second ends it at once: the status is still
 /// written, if the store takes it within a second.
-fn install_signal_handler(console: Console, run: Run) {
+fn install_signal_handler(console: Console, interruptible: Interruptible) {
     let handler = move || {
         if !console.interrupt() {
             console.note("stopping; press Ctrl-C again to stop at once");
             return;
         }
-        let (done, wait) = mpsc::channel();
-        let run = run.clone();
-        thread::spawn(move || {
-            run.finish(RunStatus::Killed);
-            let _ = done.send(());
-        });
-        let _ = wait.recv_timeout(Duration::from_secs(1));
+        if let Some(run) = lock(&interruptible).clone() {
+            let (done, wait) = mpsc::channel();
+            thread::spawn(move || {
+                run.finish(RunStatus::Killed);
+                let _ = done.send(());
+            });
+            let _ = wait.recv_timeout(Duration::from_secs(1));
+        }
         process::exit(130);
     };
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!("cannot handle Ctrl-C: {error}");
     }
+}
+
+/// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
+fn lock(interruptible: &Interruptible) -> MutexGuard<'_, Option<Run>> {
+    interruptible.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An experiment's name as one folder.

@@ -57,9 +57,11 @@ const OUTPUTS: [&str; 17] = [
 fn without_flags_it_trains_the_baseline_and_records_everything() {
     let dir = Workdir::new();
     let finished = dir.run(&short(&[])).ok();
+    let wal_left = dir.path("mlflow.db-wal").exists();
     let runs = dir.runs();
     assert_eq!(runs.len(), 1);
     let run = &runs[0];
+    assert!(!wal_left, "the database is closed: one file, which can be copied");
     assert_eq!(run.info.status, RunStatus::Finished);
     assert_eq!(run.info.name, "tabular_mlp__dataset=wine_quality__seed=42");
     assert!(finished.stdout.contains(&format!("run {} FINISHED", run.info.run_id)), "{}", finished.stdout);

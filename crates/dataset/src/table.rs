@@ -4,8 +4,7 @@
 //! written back exactly as it was read. Numbers from typed sources are stored in their shortest exact form.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -118,9 +117,11 @@ impl Table {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
         let temporary = Path::new(&temporary);
-        let mut file = File::create(temporary).map_err(Error::io("create", temporary))?;
-        file.write_all(&text).map_err(Error::io("write", temporary))?;
-        fs::rename(temporary, path).map_err(Error::io("write", path))
+        let written = fs::write(temporary, &text).and_then(|()| fs::rename(temporary, path));
+        if written.is_err() {
+            let _ = fs::remove_file(temporary);
+        }
+        written.map_err(Error::io("write", path))
     }
 
     fn csv(&self, rows: &[u32], extra: &[(&str, Vec<String>)]) -> std::io::Result<Vec<u8>> {

@@ -31,15 +31,18 @@ pub enum Error {
 
 /// Writes the weights under a temporary name, then renames, so that a reader never sees half a file.
 pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
-    let io_error = |source| Error::Io { doing: "write", path: path.to_owned(), source };
     let mismatch = |reason: String| Error::Mismatch { path: path.to_owned(), reason };
     // burn-store's own metadata comes out of a hash map in random order; without it equal weights are equal files.
     let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
     model.save_into(&mut store).map_err(|error| mismatch(error.to_string()))?;
     let bytes = store.get_bytes().map_err(|error| mismatch(error.to_string()))?;
     let temporary = path.with_extension("safetensors.tmp");
-    fs::write(&temporary, bytes).map_err(io_error)?;
-    fs::rename(&temporary, path).map_err(io_error)
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    written.map_err(|source| {
+        // A full disk: the half-written file goes, the error that counts is the first one.
+        let _ = fs::remove_file(&temporary);
+        Error::Io { doing: "write", path: path.to_owned(), source }
+    })
 }
 
 /// Gives the model the weights of the file. Every tensor must be there and have the right shape.
