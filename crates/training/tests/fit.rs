@@ -31,6 +31,7 @@ fn train(
     let (features, target) = data(&device);
     let mut model = nn::LinearConfig::new(2, 1).init(&device);
     model.weight = Param::from_tensor(Tensor::<1>::from_floats([0.3, -0.1], &device).reshape([2, 1]));
+    model.bias = Some(Param::from_tensor(Tensor::from_floats([0.2], &device)));
     let step = |model: &nn::Linear, rows: &[u32]| {
         let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
         let indices = Tensor::from_ints(indices.as_slice(), &device);
@@ -57,6 +58,33 @@ fn every_optimizer_finds_the_line() {
         assert_eq!(fitted.epochs, 60);
         for (found, wanted) in values(&fitted.model).iter().zip([3.0, -2.0, 1.0]) {
             assert!((found - wanted).abs() < 1e-2, "{optimizer:?}: {:?}", values(&fitted.model));
+        }
+    }
+}
+
+/// Five full-batch steps with warm-up, cosine, clipping and weight decay, against the papers' formulas in numpy (double
+/// precision): PyTorch's constants, decoupled decay for AdamW, decay added to the clipped gradient for Adam and SGD.
+#[test]
+fn steps_agree_with_the_formulas() {
+    let expected = [
+        (OptimizerKind::AdamW, [0.6274546, -0.4340677, 0.5286438]),
+        (OptimizerKind::Adam, [0.6415083, -0.4412259, 0.5373872]),
+        (OptimizerKind::Sgd, [0.54394, -0.3211129, 0.3632226]),
+    ];
+    for (optimizer, wanted) in expected {
+        let config = TrainingConfig {
+            epochs: 5,
+            batch_size: ROWS,
+            optimizer,
+            learning_rate: 0.1,
+            weight_decay: 0.1,
+            warmup_epochs: 1.5,
+            gradient_clip_norm: 0.5,
+            ..Default::default()
+        };
+        let found = values(&train(&config, 1, |_| Ok(Next::Continue)).unwrap().model);
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!((found - wanted).abs() < 2e-6, "{optimizer:?}: {found} in place of {wanted}");
         }
     }
 }
