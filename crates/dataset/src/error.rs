@@ -84,8 +84,8 @@ pub enum Error {
 
     /// A Parquet column of dates, lists and the like.
     #[error(
-        "`{file}`: column `{column}` has the Parquet type {found}; booleans, 32- and 64-bit numbers and text can be \
-         read: convert it, or list it in `data.ignore_columns`"
+        "`{file}`: column `{column}` has the Parquet type {found}; booleans, integers, floats, text, \
+         categories, dates and timestamps without a zone can be read: convert it, or list it in `data.ignore_columns`"
     )]
     UnsupportedColumnType { file: String, column: String, found: String },
 

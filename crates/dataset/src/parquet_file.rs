@@ -43,12 +43,23 @@ fn read_columns(bytes: Vec<u8>, file: &str, data: &DataConfig) -> Result<Vec<Col
 
 fn is_readable(found: &ArrowDataType) -> bool {
     use ArrowDataType as T;
-    let numbers = matches!(found, T::Int32 | T::Int64 | T::UInt32 | T::UInt64 | T::Float32 | T::Float64);
-    numbers || matches!(found, T::Boolean | T::Utf8 | T::LargeUtf8 | T::Utf8View)
+    match found {
+        T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => true,
+        T::Float32 | T::Float64 | T::Boolean | T::Utf8 | T::LargeUtf8 | T::Utf8View => true,
+        T::Date32 | T::Timestamp(_, None) => true,
+        // pandas' categories
+        T::Dictionary(_, values, _) => matches!(**values, T::Utf8 | T::LargeUtf8 | T::Utf8View),
+        _ => false,
+    }
 }
 
 fn read_column(frame: &DataFrame, name: &str, data: &DataConfig) -> std::result::Result<Column, PolarsError> {
     let series = frame.column(name)?.as_materialized_series();
+    let series = &match series.dtype() {
+        DataType::Int8 | DataType::Int16 | DataType::UInt8 | DataType::UInt16 => series.cast(&DataType::Int64)?,
+        DataType::Date | DataType::Datetime(..) | DataType::Categorical(..) => series.cast(&DataType::String)?,
+        _ => series.clone(),
+    };
     let (declared, cells) = match series.dtype() {
         DataType::Boolean => (ColumnType::Boolean, texts(series.bool()?.iter())),
         DataType::Int32 => (ColumnType::Long, texts(series.i32()?.iter())),

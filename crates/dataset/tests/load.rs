@@ -336,8 +336,7 @@ mod parquet {
 
     fn pandas_types() -> DataConfig {
         let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/pandas_types.parquet"));
-        let ignore_columns = ["small", "kind", "when"].map(String::from).to_vec();
-        DataConfig { path: Some(path), target: "ok".into(), ignore_columns, ..DataConfig::default() }
+        DataConfig { path: Some(path), target: "ok".into(), ..DataConfig::default() }
     }
 
     #[test]
@@ -356,7 +355,12 @@ mod parquet {
         assert_eq!((cells("x"), column("x").column_type()), ("1.5 _ 2.25 _".into(), Some(ColumnType::Double)));
         assert_eq!((cells("n"), column("n").column_type()), ("1 _ 3 4".into(), Some(ColumnType::Double)));
         assert_eq!((cells("f"), column("id").column_type()), ("0.1 0.2 0.3 0.4".into(), Some(ColumnType::Long)));
-        assert_eq!(cells("when"), "_ _ _ _", "ignored, so its type does not matter");
+        assert_eq!((cells("small"), column("small").column_type()), ("1 2 3 4".into(), Some(ColumnType::Long)));
+        assert_eq!((cells("kind"), column("kind").column_type()), ("u v u v".into(), Some(ColumnType::String)));
+        assert_eq!(
+            (cells("when"), column("when").column_type()),
+            (["2020-01-01 00:00:00.000000"; 4].join(" "), Some(ColumnType::String))
+        );
     }
 
     #[test]
@@ -377,9 +381,11 @@ mod parquet {
 
     #[test]
     fn other_types_and_damaged_files_are_named() {
-        for (column, found) in [("small", "Int8"), ("kind", "Dictionary"), ("when", "Timestamp")] {
-            let mut data = pandas_types();
-            data.ignore_columns.retain(|name| name != column);
+        for (column, found) in [("price", "Decimal"), ("tags", "LargeList"), ("zoned", "Timestamp")] {
+            let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/other_types.parquet"));
+            let mut ignore_columns = ["price", "tags", "zoned"].map(String::from).to_vec();
+            ignore_columns.retain(|name| name != column);
+            let data = DataConfig { path: Some(path), target: "y".into(), ignore_columns, ..DataConfig::default() };
             let message = read_table(&data).unwrap_err().to_string();
             assert!(message.contains(&format!("column `{column}` has the Parquet type {found}")), "{message}");
         }
