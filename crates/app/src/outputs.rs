@@ -16,6 +16,9 @@ use crate::history::{History, ResultTable};
 use crate::scoring::Scores;
 use crate::session::Session;
 
+/// A confusion matrix of more classes cannot be read.
+const MOST_CLASSES_DRAWN: usize = 100;
+
 /// The data in two lines for people.
 pub fn describe_data(info: &DatasetInfo) -> String {
     let sizes: Vec<String> = info.parts.iter().map(|part| format!("{} {}", part.n_rows, part.name)).collect();
@@ -166,6 +169,9 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
         write(&RankingCurves { title, subtitle, curves }, &folder.join(file))?;
     }
 
+    if labels.len() > MOST_CLASSES_DRAWN {
+        return Ok(());
+    }
     let counts: Vec<Vec<u64>> = confusion_matrix(&test.predictions(target, task))
         .into_iter()
         .map(|row| row.into_iter().map(|count| count as u64).collect())

@@ -182,7 +182,7 @@ pub struct TargetBins {
 }
 
 impl TargetBins {
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let ascending = self.edges.windows(2).all(|pair| pair[0] < pair[1]);
         if self.edges.is_empty() || !ascending || self.edges.iter().any(|edge| !edge.is_finite()) {
             return invalid("data.target_bins.edges", "it needs at least one number, in ascending order");

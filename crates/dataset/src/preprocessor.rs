@@ -192,6 +192,9 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
         levels.truncate(most - 1);
     }
     let other = levels.len() < n_seen;
+    if levels.len() + usize::from(other) + usize::from(missing) < 2 {
+        return None;
+    }
     let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level.to_string()).collect();
     levels.sort_unstable();
     Some(Encoder::Category { levels, other, missing })
@@ -318,7 +321,9 @@ impl Preprocessor {
                 format!("it has version {version}, this program reads version {VERSION}; train the model again");
             return Err(Error::Preprocessor { reason });
         }
-        serde_json::from_str(json).map_err(unusable)
+        let preprocessor: Self = serde_json::from_str(json).map_err(unusable)?;
+        preprocessor.target.check().map_err(|reason| Error::Preprocessor { reason })?;
+        Ok(preprocessor)
     }
 }
 

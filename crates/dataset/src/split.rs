@@ -16,7 +16,7 @@ pub(crate) type Rows = [Vec<u32>; 3];
 
 /// Shuffles the rows of each class and deals them out by ratio. `class_of_row` may be all zeros (no stratification).
 ///
-/// Each class gets its share of `valid` and of `test` to within one row, and at least one row in train.
+/// Each class gets its share of `valid` and of `test` to within one row where it has enough of them, and at least one row in train.
 pub(crate) fn by_ratio(class_of_row: &[u32], config: &SplitConfig, seed: u64) -> Rows {
     let n_classes = class_of_row.iter().max().map_or(0, |&largest| largest as usize + 1);
     let mut rows_of_class = vec![Vec::new(); n_classes];

@@ -1,7 +1,7 @@
 //! Columns as they were read: every cell is text or missing.
 //!
-//! One representation for CSV, Parquet and built-in data means one set of typing rules, and a cell is
-//! written back exactly as it was read. Numbers from typed sources are stored in their shortest exact form.
+//! One representation for CSV, Parquet and built-in data means one set of typing rules, and a cell is written back as it was
+//! read, but for blanks around it and what stands for a missing value. Numbers from typed sources are stored in their shortest exact form.
 
 use std::collections::HashSet;
 use std::fs;

@@ -58,6 +58,17 @@ pub enum TargetEncoding {
 }
 
 impl Target {
+    /// Says what no target that was fitted can be.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        match &self.encoding {
+            TargetEncoding::Number { mean, std } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
+                Err(format!("mean {mean} and standard deviation {std} cannot standardise `{}`", self.name))
+            }
+            TargetEncoding::Classes { bins: Some(bins), .. } => bins.check().map_err(|error| error.to_string()),
+            _ => Ok(()),
+        }
+    }
+
     /// Decides the problem type and the classes; also says why. A regression target still lacks mean and std.
     pub(crate) fn new(table: &Table, data: &DataConfig) -> Result<(Self, String)> {
         let column = table.column(&data.target, "`data.target`")?;
@@ -178,6 +189,8 @@ fn label(cell: &str, column_type: ColumnType) -> String {
     match column_type {
         ColumnType::String => cell.to_string(),
         ColumnType::Boolean => cell.to_ascii_lowercase(),
+        // Beyond 2^53 an f64 would merge neighbouring ids.
+        ColumnType::Long if cell.parse::<i64>().is_ok_and(|id| id.to_string() == cell) => cell.to_string(),
         ColumnType::Long | ColumnType::Double => parse_number(cell).map_or(cell.to_string(), |y| y.to_string()),
     }
 }

@@ -225,5 +225,12 @@ fn stored_preprocessors_of_another_version() {
     let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
     let newer = Preprocessor::from_json(&json.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap_err().to_string();
     assert!(newer.contains("it has version 2, this program reads version 1"), "{newer}");
+    let data = DataConfig { problem_type: ProblemTypeSetting::Regression, ..data };
+    let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
+    let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(value["target"]["encoding"]["number"]["std"].as_f64().unwrap() > 0.5);
+    value["target"]["encoding"]["number"]["std"] = 0.into();
+    let message = Preprocessor::from_json(&value.to_string()).unwrap_err().to_string();
+    assert!(message.contains("cannot standardise `quality`"), "{message}");
     assert!(Preprocessor::from_json("{").unwrap_err().to_string().contains("cannot be used"));
 }

@@ -89,6 +89,16 @@ fn rare_and_new_levels_share_a_slot() {
 }
 
 #[test]
+fn a_column_of_rare_levels_only_is_dropped() {
+    let rows: String = (0..40).map(|i| format!("{i},name{i},{}\n", i % 2)).collect();
+    let (_folder, data) = file(&format!("x,name,y\n{rows}"));
+    let features = FeaturesConfig { min_frequency: 5, ..FeaturesConfig::default() };
+    let splits = load(&data, &features, 1).unwrap();
+    assert_eq!(splits.info.feature_columns, ["x"], "one slot for all would be 1 in every row");
+    assert!(splits.info.warnings[0].contains("`name` is dropped"), "{:?}", splits.info.warnings);
+}
+
+#[test]
 fn imputation_and_scaling_follow_the_settings() {
     let (_folder, mut data) = people();
     data.ignore_columns = vec!["city".to_string(), "member".to_string()];
@@ -151,6 +161,8 @@ fn the_problem_type_follows_the_target() {
     assert_eq!((kind, classes), (ProblemType::Multiclass, ["8", "9", "10"].map(String::from).to_vec()));
     assert_eq!(reason, "the target has 3 distinct integers (at most 20)");
     assert_eq!(problem(&["1.0", "0.0"]).1, ["0", "1"]);
+    let ids = ["9007199254740992", "9007199254740993"];
+    assert_eq!(problem(&ids).1.len(), 2, "two numbers that an f64 cannot tell apart");
     assert_eq!(problem(&["True", "False"]).1, ["false", "true"]);
     assert_eq!(problem(&["no", "yes"]).0, ProblemType::Binary);
     assert_eq!(problem(&["1", "2.5"]).0, ProblemType::Regression);

@@ -27,15 +27,22 @@ const NAME_ROOM: f64 = 300.0;
 /// In a cell smaller than this no number can be read.
 const MIN_READABLE_CELL: f64 = 44.0;
 
+/// Beyond this a class has less than two pixels.
+const MAX_CLASSES: usize = 1000;
+
 /// Writes the matrix, coloured by the share of the row: counts in the cells up to 30 classes, row percentages up to 12.
 ///
-/// Fails with `Error::Shape` unless there are as many rows and columns as classes.
+/// Fails with `Error::Shape` unless there are as many rows and columns as classes, and beyond 1,000 classes.
 pub fn confusion_matrix(spec: &ConfusionMatrix, stem: &Path) -> Result<()> {
     let n = spec.classes.len();
     if spec.counts.len() != n || spec.counts.iter().any(|row| row.len() != n) {
         let columns = spec.counts.iter().map(Vec::len).find(|len| *len != n).unwrap_or(n);
         let problem =
             format!("{n} class names, but {} rows of counts, and a row with {columns} columns", spec.counts.len());
+        return Err(Error::Shape { picture: "confusion_matrix", problem });
+    }
+    if n > MAX_CLASSES {
+        let problem = format!("{n} classes, at most {MAX_CLASSES} can be drawn");
         return Err(Error::Shape { picture: "confusion_matrix", problem });
     }
     let cell = cell_size(n);

@@ -85,10 +85,14 @@ fn draw(spec: &RankingCurves, kind: &Kind) -> Canvas {
     canvas
 }
 
-/// Indices of the curves to name (in the given order) and of those to leave grey.
+/// Indices of the curves to name, the worst (in the given order), and of those to leave grey. Classes without rows come last.
 fn split_by_area(curves: &[RankingCurve]) -> (Vec<usize>, Vec<usize>) {
     let mut by_area: Vec<usize> = (0..curves.len()).collect();
-    by_area.sort_by(|&a, &b| curves[a].area.total_cmp(&curves[b].area));
+    let is_absent = |curve: &RankingCurve| curve.area.is_nan() || curve.base_rate == 0.0;
+    by_area.sort_by(|&a, &b| {
+        let (a, b) = (&curves[a], &curves[b]);
+        is_absent(a).cmp(&is_absent(b)).then(a.area.total_cmp(&b.area))
+    });
     let mut others = by_area.split_off(curves.len().min(MAX_COLORED));
     by_area.sort_unstable();
     others.sort_unstable();
