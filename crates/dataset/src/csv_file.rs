@@ -4,7 +4,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
-use crate::read::clean;
+use crate::table::clean;
 use crate::{Column, DataConfig, Error, Result};
 
 /// Delimiters tried when a file seems to have one column only.

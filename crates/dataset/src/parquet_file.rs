@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, SerReader};
 
-use crate::read::clean;
+use crate::table::clean;
 use crate::{Column, ColumnType, DataConfig, Error, Result};
 
 /// All columns of the file. An ignored column of a type that cannot be read is kept, without its values.

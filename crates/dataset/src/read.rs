@@ -66,13 +66,6 @@ fn check_file_type(bytes: &[u8], file: &str) -> Result<()> {
     Err(Error::WrongFileType { file: file.to_string(), found, hint })
 }
 
-/// A cell after trimming; `None` if its text stands for a missing value.
-pub(crate) fn clean<'a>(text: &'a str, data: &DataConfig) -> Option<&'a str> {
-    let text = if data.trim { text.trim() } else { text };
-    let missing = text.is_empty() || data.null_values.iter().any(|null| null == text);
-    (!missing).then_some(text)
-}
-
 const WINE_COLUMNS: [&str; 11] = [
     "fixed_acidity",
     "volatile_acidity",

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
-use crate::{Error, Result};
+use crate::{DataConfig, Error, Result};
 
 /// Named columns of equal length. Cheap to clone.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,6 +156,13 @@ impl Table {
         hasher.update(part_of_row);
         hex(&hasher.finalize()[..16])
     }
+}
+
+/// A cell after trimming; `None` if its text stands for a missing value.
+pub(crate) fn clean<'a>(text: &'a str, data: &DataConfig) -> Option<&'a str> {
+    let text = if data.trim { text.trim() } else { text };
+    let missing = text.is_empty() || data.null_values.iter().any(|null| null == text);
+    (!missing).then_some(text)
 }
 
 impl Column {
