@@ -1,6 +1,6 @@
 //! Artifacts in a local folder.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -31,7 +31,13 @@ pub(crate) fn get(root: &Path, artifact_path: &str, local_file: &Path) -> Result
 }
 
 fn copy(source: &Path, partial: &Path, target: &Path) -> Result<()> {
-    let copied = fs::copy(source, partial)
+    // Synced before it gets its name: after a power cut there is the whole file or none.
+    let copied = File::open(source)
+        .and_then(|mut from| {
+            let mut to = File::create_new(partial)?;
+            io::copy(&mut from, &mut to)?;
+            to.sync_all()
+        })
         .map_err(|error| io_error("copy", source, error))
         .and_then(|_| fs::rename(partial, target).map_err(|error| io_error("write", target, error)));
     if copied.is_err() {
@@ -52,9 +58,8 @@ pub(crate) fn list(root: &Path, folder: &str) -> Result<Vec<Artifact>> {
         let entry = entry.map_err(|source| io_error("read", &path, source))?;
         let metadata = fs::metadata(entry.path()).map_err(|source| io_error("read", &entry.path(), source))?;
         let name = entry.file_name().to_string_lossy().into_owned();
-        let prefix = folder.trim_end_matches('/');
         artifacts.push(Artifact {
-            path: if prefix.is_empty() { name } else { format!("{prefix}/{name}") },
+            path: if folder.is_empty() { name } else { format!("{folder}/{name}") },
             is_dir: metadata.is_dir(),
             bytes: metadata.is_file().then_some(metadata.len()),
         });
@@ -63,19 +68,38 @@ pub(crate) fn list(root: &Path, folder: &str) -> Result<Vec<Artifact>> {
     Ok(artifacts)
 }
 
-/// Joins a relative path made of plain names only. Errors with [`Error::Invalid`] for one that would leave the root.
 fn file_below(root: &Path, artifact_path: &str) -> Result<PathBuf> {
-    let path = Path::new(artifact_path);
-    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
-    if artifact_path.is_empty() || artifact_path.contains('\\') || !plain {
+    check_path(artifact_path)?;
+    Ok(root.join(artifact_path))
+}
+
+/// Refuses a path that would leave the run's folder or has a second spelling, locally and as part of an address.
+pub(crate) fn check_path(artifact_path: &str) -> Result<()> {
+    let odd = |part: &str| matches!(part, "" | "." | "..") || part.contains('\\');
+    // On Windows a drive is no plain name.
+    let plain = Path::new(artifact_path).components().all(|part| matches!(part, Component::Normal(_)));
+    if artifact_path.split('/').any(odd) || !plain {
         return Err(Error::Invalid(format!(
             "Invalid artifact path: '{artifact_path}'. Hint: write a path below the run's root with `/` and without \
              `..`."
         )));
     }
-    Ok(root.join(path))
+    Ok(())
 }
 
 fn io_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
     Error::Io { doing, path: path.to_path_buf(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_that_leave_the_run_are_refused() {
+        for bad in ["", "/a", "a//b", "../a", "a/..", "a/", "a/./b", "a\\b"] {
+            assert!(matches!(check_path(bad), Err(Error::Invalid(_))), "{bad}");
+        }
+        check_path("model/MLmodel").expect("a plain path");
+    }
 }

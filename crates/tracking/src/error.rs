@@ -18,6 +18,9 @@ pub enum Error {
     /// A request that no retry can mend: a bad filter, a changed param, a deleted run.
     #[error("{0}")]
     Invalid(String),
+    /// An answer that is not MLflow's: the page of a proxy, a redirect. The address is wrong, or the server is away.
+    #[error("{0}")]
+    NotMlflow(String),
     /// Wrong or missing credentials.
     #[error("{0}")]
     Denied(String),
@@ -62,5 +65,11 @@ impl Error {
             }
             _ => false,
         }
+    }
+
+    /// True when a writer with time should go on trying: besides what is transient, a proxy may find its server again, and
+    /// credentials may be renewed.
+    pub(crate) fn may_pass(&self) -> bool {
+        self.is_transient() || matches!(self, Self::Denied(_) | Self::NotMlflow(_))
     }
 }

@@ -719,6 +719,10 @@ pub fn page_offset(token: Option<&str>) -> Result<usize> {
     let token: PageToken = serde_json::from_slice(&decoded).map_err(|_| {
         Error::Invalid(format!("Invalid page token, decoded value={}", String::from_utf8_lossy(&decoded)))
     })?;
+    // SQL counts in 64 bits with a sign.
+    if i64::try_from(token.offset).is_err() {
+        return Err(Error::Invalid(format!("Invalid page token, offset {} is too large", token.offset)));
+    }
     Ok(token.offset)
 }
 
@@ -798,7 +802,8 @@ mod tests {
         assert_eq!(page_token(1), "eyJvZmZzZXQiOiAxfQ==");
         assert_eq!(page_offset(Some(&page_token(12_345))).unwrap(), 12_345);
         assert_eq!((page_offset(None).unwrap(), page_offset(Some("")).unwrap()), (0, 0));
-        for bad in ["%", "bm8=", "eyJhIjogMX0="] {
+        let far = page_token(usize::MAX);
+        for bad in ["%", "bm8=", "eyJhIjogMX0=", far.as_str()] {
             assert!(page_offset(Some(bad)).unwrap_err().to_string().contains("Invalid page token"), "{bad}");
         }
     }

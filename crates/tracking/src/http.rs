@@ -1,12 +1,13 @@
 //! HTTP to an MLflow server: credentials, deadlines, retries, and the way from an answer to an [`Error`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Once};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -16,16 +17,18 @@ use reqwest::blocking::{Body, Client, RequestBuilder, Response};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use crate::{Error, Result, redact_url};
 
-/// A longer wish of the server (`Retry-After`) is handed to the caller instead of slept through.
+/// A longer wish of the server (`Retry-After`) is handed to the caller instead of slept through, and a try that took
+/// longer is not repeated: a server that hangs would cost the whole deadline each time.
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// A transfer slower than this, in bytes per second, is given up after its deadline.
 const SLOWEST_TRANSFER: u64 = 100_000;
 /// How much of an error page is read.
 const ERROR_BODY_BYTES: u64 = 64 * 1024;
+const NOT_MLFLOW_HINT: &str = ". Hint: is this the address of an MLflow server?";
 const CREDENTIALS_HINT: &str = ". Hint: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, \
                                 or MLFLOW_TRACKING_TOKEN, to what this server accepts";
 
@@ -40,9 +43,11 @@ pub struct HttpOptions {
     pub token: Option<String>,
     /// Accepts any TLS certificate.
     pub insecure_tls: bool,
-    /// How long one request may take; a file may take longer, at 100 kB per second.
+    /// How long one request may take. A file that is sent may take longer, at 100 kB per second; one that is fetched may
+    /// pause for so long.
     pub timeout: Duration,
-    /// How often one request is repeated when the server is away, overloaded or broken.
+    /// How often one request is repeated when the server is away, overloaded or broken. One that ran into its deadline
+    /// is not.
     pub max_retries: u32,
 }
 
@@ -126,8 +131,11 @@ pub(crate) struct Http {
     secrets: Vec<String>,
     timeout: Duration,
     max_retries: u32,
-    /// Bytes of files sent and received, so that others can see a long transfer advance.
+    /// Bytes of files sent and received, so that others can see a long transfer advance. Bytes that are sent again after
+    /// a failure are no advance.
     pub(crate) bytes_moved: Arc<AtomicU64>,
+    /// How far the tries of each upload that is not stored yet have come, by path.
+    unfinished: Mutex<BTreeMap<String, Arc<AtomicU64>>>,
 }
 
 impl fmt::Debug for Http {
@@ -159,6 +167,7 @@ impl Http {
             timeout: options.timeout,
             max_retries: options.max_retries,
             bytes_moved: Arc::default(),
+            unfinished: Mutex::default(),
         })
     }
 
@@ -194,26 +203,43 @@ impl Http {
     /// Sends a file to the artifact proxy, streamed. `path` is below the proxy's root.
     pub(crate) fn put_file(&self, local_file: &Path, path: &str) -> Result<()> {
         let unreadable = |source| Error::Io { doing: "read", path: local_file.into(), source };
-        self.retrying(|| {
+        let furthest = self.unfinished().entry(path.into()).or_default().clone();
+        let sent = self.retrying(|| {
             let file = File::open(local_file).map_err(unreadable)?;
             let metadata = file.metadata().map_err(unreadable)?;
             if !metadata.is_file() {
                 return Err(unreadable(io::ErrorKind::IsADirectory.into()));
             }
             let bytes = metadata.len();
-            let body = Body::sized(Counted { inner: file, bytes_moved: self.bytes_moved.clone() }, bytes);
+            let body = Body::sized(self.counted(file, &furthest), bytes);
             let deadline = self.timeout + Duration::from_secs(bytes / SLOWEST_TRANSFER);
             let request = self.client.put(self.artifact(path)).timeout(deadline).body(body);
-            self.send("mlflow-artifacts", request).map(drop)
-        })
+            // Read to the end: the page of a proxy is no confirmation. MLflow says `{}` or, since 3, nothing.
+            let text = self.send("mlflow-artifacts", request)?.text().map_err(|error| self.unreachable(error))?;
+            if text.is_empty() { Ok(()) } else { self.parse::<IgnoredAny>("mlflow-artifacts", &text).map(drop) }
+        });
+        if !sent.as_ref().is_err_and(Error::may_pass) {
+            self.unfinished().remove(path);
+        }
+        sent
+    }
+
+    /// A panic while the lock is held leaves whole entries only, so a poisoned lock is as good as any.
+    fn unfinished(&self) -> MutexGuard<'_, BTreeMap<String, Arc<AtomicU64>>> {
+        self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn counted<R>(&self, inner: R, furthest: &Arc<AtomicU64>) -> Counted<R> {
+        Counted { inner, at: 0, furthest: furthest.clone(), bytes_moved: self.bytes_moved.clone() }
     }
 
     /// Fetches a file from the artifact proxy, streamed.
     pub(crate) fn get_file(&self, path: &str, local_file: &Path) -> Result<()> {
+        let furthest = Arc::default();
         self.retrying(|| {
-            let request = self.client.get(self.artifact(path)).timeout(self.timeout);
-            let response = self.send("mlflow-artifacts", request)?;
-            save(Counted { inner: response, bytes_moved: self.bytes_moved.clone() }, local_file).map_err(|source| {
+            // A deadline of the request would hold for the whole file; the client's own holds for each read.
+            let response = self.send("mlflow-artifacts", self.client.get(self.artifact(path)))?;
+            save(self.counted(response, &furthest), local_file).map_err(|source| {
                 // What the system says is about the local file; all else is about the connection.
                 match source.raw_os_error() {
                     Some(_) => Error::Io { doing: "write", path: local_file.into(), source },
@@ -243,8 +269,12 @@ impl Http {
     fn answer<T: DeserializeOwned>(&self, endpoint: &str, request: RequestBuilder) -> Result<T> {
         let response = self.send(endpoint, request)?;
         let text = response.text().map_err(|error| self.unreachable(error))?;
-        serde_json::from_str(&text).map_err(|error| {
-            Error::Invalid(self.scrub(format!(
+        self.parse(endpoint, &text)
+    }
+
+    fn parse<T: DeserializeOwned>(&self, endpoint: &str, text: &str) -> Result<T> {
+        serde_json::from_str(text).map_err(|error| {
+            Error::NotMlflow(self.scrub(format!(
                 "`{}` answered {endpoint} with something that is not MLflow's: {error}. Hint: is this the address of an \
                  MLflow server?",
                 self.uri()
@@ -265,10 +295,12 @@ impl Http {
     fn retrying<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
         let mut tries = 0;
         loop {
+            let begin = Instant::now();
             match attempt() {
                 Err(Error::Unavailable { message, retry_after_s }) => {
+                    let took_long = begin.elapsed() >= self.timeout.min(LONGEST_WAIT);
                     let wait = backoff(tries, Duration::from_millis(250), retry_after_s);
-                    if tries >= self.max_retries || wait > LONGEST_WAIT {
+                    if tries >= self.max_retries || took_long || wait > LONGEST_WAIT {
                         return Err(Error::Unavailable { message, retry_after_s });
                     }
                     std::thread::sleep(wait);
@@ -316,7 +348,9 @@ impl Http {
             (_, 401 | 403) => Error::Denied(message + CREDENTIALS_HINT),
             (_, 501) => Error::Invalid(message),
             (_, 408 | 429 | 500..) => Error::Unavailable { message, retry_after_s },
-            ("", _) => Error::Invalid(message + ". Hint: is this the address of an MLflow server?"),
+            // The page of a proxy whose server is away, a redirect to a login.
+            ("", 300..=399 | 404) => Error::NotMlflow(message + NOT_MLFLOW_HINT),
+            ("", _) => Error::Invalid(message + NOT_MLFLOW_HINT),
             _ => Error::Invalid(message),
         }
     }
@@ -371,7 +405,7 @@ fn client(base: &Url, options: &HttpOptions) -> reqwest::Result<Client> {
     PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
     let builder = Client::builder()
         .user_agent(concat!("rust-mlflow-tracking/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(options.timeout.min(Duration::from_secs(10)))
+        .connect_timeout(options.timeout.min(LONGEST_WAIT))
         .timeout(options.timeout)
         // A redirected POST would arrive as a GET, and credentials could go to another host.
         .redirect(Policy::none());
@@ -420,16 +454,20 @@ fn save(mut stream: impl Read, local_file: &Path) -> io::Result<()> {
     saved
 }
 
-/// Counts what is read through it.
+/// Counts what is read through it beyond the furthest that any try of the same file has come.
 struct Counted<R> {
     inner: R,
+    at: u64,
+    furthest: Arc<AtomicU64>,
     bytes_moved: Arc<AtomicU64>,
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let bytes = self.inner.read(buffer)?;
-        self.bytes_moved.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.at += bytes as u64;
+        let before = self.furthest.fetch_max(self.at, Ordering::Relaxed);
+        self.bytes_moved.fetch_add(self.at.saturating_sub(before), Ordering::Relaxed);
         Ok(bytes)
     }
 }

@@ -11,7 +11,7 @@ mod null;
 mod queue;
 mod redact;
 mod rest;
-pub mod rules;
+mod rules;
 mod run;
 mod sqlite;
 mod store;

@@ -16,7 +16,7 @@ pub(crate) trait Weigh {
     fn bytes(&self) -> usize;
 }
 
-/// Pushing costs a lock and an append: the writer looks every [`LINGER`] and needs no wake-up call.
+/// Pushing costs a lock and an append: the writer looks every [`LINGER`] and is woken early only by a batch or a full queue.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
@@ -31,7 +31,7 @@ struct State<T> {
     bytes: usize,
     accepted: u64,
     dropped: u64,
-    /// The last push found no room.
+    /// A push has found no room, and none was made since.
     full: bool,
     closed: bool,
     abandoned: bool,
@@ -64,6 +64,7 @@ impl<T: Weigh> Queue<T> {
             // One item that is larger than the queue passes alone.
             let has_room = |state: &State<T>| state.bytes == 0 || state.bytes + bytes <= self.max_bytes;
             if !has_room(&state) && !state.full && !state.closed {
+                state.full = true;
                 self.changed.notify_all();
                 let wait = self.changed.wait_timeout_while(state, FULL_WAIT, |state| !has_room(state) && !state.closed);
                 state = wait.unwrap_or_else(PoisonError::into_inner).0;
@@ -86,8 +87,9 @@ impl<T: Weigh> Queue<T> {
     pub(crate) fn take(&self) -> Option<Vec<T>> {
         let mut state = self.lock();
         loop {
-            let collecting =
-                |state: &mut State<T>| state.waiting.len() < self.batch && !state.closed && !state.abandoned;
+            let collecting = |state: &mut State<T>| {
+                state.waiting.len() < self.batch && !state.full && !state.closed && !state.abandoned
+            };
             let wait = self.changed.wait_timeout_while(state, LINGER, collecting);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
             if state.abandoned || (state.closed && state.waiting.is_empty()) {
@@ -105,6 +107,7 @@ impl<T: Weigh> Queue<T> {
         let mut state = self.lock();
         state.bytes = state.bytes.saturating_sub(bytes);
         if state.full {
+            state.full = false;
             self.changed.notify_all();
         }
     }
@@ -181,6 +184,37 @@ mod tests {
         queue.release(10);
         queue.push(0..5);
         assert_eq!(queue.counts(), (15, 191));
+    }
+
+    #[test]
+    fn a_full_queue_does_not_wait_for_company() {
+        let queue: Queue<u8> = Queue::new(10, 100);
+        queue.push(0..11);
+        let start = Instant::now();
+        assert_eq!(queue.take().map(|items| items.len()), Some(10));
+        assert!(start.elapsed() < LINGER / 2, "{:?}", start.elapsed());
+    }
+
+    /// Accepted items of 200 that are pushed into a queue for 10 while a writer takes them.
+    fn accepted_beside_a_writer() -> u64 {
+        let queue: Queue<u8> = Queue::new(10, 100);
+        let write = || {
+            while let Some(items) = queue.take() {
+                queue.release(items.len());
+            }
+        };
+        std::thread::scope(|scope| {
+            scope.spawn(write);
+            queue.push((0..200).map(|_| 0));
+            queue.close();
+        });
+        queue.counts().0
+    }
+
+    #[test]
+    fn a_full_queue_wakes_the_writer_and_is_woken_by_it() {
+        // More than once: on a busy machine the writer may miss the few milliseconds that a push waits.
+        assert!((0..20).any(|_| accepted_beside_a_writer() > 30));
     }
 
     #[test]

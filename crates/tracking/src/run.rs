@@ -392,8 +392,8 @@ impl Run {
     ///
     /// Takes as long as the store goes on answering or an upload goes on advancing; once nothing moves, at most
     /// [`Options::exit_timeout`], and for a file that is out but not confirmed another second per 10 MB: a server passes
-    /// it on to its object storage before it answers. May be called from any thread through a clone, e.g. on Ctrl-C; later calls return the
-    /// first outcome.
+    /// it on to its object storage before it answers. A file that is sent again after a failure advances only beyond what
+    /// was sent before. May be called from any thread through a clone, e.g. on Ctrl-C; later calls return the first outcome.
     pub fn finish(&self, status: RunStatus) -> Outcome {
         self.inner.finish(status)
     }

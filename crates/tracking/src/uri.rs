@@ -35,8 +35,9 @@ pub(crate) fn open_counted(uri: &str, artifact_root: &Path, http: &HttpOptions) 
         }
         Some("sqlite") => Ok((Arc::new(SqliteStore::open(&sqlite_path(uri)?, artifact_root)?), None)),
         None | Some("file") => Err(Error::Invalid(format!(
-            "tracking URI `{uri}` is a folder, a format that MLflow itself no longer opens. Hint: use \
-             `sqlite:///mlflow.db`; `mlflow migrate-filestore` moves existing runs"
+            "tracking URI `{}` is a folder, a format that MLflow itself no longer opens. Hint: use \
+             `sqlite:///mlflow.db`; `mlflow migrate-filestore` moves existing runs",
+            redact_url(uri)
         ))),
         Some(scheme) => Err(unknown_scheme(uri, scheme)),
     }
@@ -109,6 +110,11 @@ mod tests {
         for database in ["postgresql://u:s3cret@host/db", "postgresql+psycopg2://u:s3cret@h/db", "databricks://prod"] {
             let error = error(database);
             assert!(error.contains("mlflow server --backend-store-uri") && !error.contains("s3cret"), "{error}");
+        }
+        for secret in
+            ["my_user:s3cret@host:5000", "me@corp.com:s3cret@host", "file://u:s3cret@h/x", "u:s3cret@host:5000"]
+        {
+            assert!(!error(secret).contains("s3cret"), "{}", error(secret));
         }
         assert!(error("htp://localhost:5000").contains("did you mean `http`"));
         assert!(error("sqllite:///m.db").contains("did you mean `sqlite`"));

@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::http::backoff;
 use crate::queue::{Queue, Weigh};
-use crate::rules::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_key, truncate};
+use crate::rules::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, truncate};
 use crate::{Batch, DatasetInput, Error, Metric, Millis, Result, RunStatus, Store};
 
 /// Records in one write.
@@ -23,7 +23,7 @@ const BATCH: usize = 1000;
 const UNSEEN_BYTES_PER_MS: u64 = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// After so many refusals in a row the store refuses the run, not the records: no more searching for the bad one.
+/// After so many refusals in a row the store may refuse the run, not the records: then there is no bad one to search for.
 const REFUSALS_IN_A_ROW: u32 = 20;
 /// Notes of this kind explain a lot; thousands of them would bury the run's own tags.
 const MOST_NOTES: usize = 100;
@@ -126,11 +126,6 @@ pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What a later try may mend: the network, a locked database, a full disk, and credentials that are renewed.
-fn may_pass(error: &Error) -> bool {
-    error.is_transient() || matches!(error, Error::Denied(_))
-}
-
 fn pause_after(error: &Error, tries: u32) -> Duration {
     match error {
         // The server's wish counts in full, and nothing else may make a pause longer.
@@ -209,7 +204,7 @@ impl Shared {
         let mut tries = 0;
         loop {
             match call() {
-                Err(error) if may_pass(&error) => {
+                Err(error) if error.may_pass() => {
                     self.report_trouble(&error, tries);
                     if !queue.pause(pause_after(&error, tries)) {
                         return Sent::Abandoned;
@@ -294,7 +289,14 @@ impl Writer<'_> {
         let Record::Input(input) = &record else { return };
         let shared = self.shared;
         let inputs = std::slice::from_ref(input.as_ref());
-        match shared.send(&shared.records, &|| shared.store.log_inputs(&shared.run_id, inputs)) {
+        let log = || {
+            shared.store.log_inputs(&shared.run_id, inputs).map_err(|error| match error {
+                // An old server does not know this call, and says so as a proxy says that its server is away.
+                Error::NotMlflow(message) => Error::Invalid(message),
+                other => other,
+            })
+        };
+        match shared.send(&shared.records, &log) {
             Sent::Written => shared.count_written(1),
             Sent::Refused(reason) => shared.set_aside("input", &input.dataset.name, &reason),
             Sent::Abandoned => {}
@@ -315,7 +317,7 @@ impl Writer<'_> {
                     shared.count_written(records.len());
                 }
             }
-            Sent::Refused(reason) if records.len() == 1 || self.refusals >= REFUSALS_IN_A_ROW => {
+            Sent::Refused(reason) if records.len() == 1 || self.run_is_refused() => {
                 self.refusals += 1;
                 for record in records.iter().filter(|_| counted == Counted::Yes) {
                     let (what, key) = record.label();
@@ -329,6 +331,20 @@ impl Writer<'_> {
             }
             Sent::Abandoned => {}
         }
+    }
+
+    /// After many refusals in a row: whether the run is gone or deleted. If not, the search for bad records goes on.
+    fn run_is_refused(&mut self) -> bool {
+        if self.refusals < REFUSALS_IN_A_ROW {
+            return false;
+        }
+        let shared = self.shared;
+        let look = || check_active("run", &shared.run_id, shared.store.run(&shared.run_id)?.info.lifecycle);
+        let refused = matches!(shared.send(&shared.records, &look), Sent::Refused(_));
+        if !refused {
+            self.refusals = 0;
+        }
+        refused
     }
 
     /// Notes are extra: they are not counted, and one that is refused is not noted again.
@@ -419,20 +435,31 @@ fn to_batch(records: &[Record]) -> Batch {
     batch
 }
 
-/// The nearest key that MLflow accepts.
+/// The nearest key that MLflow accepts. One that is changed ends in a hash of the original, so that `recall@5` and
+/// `recall%5` stay two keys.
 fn clean_key(key: &str) -> String {
+    if check_key("key", key).is_ok() {
+        return key.to_string();
+    }
     let plain: String =
         key.chars().map(|c| if c.is_alphanumeric() || "_-. :/".contains(c) { c } else { '_' }).collect();
     let parts: Vec<&str> = plain.split('/').filter(|part| !matches!(*part, "" | "." | "..")).collect();
-    let clean = truncate(&parts.join("/"), MAX_KEY_CHARS).trim_end_matches('/').to_string();
-    if clean.is_empty() { "_".into() } else { clean }
+    let clean = parts.join("/");
+    let hash = hash(key);
+    format!("{}_{hash}", truncate(&clean, MAX_KEY_CHARS - 1 - hash.len()))
 }
 
-/// A file name for a key that every file system takes.
+/// A file name for a key that every file system takes. One that is changed ends in a hash of the key.
 fn file_stem(key: &str) -> String {
-    let plain: String = key.chars().map(|c| if c == ':' { '_' } else { c }).collect();
+    let plain = key.replace(':', "_");
     let end = (0..=plain.len().min(200)).rev().find(|end| plain.is_char_boundary(*end)).unwrap_or(0);
-    plain[..end].trim_end_matches('/').to_string()
+    if plain[..end] == *key { plain } else { format!("{}_{}", &plain[..end], hash(key)) }
+}
+
+/// FNV-1a, 32 bits: the same on every machine and in every version, so that a resumed run goes on under the same keys.
+fn hash(text: &str) -> String {
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+    format!("{hash:08x}")
 }
 
 /// The upload thread: one file after the other, so that a big checkpoint holds up no metric. A file that fails goes to
@@ -442,7 +469,7 @@ pub(crate) fn upload_files(shared: &Shared) {
     while let Some(uploads) = shared.uploads.take() {
         for upload in uploads {
             match put(shared, &upload) {
-                Err(error) if may_pass(&error) => {
+                Err(error) if error.may_pass() => {
                     shared.report_trouble(&error, failures);
                     shared.uploads.requeue(upload);
                     shared.uploads.pause(pause_after(&error, failures));
@@ -529,4 +556,22 @@ fn files_in(dir: &Path, folder: &str) -> Result<Vec<Upload>> {
 
 fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
     Error::Io { doing, path: path.into(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_keys_stay_different_and_good_ones_stay() {
+        let long = "k".repeat(251);
+        for (a, b) in [("recall@5", "recall%5"), ("a//b", "a/b"), (long.as_str(), &(long.clone() + "k")), ("", "..")] {
+            assert_ne!(clean_key(a), clean_key(b));
+            check_key("Metric name", &clean_key(a)).expect("a good key");
+        }
+        assert_eq!((clean_key("recall@5").as_str(), clean_key("a/b:c").as_str()), ("recall_5_249b687f", "a/b:c"));
+        assert_ne!(file_stem("a:b"), file_stem("a_b"));
+        assert_ne!(file_stem(&long[1..]), file_stem(&long[2..]));
+        assert_eq!(file_stem("a/b c"), "a/b c");
+    }
 }

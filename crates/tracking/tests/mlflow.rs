@@ -93,7 +93,16 @@ fn schema_is_what_mlflow_31_makes() {
         return;
     };
     let theirs: Vec<String> = serde_json::from_value(statements).unwrap();
-    assert_eq!(our_schema(), normalised(&theirs));
+    // MLflow keeps the constraints of a table in a set: their order is another one each time.
+    let parts = |schema: Vec<String>| -> Vec<Vec<String>> {
+        let sorted = |sql: &String| {
+            let mut parts: Vec<String> = sql.split(',').map(|part| part.trim_end_matches(')').to_owned()).collect();
+            parts.sort();
+            parts
+        };
+        schema.iter().map(sorted).collect()
+    };
+    assert_eq!(parts(our_schema()), parts(normalised(&theirs)));
 }
 
 fn point(key: &str, value: f64, timestamp_ms: i64, step: i64) -> Metric {
@@ -329,6 +338,10 @@ const SEARCHES: &[(&str, &[&str])] = &[
     ("datasets.size = 'x'", &[]),
     ("start_time > 1 AND", &[]),
     ("start_time > 1 start_time < 4", &[]),
+    ("start_time > 1 AND AND start_time < 4", &[]),
+    ("AND start_time > 1", &[]),
+    ("metrics.`val/auc` > -2 metrics.`val/auc` < 1", &[]),
+    ("params.model = 'mlp' tags.group.x = 'a'", &[]),
     ("start_time > 1 OR start_time < 4", &[]),
     ("start_time > 1; start_time < 4", &[]),
     ("NOT start_time > 1", &[]),

@@ -62,7 +62,8 @@ impl Store for Faulty {
         self.inner.restore_run(run_id)
     }
     fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()> {
-        (self.fault)("log_batch", "")?;
+        let keys: Vec<&str> = batch.metrics.iter().map(|metric| metric.key.as_str()).collect();
+        (self.fault)("log_batch", &keys.join(" "))?;
         self.inner.log_batch(run_id, batch)
     }
     fn delete_tag(&self, run_id: &str, key: &str) -> Result<()> {
@@ -249,15 +250,18 @@ fn keys_that_mlflow_refuses_are_mended() {
     let setup = well();
     let run = setup.start();
     let long = "k".repeat(300);
-    for key in ["a%b", "/a//../b/", "", "..", "größe", long.as_str()] {
+    for key in ["a%b", "/a//../b/", "", "..", "größe", long.as_str(), "recall@5", "recall%5"] {
         run.log_metric(key, 1.0, 0);
     }
     run.set_tag("nul", "a\0b");
-    assert!(run.finish(RunStatus::Finished).is_complete());
+    let outcome = run.finish(RunStatus::Finished);
+    assert!(outcome.is_complete(), "{outcome}");
     let stored = setup.store.run(run.id()).expect("the run");
     let keys: Vec<&str> = stored.metrics.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["_", "a/b", "a_b", "größe", &long[..250]]);
-    assert_eq!(stored.tags["tracking.renamed.metric.a_b"], "a%b");
+    let long = format!("{}_cdaf59d1", &long[..241]);
+    let mended = ["_811c9dc5", "_a3d4a70d", "a/b_606cf827", "a_b_1a9d4deb", "größe", long.as_str()];
+    assert_eq!(keys, [&mended[..], &["recall_5_249b687f", "recall_5_b7ba07ce"]].concat());
+    assert_eq!(stored.tags["tracking.renamed.metric.a_b_1a9d4deb"], "a%b");
     assert_eq!(stored.tags["nul"], "a\u{fffd}b");
 }
 
@@ -266,20 +270,32 @@ fn a_store_that_refuses_the_run_is_not_asked_for_every_record() {
     let calls = Arc::new(AtomicU32::new(0));
     let seen = calls.clone();
     let setup = setup(Options::default(), move |call, _| {
-        if call != "log_batch" {
-            return Ok(());
-        }
-        seen.fetch_add(1, Ordering::SeqCst);
-        Err(Error::Invalid("the run is deleted".into()))
+        seen.fetch_add(u32::from(call == "log_batch"), Ordering::SeqCst);
+        Ok(())
     });
     let run = setup.start();
+    setup.store.delete_run(run.id()).expect("deletes");
     for step in 0..10_000 {
         run.log_metric("loss", 1.0, step);
     }
     let outcome = run.finish(RunStatus::Finished);
     assert_eq!((outcome.set_aside, outcome.left), (10_000, 0), "{outcome}");
     assert!(calls.load(Ordering::SeqCst) < 200, "{calls:?}");
-    assert!(outcome.to_string().contains("the run is deleted"), "{outcome}");
+    assert!(outcome.to_string().contains("Current state is deleted"), "{outcome}");
+}
+
+#[test]
+fn many_bad_records_take_no_good_one_with_them() {
+    let setup = setup(Options::default(), |_, keys| {
+        if keys.contains("bad") { Err(Error::Invalid("not this one".into())) } else { Ok(()) }
+    });
+    let run = setup.start();
+    for i in 0..200 {
+        run.log_metric(&format!("{}{i}", if i % 100 == 90 { "good" } else { "bad" }), 1.0, 0);
+    }
+    let outcome = run.finish(RunStatus::Finished);
+    assert_eq!((outcome.written, outcome.set_aside, outcome.ended), (2, 198, true), "{outcome}");
+    assert_eq!(setup.store.run(run.id()).expect("the run").metrics.len(), 2);
 }
 
 #[test]

@@ -152,9 +152,11 @@ fn to_metric(row: &Row<'_>) -> rusqlite::Result<Metric> {
 /// All points of a metric. Errors with [`crate::Error::NotFound`] when there is no such run.
 pub(super) fn metric_history(db: &Connection, run_id: &str, key: &str) -> Outcome<Vec<Metric>> {
     run_lifecycle(db, run_id)?;
+    // `+key` keeps the key out of the choice of an index: in a file without statistics SQLite would take the primary key,
+    // which begins with it, and read this metric of all runs.
     let mut statement = db.prepare_cached(
         "SELECT key, value, is_nan, timestamp, step FROM metrics
-         WHERE run_uuid = ?1 AND key = ?2 ORDER BY step, timestamp, value",
+         WHERE run_uuid = ?1 AND +key = ?2 ORDER BY step, timestamp, value",
     )?;
     let points = statement.query_map([run_id, key], to_metric)?;
     Ok(points.collect::<rusqlite::Result<_>>()?)
