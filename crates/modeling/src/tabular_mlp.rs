@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn every_activation_is_its_textbook_function() {
         let x = [-2.0_f32, -0.5, 0.0, 0.5, 2.0];
-        // torch.nn.functional, float32
+        // The formulas of the papers, in double precision.
         let expected: [(Activation, [f32; 5]); 6] = [
             (Activation::Relu, [0.0, 0.0, 0.0, 0.5, 2.0]),
             (Activation::Gelu, [-0.045500264, -0.15426877, 0.0, 0.34573123, 1.9544997]),
