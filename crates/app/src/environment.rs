@@ -21,9 +21,10 @@ fn user() -> String {
 
 /// Tags that every run gets. MLflow's own names where it has one.
 pub fn tags(program: &str) -> BTreeMap<String, String> {
+    let user = user();
     let mut tags = BTreeMap::from([
-        ("mlflow.user".to_owned(), user()),
-        ("developer".to_owned(), user()),
+        ("mlflow.user".to_owned(), user.clone()),
+        ("developer".to_owned(), user),
         ("mlflow.source.name".to_owned(), program.to_owned()),
         ("mlflow.source.type".to_owned(), "LOCAL".to_owned()),
         ("framework".to_owned(), format!("burn {}", locked_version("burn"))),

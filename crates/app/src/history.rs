@@ -37,6 +37,12 @@ impl History {
         &self.monitor
     }
 
+    /// A metric of an epoch (from 1); NaN if there is none.
+    fn value(&self, name: &str, epoch: usize) -> f64 {
+        let column = self.names.iter().position(|known| known == name);
+        column.zip(self.rows.get(epoch.wrapping_sub(1))).map_or(f64::NAN, |(column, row)| row[column])
+    }
+
     /// One metric over all epochs; empty if there is none of that name.
     pub fn column(&self, name: &str) -> Vec<f64> {
         let index = self.names.iter().position(|known| known == name);
@@ -47,13 +53,13 @@ impl History {
     pub fn best(&self, best_epoch: usize) -> Vec<(String, f64)> {
         let mut names = vec!["val_loss".to_owned(), format!("val_{}", self.monitor)];
         names.dedup();
-        let value = |name: &String| (format!("best_{name}"), self.column(name)[best_epoch - 1]);
+        let value = |name: &String| (format!("best_{name}"), self.value(name, best_epoch));
         std::iter::once(("best_epoch".to_owned(), best_epoch as f64)).chain(names.iter().map(value)).collect()
     }
 
     /// The last epoch for the progress bar: `loss 0.31 | val_auc 0.907 | best 0.909 @ 10`.
     pub fn line(&self, best: Option<(usize, f64)>) -> String {
-        let last = |name: &str| self.column(name).last().map_or("-".to_owned(), |&value| number(value));
+        let last = |name: &str| number(self.value(name, self.rows.len()));
         let monitored = format!("val_{}", self.monitor);
         let best = best.map_or(String::new(), |(epoch, value)| format!(" | best {} @ {epoch}", number(value)));
         format!("train_loss {} | {monitored} {}{best}", last("train_loss"), last(&monitored))

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use dataset::{DatasetInfo, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize};
 use report::{ConfusionMatrix, CurvePanel, LearningCurves, RankingCurve, RankingCurves, Series};
@@ -268,17 +268,9 @@ pub fn write_bundle(
     weights: &Path,
     result: &ResultTable,
 ) -> Result<()> {
-    let folder = session.folder("model")?;
-    let copy = folder.join("model.safetensors");
-    let temporary = folder.join("model.safetensors.tmp");
-    let copied = fs::copy(weights, &temporary).and_then(|_| fs::rename(&temporary, &copy));
-    if copied.is_err() {
-        let _ = fs::remove_file(&temporary);
-    }
-    copied.with_context(|| format!("cannot write `{}`", copy.display()))?;
+    session.write_file("model/model.safetensors", |temporary| fs::copy(weights, temporary).map(drop))?;
     let preprocessor = splits.preprocessor.to_json()?;
     session.write_text("model/preprocessor.json", &preprocessor)?;
-    session.folder("extra_artifacts")?;
     session.write_text("extra_artifacts/preprocessor.json", &preprocessor)?;
     let bundle = Bundle {
         version: 1,

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -145,19 +146,22 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 impl Session {
     fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
         let console = Console::new(flags.quiet);
-        let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &environment::program(), &console)?;
+        let program = environment::program();
+        let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
         let tracker = if setup.mlflow.enabled {
-            let defaults = Options::default();
-            Tracker::open(&Options {
-                uri: setup.mlflow.tracking_uri.clone().unwrap_or(defaults.uri),
+            let mut options = Options {
                 artifact_root: setup.paths.artifacts_dir.clone(),
                 http: HttpOptions::from_env()?,
                 ..Options::default()
-            })?
+            };
+            if let Some(uri) = &setup.mlflow.tracking_uri {
+                options.uri.clone_from(uri);
+            }
+            Tracker::open(&options)?
         } else {
             Tracker::disabled()
         };
-        let mut tags = environment::tags(&environment::program());
+        let mut tags = environment::tags(&program);
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
         let run = tracker.start_run(&RunOptions {
@@ -190,7 +194,6 @@ impl Session {
         if let Some(note) = &setup.mlflow.description {
             self.run.set_note(note);
         }
-        self.folder("configs")?;
         let original = fs::read_to_string(&loaded.file).unwrap_or_default();
         let name = loaded.file.file_name().unwrap_or_default().to_string_lossy();
         self.write_text(&format!("configs/{name}"), &original)?;
@@ -216,11 +219,19 @@ impl Session {
         Ok(folder)
     }
 
-    /// Writes a file below the output folder, whole or not at all.
+    /// Writes a text file below the output folder, whole or not at all.
     pub fn write_text(&self, name: &str, text: &str) -> Result<()> {
+        self.write_file(name, |temporary| fs::write(temporary, text))
+    }
+
+    /// Makes a file, and the folder it stands in, below the output folder: `write` gets a temporary name, and the file
+    /// appears under its own when that is done, or not at all.
+    pub fn write_file(&self, name: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
         let path = self.folder.join(name);
         let temporary = self.folder.join(format!("{name}.tmp"));
-        let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, &path));
+        let folder = path.parent().unwrap_or(&self.folder);
+        fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+        let written = write(&temporary).and_then(|()| fs::rename(&temporary, &path));
         if written.is_err() {
             let _ = fs::remove_file(&temporary);
         }
