@@ -32,6 +32,24 @@ impl History {
         row
     }
 
+    /// Back from [`History::to_csv`]; `None` if the text is not such a table.
+    pub fn from_csv(monitor: &str, text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let names = lines.next()?.split(',').skip(1).map(str::to_owned).collect();
+        let row = |line: &str| line.split(',').skip(1).map(|value| value.parse().ok()).collect::<Option<Vec<f64>>>();
+        Some(Self { monitor: monitor.to_owned(), names, rows: lines.map(row).collect::<Option<_>>()? })
+    }
+
+    /// The metrics of an epoch (from 1), as they are logged.
+    pub fn epoch(&self, epoch: usize) -> Vec<(String, f64)> {
+        self.names.iter().cloned().zip(self.rows[epoch - 1].iter().copied()).collect()
+    }
+
+    /// Whole epochs so far.
+    pub fn epochs(&self) -> usize {
+        self.rows.len()
+    }
+
     /// The monitored metric without `val_`.
     pub fn monitor(&self) -> &str {
         &self.monitor

@@ -10,4 +10,4 @@ mod weights;
 
 pub use tabular_mlp::{Activation, Inputs, Layer, Norm, TabularMlp, TabularMlpConfig, summarize};
 pub use task::Task;
-pub use weights::{Error, load_weights, save_weights};
+pub use weights::{Error, load_weights, save_weights, weights_from_bytes, weights_to_bytes};

@@ -19,6 +19,7 @@ use crate::device::DeviceKind;
 use crate::exit::Mistake;
 use crate::history::{History, ResultTable};
 use crate::outputs;
+use crate::resume::{self, StoppedRun};
 use crate::scoring::{self, Rows};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
 
@@ -98,7 +99,16 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
         print_result(&config::schema::<Config>("train_tabular_mlp"));
         return Ok(());
     }
-    let loaded = config::load(file, flags.profile().as_deref(), &flags.overrides(own.overrides())?, Config::check)?;
+    let overrides = flags.overrides(own.overrides())?;
+    let profile = flags.profile();
+    let mut loaded = config::load(file, profile.as_deref(), &overrides, Config::check)?;
+    let mut resumed = None;
+    if let Some(what) = &flags.resume {
+        resume::check_overrides(&overrides)?;
+        let folder = resume::find_folder(what, &loaded.config.mlflow, &loaded.config.paths)?;
+        loaded = config::load(&folder.join(resume::EFFECTIVE_CONFIG), None, &overrides, Config::check)?;
+        resumed = Some(StoppedRun::open(&folder, &loaded.config.mlflow, &loaded.config.paths)?);
+    }
     if flags.print_config {
         print_result(&loaded.explain());
         return Ok(());
@@ -114,6 +124,7 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
             ("dataset_name", config.data.display_name()),
             ("env", flags.profile().unwrap_or_else(|| "default".to_owned())),
         ],
+        resumed,
     };
     run_tracked(&loaded, flags, &setup, train)
 }
