@@ -9,5 +9,5 @@ mod task;
 mod weights;
 
 pub use tabular_mlp::{Activation, Inputs, Layer, Norm, TabularMlp, TabularMlpConfig, summarize};
-pub use task::Task;
+pub use task::{Loss, Task};
 pub use weights::{Error, load_weights, save_weights, weights_from_bytes, weights_to_bytes};
