@@ -60,7 +60,7 @@ fn apportion(counts: &[usize], ratio: f64, limit: &[usize]) -> Vec<usize> {
     taken
 }
 
-fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
+pub(crate) fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
     for last in (1..rows.len()).rev() {
         // The high half of a 128-bit product is uniform on 0..=last but for 1 part in 2^64 / rows.
         let chosen = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
