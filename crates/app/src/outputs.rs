@@ -229,7 +229,7 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
 /// The target as it stands in the file, which `f32` may not hold exactly.
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
     let column = splits.test.table.column(&splits.info.target, "`data.target`")?;
-    let cell = |&row: &u32| column.cells[row as usize].clone().unwrap_or_default();
+    let cell = |&row: &u32| column.text(row as usize).unwrap_or_default().into_owned();
     Ok(splits.test.row_numbers.iter().map(cell).collect())
 }
 

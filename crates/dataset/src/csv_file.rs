@@ -4,6 +4,7 @@ use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use crate::column::ColumnBuilder;
 use crate::table::clean;
 use crate::{Column, DataConfig, Error, Result};
 
@@ -34,6 +35,7 @@ pub(crate) fn read(bytes: &[u8], file: &str, data: &DataConfig) -> Result<Vec<Co
         let line = record.position().map_or(0, |position| position.line());
         push_row(&mut columns, &record, row, line, file, data)?;
     }
+    let columns: Vec<Column> = columns.into_iter().map(ColumnBuilder::finish).collect();
     check_last_quote(&columns, bytes, file, data)?;
     Ok(columns)
 }
@@ -49,7 +51,7 @@ fn settings(data: &DataConfig, delimiter: u8) -> ReaderBuilder {
 }
 
 /// Columns without cells. A column that the header leaves nameless (often a saved row index) is `unnamed_1` and so on.
-fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Vec<ColumnBuilder>> {
     if !data.columns.is_empty() && data.columns.len() != first.len() {
         let (found, expected) = (first.len(), data.columns.len());
         return Err(Error::ColumnNames { file: file.to_string(), found, expected });
@@ -62,13 +64,13 @@ fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Ve
             ("", false) => format!("column_{}", i + 1),
             (name, _) => name.to_string(),
         };
-        Ok(Column::new(&name, Vec::new()))
+        Ok(ColumnBuilder::new(&name))
     };
     first.iter().enumerate().map(name).collect()
 }
 
 fn push_row(
-    columns: &mut [Column],
+    columns: &mut [ColumnBuilder],
     record: &ByteRecord,
     row: u64,
     line: u64,
@@ -80,8 +82,8 @@ fn push_row(
         return Err(Error::RaggedRow { file: file.to_string(), row, line, found, expected });
     }
     for (column, field) in columns.iter_mut().zip(record) {
-        let text = utf8(field, file, || format!("row {row} (line {line}), column `{}`", column.name))?;
-        column.cells.push(clean(text, data).map(str::to_string));
+        let text = utf8(field, file, || format!("row {row} (line {line}), column `{}`", column.name()))?;
+        column.push(clean(text, data));
     }
     Ok(())
 }
@@ -114,10 +116,10 @@ fn check_delimiter(bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
 /// The reader takes the end of the file for a closing quote; rows that were swallowed that way must not get lost.
 fn check_last_quote(columns: &[Column], bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
     let Some(quote) = data.quote else { return Ok(()) };
-    let Some(cells) = columns.last().map(|column| &column.cells) else { return Ok(()) };
-    let spans_lines = cells.last().and_then(Option::as_deref).is_some_and(|text| text.contains('\n'));
+    let Some(last) = columns.last().filter(|column| !column.is_empty()) else { return Ok(()) };
+    let spans_lines = last.text(last.len() - 1).is_some_and(|text| text.contains('\n'));
     if spans_lines && !bytes.trim_ascii_end().ends_with(&[quote as u8]) {
-        return Err(Error::UnclosedQuote { file: file.to_string(), row: cells.len() });
+        return Err(Error::UnclosedQuote { file: file.to_string(), row: last.len() });
     }
     Ok(())
 }

@@ -8,8 +8,10 @@
 //! nine numbers in ten values and more than 20 distinct numbers is an error, not a category: it is nearly always a
 //! numeric column with stray text. `data.types` overrules all of it.
 
+mod column;
 mod config;
 mod csv_file;
+mod decimal;
 mod error;
 mod info;
 mod load;
@@ -21,6 +23,7 @@ mod split;
 mod table;
 mod target;
 
+pub use column::{Column, ColumnType};
 pub use config::{
     Builtin, CategoricalEncoding, ColumnKind, DataConfig, FeaturesConfig, Format, Imputation, ProblemTypeSetting,
     Scaling, SplitConfig, TargetBins,
@@ -30,5 +33,5 @@ pub use info::{DatasetInfo, PartInfo};
 pub use load::{Part, Splits, load};
 pub use preprocessor::{Encoder, Input, Preprocessor, Scaler};
 pub use read::read_table;
-pub use table::{Column, ColumnType, Table};
+pub use table::Table;
 pub use target::{ProblemType, Target, TargetEncoding};

@@ -29,7 +29,7 @@ pub struct Splits {
 }
 
 /// Encoded rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Part {
     /// Row-major `[rows, n_numeric]`; includes one-hot columns.
     pub numeric: Vec<f32>,

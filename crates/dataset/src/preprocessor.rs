@@ -129,7 +129,7 @@ impl Input {
         config: &FeaturesConfig,
         file: &str,
     ) -> Result<Option<Self>> {
-        let nullable = train.iter().any(|&row| column.cells[row as usize].is_none());
+        let nullable = train.iter().any(|&row| column.is_missing(row as usize));
         let encoder = match column_type {
             ColumnType::String => fit_category(column, train, config),
             _ => fit_numeric(&column.numbers(train, file)?, nullable, config),
@@ -172,19 +172,13 @@ fn median(values: &mut [f64]) -> f64 {
 }
 
 fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let mut missing = false;
-    for &row in train {
-        match &column.cells[row as usize] {
-            Some(level) => *counts.entry(level).or_default() += 1,
-            None => missing = true,
-        }
-    }
+    let (counts, n_missing) = column.count_texts(train);
+    let missing = n_missing > 0;
     if counts.is_empty() || counts.len() + usize::from(missing) < 2 {
         return None;
     }
     let n_seen = counts.len();
-    let mut levels: Vec<(&str, usize)> = counts.into_iter().collect();
+    let mut levels: Vec<(String, usize)> = counts.into_iter().collect();
     levels.sort_unstable_by(|(a, n_a), (b, n_b)| n_b.cmp(n_a).then(a.cmp(b)));
     levels.retain(|(_, count)| *count >= config.min_frequency);
     let most = config.max_categories.map_or(usize::MAX, |most| most - usize::from(missing));
@@ -195,7 +189,7 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
     if levels.len() + usize::from(other) + usize::from(missing) < 2 {
         return None;
     }
-    let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level.to_string()).collect();
+    let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level).collect();
     levels.sort_unstable();
     Some(Encoder::Category { levels, other, missing })
 }
@@ -350,13 +344,13 @@ fn fill_numbers(
 /// The slot of each row's level; `None` for an unknown one.
 fn input_slots(input: &Input, table: &Table, rows: &[u32]) -> Result<Vec<Option<usize>>> {
     let Encoder::Category { levels, other, missing } = &input.encoder else { return Ok(Vec::new()) };
-    let cells = &table.column(&input.name, "the model's inputs")?.cells;
+    let column = table.column(&input.name, "the model's inputs")?;
     let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();
     let other_slot = other.then_some(levels.len());
     let missing_slot = missing.then_some(levels.len() + usize::from(*other));
-    let slot = |&row: &u32| match &cells[row as usize] {
+    let slot = |text: Option<&str>| match text {
         None => missing_slot,
-        Some(level) => index.get(level.as_str()).copied().or(other_slot),
+        Some(level) => index.get(level).copied().or(other_slot),
     };
-    Ok(rows.iter().map(slot).collect())
+    Ok(column.map_texts(rows, slot))
 }

@@ -3,6 +3,8 @@
 //! The random split is the same on every machine and in every version: ChaCha8 (`rand_chacha`, whose stream is
 //! value-stable) drives a Fisher-Yates shuffle of our own, and a test pins the result.
 
+use std::borrow::Cow;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -60,7 +62,7 @@ fn apportion(counts: &[usize], ratio: f64, limit: &[usize]) -> Vec<usize> {
     taken
 }
 
-fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
+pub(crate) fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
     for last in (1..rows.len()).rev() {
         // The high half of a 128-bit product is uniform on 0..=last but for 1 part in 2^64 / rows.
         let chosen = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
@@ -71,19 +73,21 @@ fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
 /// The parts that a column names.
 pub(crate) fn by_column(column: &Column, file: &str) -> Result<Rows> {
     let mut parts = Rows::default();
-    for (row, cell) in column.cells.iter().enumerate() {
-        let text = cell.as_deref().unwrap_or_default();
-        let part = match text.to_ascii_lowercase().as_str() {
-            "train" => 0,
-            "val" | "valid" | "validation" => 1,
-            "test" => 2,
-            _ => {
-                let found = if cell.is_some() { text.to_string() } else { "a missing value".to_string() };
-                let (file, column) = (file.to_string(), column.name.clone());
-                return Err(Error::SplitValue { file, column, found, row: row + 1 });
-            }
+    let part = |text: Option<&str>| match text.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "train" => Some(0),
+        "val" | "valid" | "validation" => Some(1),
+        "test" => Some(2),
+        _ => None,
+    };
+    let rows: Vec<u32> = (0..column.len() as u32).collect();
+    for (row, part) in (0..).zip(column.map_texts(&rows, part)) {
+        let Some(part) = part else {
+            let found = column.text(row).map_or("a missing value".to_string(), Cow::into_owned);
+            let (file, column) = (file.to_string(), column.name.clone());
+            return Err(Error::SplitValue { file, column, found, row: row + 1 });
         };
-        parts[part].push(row as u32);
+        let rows: &mut Vec<u32> = &mut parts[part];
+        rows.push(row as u32);
     }
     Ok(parts)
 }

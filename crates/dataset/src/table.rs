@@ -1,21 +1,20 @@
-//! Columns as they were read: every cell is text or missing.
+//! The columns of a file, and the way back to a file.
 //!
-//! One representation for CSV, Parquet and built-in data means one set of typing rules, and a cell is written back as it was
-//! read, but for blanks around it and what stands for a missing value. Numbers from typed sources are stored in their shortest exact form.
+//! A cell is written back as it was read, but for blanks around it and what stands for a missing value. Numbers from
+//! typed sources are written in their shortest exact form.
 
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
-use crate::{DataConfig, Error, Result};
+use crate::{Column, DataConfig, Error, Result};
 
 /// Named columns of equal length. Cheap to clone.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Table {
     origin: String,
     sha256: Option<String>,
@@ -23,45 +22,18 @@ pub struct Table {
     n_rows: usize,
 }
 
-/// One named column.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Column {
-    /// The name in the header.
-    pub name: String,
-    /// One value per row; `None` is missing.
-    pub cells: Vec<Option<String>>,
-    /// The type, where the source states one (Parquet); otherwise it is guessed from the cells.
-    pub declared: Option<ColumnType>,
-}
-
-/// What a column holds, in MLflow's words.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ColumnType {
-    /// Integers without missing values.
-    Long,
-    /// Any numbers.
-    Double,
-    /// `true` and `false` in any case; 0 and 1 as a feature.
-    Boolean,
-    /// Anything else.
-    String,
-}
-
-/// From this share of numbers on, a column with other values is taken for a damaged numeric one.
-const MOSTLY_NUMERIC: f64 = 0.9;
-
 impl Table {
     /// Checks that names differ and lengths agree. `origin` is the file or source shown in messages.
     pub fn new(origin: &str, columns: Vec<Column>) -> Result<Self> {
-        let n_rows = columns.first().map_or(0, |column| column.cells.len());
+        let n_rows = columns.first().map_or(0, Column::len);
         let mut names = HashSet::new();
-        for Column { name, cells, .. } in &columns {
-            if !names.insert(name) {
-                return Err(Error::DuplicateColumn { file: origin.to_string(), column: name.clone() });
+        for column in &columns {
+            let name = column.name.clone();
+            if !names.insert(&column.name) {
+                return Err(Error::DuplicateColumn { file: origin.to_string(), column: name });
             }
-            if cells.len() != n_rows {
-                return Err(Error::ColumnLength { column: name.clone(), found: cells.len(), expected: n_rows });
+            if column.len() != n_rows {
+                return Err(Error::ColumnLength { column: name, found: column.len(), expected: n_rows });
             }
         }
         Ok(Self { origin: origin.to_string(), sha256: None, columns: columns.into(), n_rows })
@@ -131,8 +103,11 @@ impl Table {
         let names = columns.iter().map(|column| column.name.as_str());
         writer.write_record(names.chain(extra.iter().map(|(name, _)| *name)))?;
         for (i, &row) in rows.iter().enumerate() {
-            let raw = columns.iter().map(|column| column.cells[row as usize].as_deref().unwrap_or(""));
-            writer.write_record(raw.chain(extra.iter().map(|(_, values)| values[i].as_str())))?;
+            for column in &columns {
+                column.with_text(row as usize, |text| writer.write_field(text.unwrap_or_default()))?;
+            }
+            extra.iter().try_for_each(|(_, values)| writer.write_field(&values[i]))?;
+            writer.write_record(None::<&[u8]>)?;
         }
         writer.into_inner().map_err(|error| error.into_error())
     }
@@ -145,14 +120,19 @@ impl Table {
         let mut hasher = Sha256::new();
         let mut buffer = Vec::new();
         for column in self.columns.iter() {
-            buffer.clear();
-            for text in std::iter::once(Some(&column.name)).chain(column.cells.iter().map(Option::as_ref)) {
+            let mut add = |text: Option<&str>| {
                 let length = text.map_or(u32::MAX, |text| text.len() as u32);
                 buffer.extend_from_slice(&length.to_le_bytes());
-                buffer.extend_from_slice(text.map_or(&[], |text| text.as_bytes()));
-            }
-            hasher.update(&buffer);
+                buffer.extend_from_slice(text.unwrap_or_default().as_bytes());
+                if buffer.len() > 1 << 16 {
+                    hasher.update(&buffer);
+                    buffer.clear();
+                }
+            };
+            add(Some(&column.name));
+            (0..column.len()).for_each(|row| column.with_text(row, &mut add));
         }
+        hasher.update(&buffer);
         hasher.update(part_of_row);
         hex(&hasher.finalize()[..16])
     }
@@ -163,100 +143,6 @@ pub(crate) fn clean<'a>(text: &'a str, data: &DataConfig) -> Option<&'a str> {
     let text = if data.trim { text.trim() } else { text };
     let missing = text.is_empty() || data.null_values.iter().any(|null| null == text);
     (!missing).then_some(text)
-}
-
-impl Column {
-    /// A column whose type is guessed from its cells.
-    pub fn new(name: &str, cells: Vec<Option<String>>) -> Self {
-        Self { name: name.to_string(), cells, declared: None }
-    }
-
-    /// The declared type, else the type that all cells share; `None` if every cell is missing.
-    pub fn column_type(&self) -> Option<ColumnType> {
-        let present = self.cells.iter().flatten();
-        let has_missing = present.clone().count() < self.cells.len();
-        present.clone().next()?;
-        let all = |test: fn(&str) -> bool| present.clone().all(|text| test(text));
-        let found = self.declared.unwrap_or_else(|| {
-            if all(|text| parse_bool(text).is_some()) {
-                ColumnType::Boolean
-            } else if !all(|text| parse_number(text).is_some()) {
-                ColumnType::String
-            } else if all(is_integer) {
-                ColumnType::Long
-            } else {
-                ColumnType::Double
-            }
-        });
-        // A Python reader of the schema would see integers with gaps as floats.
-        Some(if found == ColumnType::Long && has_missing { ColumnType::Double } else { found })
-    }
-
-    /// The cells as numbers (booleans as 0 and 1, `None` where missing); an error at the first cell that is none.
-    pub(crate) fn numbers(&self, rows: &[u32], file: &str) -> Result<Vec<Option<f64>>> {
-        let parse = |&row: &u32| {
-            let Some(text) = &self.cells[row as usize] else { return Ok(None) };
-            let number = parse_number(text).or_else(|| parse_bool(text).map(f64::from));
-            number.map(Some).ok_or_else(|| Error::NotANumber {
-                file: file.to_string(),
-                column: self.name.clone(),
-                row: row as usize + 1,
-                value: text.clone(),
-            })
-        };
-        rows.iter().map(parse).collect()
-    }
-
-    /// An error if the column is a numeric one that a few stray texts turned into text.
-    pub(crate) fn check_not_mixed(&self, file: &str) -> Result<()> {
-        let mut numbers = HashSet::new();
-        let (mut n_numbers, mut total, mut first_text) = (0, 0, None);
-        for (row, text) in self.cells.iter().enumerate().filter_map(|(row, cell)| Some((row, cell.as_ref()?))) {
-            total += 1;
-            if parse_number(text).is_some() {
-                n_numbers += 1;
-                numbers.insert(text);
-            } else {
-                first_text.get_or_insert((row, text));
-            }
-        }
-        let Some((row, value)) = first_text else { return Ok(()) };
-        if numbers.len() <= 20 || (n_numbers as f64) < MOSTLY_NUMERIC * total as f64 {
-            return Ok(());
-        }
-        let (file, column, value) = (file.to_string(), self.name.clone(), value.clone());
-        Err(Error::MixedColumn { file, column, numbers: n_numbers, total, row: row + 1, value })
-    }
-
-    /// True if the first value begins like a date, such as `2016-07-01` or `1/7/2016`.
-    pub(crate) fn looks_like_dates(&self) -> bool {
-        let Some(first) = self.cells.iter().flatten().next() else { return false };
-        let day = first.split([' ', 'T']).next().unwrap_or_default();
-        ['-', '/', '.'].iter().any(|&mark| {
-            let fields: Vec<&str> = day.split(mark).collect();
-            fields.len() == 3 && fields.iter().all(|f| f.len() <= 4 && f.parse::<u32>().is_ok())
-        })
-    }
-}
-
-/// A number that an `f32` can hold. Words such as `inf` and `nan` are none, so that they are noticed.
-pub(crate) fn parse_number(text: &str) -> Option<f64> {
-    let numeric = |byte: u8| byte.is_ascii_digit() || b"+-.eE".contains(&byte);
-    if !text.bytes().all(numeric) {
-        return None;
-    }
-    text.parse().ok().filter(|number: &f64| number.abs() <= f64::from(f32::MAX))
-}
-
-fn is_integer(text: &str) -> bool {
-    text.parse::<i64>().is_ok()
-}
-
-fn parse_bool(text: &str) -> Option<bool> {
-    if text.eq_ignore_ascii_case("true") {
-        return Some(true);
-    }
-    text.eq_ignore_ascii_case("false").then_some(false)
 }
 
 /// Lower-case hex digits.

@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::column::parse_number;
 use crate::error::listed;
-use crate::table::parse_number;
 use crate::{Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins};
 
 /// Up to this many distinct integers are classes when nobody says otherwise.
@@ -127,8 +127,11 @@ impl Target {
                 numbers.into_iter().flatten().map(|y| class_index(bins.labels[bins.bin(y)].clone())).collect()
             }
             None => {
-                let cells = rows.iter().filter_map(|&row| column.cells[row as usize].as_ref());
-                cells.map(|cell| class_index(label(cell, self.column_type))).collect()
+                let find = |cell: Option<&str>| index.get(label(cell?, self.column_type).as_str()).map(|&i| i as f32);
+                let unknown =
+                    |row: &u32| column.text(*row as usize).map_or(String::new(), |c| label(&c, self.column_type));
+                let found = column.map_texts(rows, find).into_iter().zip(rows);
+                found.map(|(class, row)| class.map_or_else(|| class_index(unknown(row)), Ok)).collect()
             }
         }
     }
@@ -156,14 +159,12 @@ fn target_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {
 }
 
 fn check_complete(column: &Column, file: &str) -> Result<()> {
-    let mut missing = (1..).zip(&column.cells).filter(|(_, cell)| cell.is_none()).map(|(row, _)| row);
-    let Some(row) = missing.next() else { return Ok(()) };
-    let count = missing.count() + 1;
-    Err(Error::MissingTarget { file: file.to_string(), column: column.name.clone(), count, row })
+    let Some((first, count)) = column.missing_rows() else { return Ok(()) };
+    Err(Error::MissingTarget { file: file.to_string(), column: column.name.clone(), count, row: first + 1 })
 }
 
 fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(ProblemTypeSetting, String)> {
-    let distinct: BTreeSet<&String> = column.cells.iter().flatten().collect();
+    let distinct = column.distinct_texts(MAX_INTEGER_CLASSES);
     Ok(match column_type {
         ColumnType::String => {
             column.check_not_mixed(file)?;
@@ -206,8 +207,8 @@ fn classes(
         Some(bins) => binned_labels(column, bins, file)?,
         None => sorted_labels(column, column_type),
     };
-    if labels.len() > 2 && labels.len() * 2 > column.cells.len() {
-        let (found, rows) = (labels.len(), column.cells.len());
+    if labels.len() > 2 && labels.len() * 2 > column.len() {
+        let (found, rows) = (labels.len(), column.len());
         return Err(Error::TooManyClasses { file: file.to_string(), column: column.name.clone(), found, rows });
     }
     if let [class] = labels.as_slice() {
@@ -228,7 +229,8 @@ fn classes(
 }
 
 fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
-    let distinct: BTreeSet<String> = column.cells.iter().flatten().map(|cell| label(cell, column_type)).collect();
+    let distinct: BTreeSet<String> =
+        column.distinct_texts(usize::MAX).iter().map(|cell| label(cell, column_type)).collect();
     let mut labels: Vec<String> = distinct.into_iter().collect();
     let number = |label: &String| parse_number(label).unwrap_or(f64::INFINITY);
     labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
@@ -236,7 +238,7 @@ fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
 }
 
 fn binned_labels(column: &Column, bins: &TargetBins, file: &str) -> Result<Vec<String>> {
-    let rows: Vec<u32> = (0..column.cells.len() as u32).collect();
+    let rows: Vec<u32> = (0..column.len() as u32).collect();
     let used: BTreeSet<usize> = column.numbers(&rows, file)?.into_iter().flatten().map(|y| bins.bin(y)).collect();
     match (0..bins.labels.len()).find(|bin| !used.contains(bin)) {
         None => Ok(bins.labels.clone()),

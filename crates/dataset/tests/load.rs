@@ -130,7 +130,7 @@ fn a_file_can_have_no_header_another_delimiter_and_another_quote() {
     data.target = "column_3".to_string();
     let table = read_table(&data).unwrap();
     assert_eq!(table.names().collect::<Vec<_>>(), ["column_1", "column_2", "column_3"]);
-    assert_eq!(table.columns()[1].cells[0].as_deref(), Some("a;b"));
+    assert_eq!(table.columns()[1].text(0).as_deref(), Some("a;b"));
     data.columns = ["n", "kind", "y"].map(String::from).to_vec();
     data.target = "y".to_string();
     let splits = load(&data, &FeaturesConfig::default(), 1).unwrap();
@@ -143,10 +143,10 @@ fn blanks_quotes_and_byte_order_marks_are_handled() {
     let (_folder, mut data) = file("\u{feff}y, a \n1,  x\n2,5\" pipe\n\n3,\"l1\nl2\"\n");
     let table = read_table(&data).unwrap();
     assert_eq!(table.names().collect::<Vec<_>>(), ["y", "a"]);
-    let cells: Vec<_> = table.columns()[1].cells.iter().map(|cell| cell.as_deref().unwrap()).collect();
+    let cells: Vec<_> = (0..3).map(|row| table.columns()[1].text(row).unwrap()).collect();
     assert_eq!(cells, ["x", "5\" pipe", "l1\nl2"]);
     data.trim = false;
-    assert_eq!(read_table(&data).unwrap().columns()[1].cells[0].as_deref(), Some("  x"));
+    assert_eq!(read_table(&data).unwrap().columns()[1].text(0).as_deref(), Some("  x"));
 }
 
 #[test]
@@ -203,7 +203,7 @@ fn the_wines_have_their_published_shape() {
     let mut data = DataConfig { source: Some(Builtin::WineQuality), target: "quality".into(), ..DataConfig::default() };
     let table = read_table(&data).unwrap();
     assert_eq!((table.n_rows(), table.columns().len()), (1599, 12));
-    let first: Vec<_> = table.columns().iter().map(|column| column.cells[0].as_deref().unwrap()).collect();
+    let first: Vec<_> = table.columns().iter().map(|column| column.text(0).unwrap()).collect();
     assert_eq!(first.join(" "), "7.4 0.7 0 1.9 0.076 11 34 0.9978 3.51 0.56 9.4 5");
     let info = load(&data, &FeaturesConfig::default(), 42).unwrap().info;
     assert_eq!((info.name.as_str(), info.source_type.as_str(), info.file_sha256), ("wine_quality", "code", None));
@@ -358,7 +358,7 @@ mod parquet {
         let table = read_table(&data).unwrap();
         let column = |name: &str| table.columns().iter().find(|column| column.name == name).unwrap();
         let cells =
-            |name: &str| column(name).cells.iter().map(|c| c.as_deref().unwrap_or("_")).collect::<Vec<_>>().join(" ");
+            |name: &str| (0..4).map(|row| column(name).text(row).unwrap_or("_".into())).collect::<Vec<_>>().join(" ");
         assert_eq!(
             (cells("ok"), column("ok").column_type()),
             ("true false true true".into(), Some(ColumnType::Boolean))
