@@ -116,7 +116,9 @@ impl Job<'_> {
         };
         let fitted = match epochs.is_over {
             true => Ok(Ended::Told),
-            false => fit(self.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar)).map(|fitted| fitted.ended),
+            false => {
+                fit(self.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar)).map(|fitted| fitted.ended)
+            }
         };
         bar.finish();
         let history = epochs.history.to_csv();
@@ -168,7 +170,10 @@ impl<'a> Epochs<'a> {
         let checkpoint = Checkpoint::from_bytes(&fs::read(&path).with_context(damaged)?).with_context(damaged)?;
         let notes: Notes = serde_json::from_str(checkpoint.caller()).with_context(damaged)?;
         if notes.data_digest != self.job.splits.info.digest {
-            bail!("{}: the data has changed since\nhint: to go on with new data, start a run with `init_from`", damaged());
+            bail!(
+                "{}: the data has changed since\nhint: to go on with new data, start a run with `init_from`",
+                damaged()
+            );
         }
         let history = History::from_csv(self.history.monitor(), &notes.history);
         self.history = history.with_context(damaged)?;
@@ -185,8 +190,7 @@ impl<'a> Epochs<'a> {
     fn push(&mut self, end: &mut EpochEnd<TabularMlp>, bar: &TrainingBar) -> Result<Next> {
         let (splits, task) = (self.job.splits, self.job.task);
         let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
-        let trained =
-            scoring::score(end.train_output.clone(), end.train_loss, &target, task, &splits.preprocessor);
+        let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, &splits.preprocessor);
         let forward = |numeric, categorical| end.model.forward(numeric, categorical);
         let validated = scoring::evaluate(forward, self.valid, &splits.valid, task, &splits.preprocessor);
         self.history.push(end, &trained, &validated);

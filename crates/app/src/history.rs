@@ -3,6 +3,7 @@
 use training::EpochEnd;
 
 use crate::console::{number, table};
+use crate::fitting::Fitted;
 use crate::scoring::Scores;
 
 /// One row of metrics per epoch. `train_*` are those of the training steps themselves (dropout on, weights moving), as in
@@ -98,15 +99,13 @@ impl History {
 pub struct ResultTable {
     splits: Vec<String>,
     rows: Vec<(String, Vec<f64>)>,
-    /// Epoch of the weights, from 1.
-    pub best_epoch: usize,
-    /// Whole epochs trained.
-    pub epochs: usize,
+    /// Best epoch and epochs trained of each network.
+    members: Vec<(usize, usize)>,
 }
 
 impl ResultTable {
     /// From the scores of each split, all of the same problem type.
-    pub fn new(splits: &[(&str, &Scores)], best_epoch: usize, epochs: usize) -> Self {
+    pub fn new(splits: &[(&str, &Scores)], members: &[Fitted]) -> Self {
         let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();
@@ -116,8 +115,7 @@ impl ResultTable {
         Self {
             splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
             rows: rows.collect(),
-            best_epoch,
-            epochs,
+            members: members.iter().map(|member| (member.best_epoch, member.epochs)).collect(),
         }
     }
 
@@ -125,6 +123,22 @@ impl ResultTable {
     pub fn to_text(&self) -> String {
         let heading: Vec<&str> = std::iter::once("metric").chain(self.splits.iter().map(String::as_str)).collect();
         table(&heading, &self.rows)
+    }
+
+    /// `best epoch 7 of 20`
+    pub fn best_epochs(&self) -> String {
+        match self.members.as_slice() {
+            [(best, epochs)] => format!("best epoch {best} of {epochs}"),
+            members => {
+                let best: Vec<String> = members.iter().map(|(best, epochs)| format!("{best} of {epochs}")).collect();
+                format!("{} networks, best epochs {}", members.len(), best.join(", "))
+            }
+        }
+    }
+
+    /// Best epoch and epochs trained; of an ensemble, those of the network that trained longest.
+    pub fn longest(&self) -> (usize, usize) {
+        self.members.iter().copied().max_by_key(|(_, epochs)| *epochs).unwrap_or_default()
     }
 
     /// `{"test_auc": 0.91, ...}`; what is not a number is null.

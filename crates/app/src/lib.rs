@@ -6,6 +6,7 @@
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod cross_validation;
 pub mod device;
 pub mod download;
 pub mod environment;
@@ -14,6 +15,7 @@ pub mod fitting;
 pub mod flatten;
 pub mod history;
 pub mod outputs;
+pub mod plots;
 pub mod recipes;
 pub mod resume;
 pub mod scoring;

@@ -1,4 +1,4 @@
-//! What a tabular run leaves behind: data set record, model summary, plots, predictions, bundle.
+//! What a tabular run leaves behind beside plots: data set record, model summary, predictions, bundle.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,17 +7,13 @@ use std::path::Path;
 use anyhow::Result;
 use dataset::{DatasetInfo, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize};
-use report::{ConfusionMatrix, CurvePanel, LearningCurves, RankingCurve, RankingCurves, Series};
 use serde::{Deserialize, Serialize};
 use tracking::{Dataset, DatasetInput, Run};
-use training::metrics::{auc_of, average_precision_of, confusion_matrix, precision_recall_curve, roc_curve};
 
-use crate::history::{History, ResultTable};
+use crate::fitting::Fitted;
+use crate::history::ResultTable;
 use crate::scoring::Scores;
 use crate::session::Session;
-
-/// A confusion matrix of more classes cannot be read.
-const MOST_CLASSES_DRAWN: usize = 100;
 
 /// The data in two lines for people.
 pub fn describe_data(info: &DatasetInfo) -> String {
@@ -90,118 +86,6 @@ pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> 
     text + &format!("{rule}\ntotal parameters: {total} ({:.1} KiB as f32)\n", total as f64 * 4.0 / 1024.0)
 }
 
-/// Learning curves; for classes ROC, precision-recall and confusion matrix; for numbers predicted-vs-actual and residuals.
-pub fn write_plots(
-    session: &Session,
-    splits: &Splits,
-    history: &History,
-    test: &Scores,
-    task: Task,
-    (planned_epochs, best_epoch): (usize, usize),
-) -> Result<()> {
-    let folder = session.folder("plots")?;
-    let rows = |part: &dataset::Part| part.n_rows();
-    let about = format!("{} · {} train, {} val rows", session.run.name(), rows(&splits.train), rows(&splits.valid));
-    plot_history(history, &about, planned_epochs, best_epoch, &folder)?;
-    let subtitle = format!("{} · {} test rows", session.run.name(), rows(&splits.test));
-    match task {
-        Task::Regression => plot_regression(splits, test, &subtitle, &folder),
-        Task::Binary | Task::Multiclass { .. } => plot_classes(splits, test, task, &subtitle, &folder),
-    }
-}
-
-fn plot_history(
-    history: &History,
-    subtitle: &str,
-    planned_epochs: usize,
-    best_epoch: usize,
-    folder: &Path,
-) -> Result<()> {
-    let monitor = history.monitor();
-    let column = |name: String| history.column(&name);
-    let columns = [
-        ("Loss", vec![("train", column("train_loss".to_owned())), ("val", column("val_loss".to_owned()))]),
-        (monitor, vec![("train", column(format!("train_{monitor}"))), ("val", column(format!("val_{monitor}")))]),
-        ("Learning rate", vec![("learning rate", column("learning_rate".to_owned()))]),
-    ];
-    let panels = columns
-        .iter()
-        .filter(|(label, _)| *label != "loss")
-        .map(|(label, series)| CurvePanel {
-            label,
-            series: series.iter().map(|(name, values)| Series { name, values }).collect(),
-            log_if_wide: *label != monitor,
-        })
-        .collect();
-    let curves = LearningCurves {
-        title: "Learning curves",
-        subtitle,
-        panels,
-        best_epoch: Some(best_epoch),
-        best_series: "val",
-        planned_epochs,
-    };
-    Ok(report::learning_curves(&curves, &folder.join("learning_curves"))?)
-}
-
-fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, folder: &Path) -> Result<()> {
-    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    // Binary: the one column is the probability of class 1.
-    let columns = task.n_outputs();
-    let first_class = if task == Task::Binary { 1 } else { 0 };
-    let scores: Vec<(usize, Vec<f32>)> = (0..columns)
-        .map(|column| (first_class + column, test.predicted.iter().skip(column).step_by(columns).copied().collect()))
-        .collect();
-    type Corners = fn(&[f32], &[f32], f32) -> Vec<(f64, f64)>;
-    type Area = fn(&[f32], &[f32], f32) -> f64;
-    type Write = fn(&RankingCurves, &Path) -> report::Result<()>;
-    let roc: (Corners, Area, Write) = (roc_curve, auc_of, report::roc_curve);
-    let precision_recall: (Corners, Area, Write) = (precision_recall_curve, average_precision_of, report::pr_curve);
-    let pictures =
-        [("ROC curve, test", "roc", roc), ("Precision-recall curve, test", "precision_recall", precision_recall)];
-    for (title, file, (corners, area, write)) in pictures {
-        let points: Vec<_> = scores.iter().map(|(class, scores)| corners(target, scores, *class as f32)).collect();
-        let mut curves = Vec::new();
-        for ((class, scores), points) in scores.iter().zip(&points) {
-            let (area, base_rate) = (area(target, scores, *class as f32), share(target, *class));
-            curves.push(RankingCurve { class: &labels[*class], points, area, base_rate });
-        }
-        write(&RankingCurves { title, subtitle, curves }, &folder.join(file))?;
-    }
-
-    if labels.len() > MOST_CLASSES_DRAWN {
-        return Ok(());
-    }
-    let counts: Vec<Vec<u64>> = confusion_matrix(&test.predictions(target, task))
-        .into_iter()
-        .map(|row| row.into_iter().map(|count| count as u64).collect())
-        .collect();
-    let matrix = ConfusionMatrix { title: "Confusion matrix, test", subtitle, classes: labels, counts: &counts };
-    Ok(report::confusion_matrix(&matrix, &folder.join("confusion_matrix"))?)
-}
-
-/// Share of the rows that belong to a class.
-fn share(target: &[f32], class: usize) -> f64 {
-    target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64
-}
-
-fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path) -> Result<()> {
-    let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-    let (actual, predicted) = (wide(&splits.test.target), wide(&test.predicted));
-    let spec = |title| report::Predictions {
-        title,
-        subtitle,
-        target: &splits.info.target,
-        actual: &actual,
-        predicted: &predicted,
-        scores: &[],
-    };
-    let scores = [("RMSE", test.get("rmse")), ("MAE", test.get("mae")), ("R²", test.get("r2"))];
-    let versus = report::Predictions { scores: &scores, ..spec("Predicted against actual, test") };
-    report::predicted_vs_actual(&versus, &folder.join("predicted_vs_actual"))?;
-    Ok(report::residuals(&spec("Residuals, test"), &folder.join("residuals"))?)
-}
-
 /// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.
 pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task: Task) -> Result<()> {
     let path = session.folder("predictions")?.join("test_predictions.csv");
@@ -254,6 +138,8 @@ pub struct Bundle {
     pub schema: serde_json::Value,
     /// Name and fingerprint of the training data.
     pub dataset: BTreeMap<String, String>,
+    /// Files with weights in this folder; the predictions of several are averaged.
+    pub weights: Vec<String>,
     /// Final metrics of each split.
     pub metrics: serde_json::Map<String, serde_json::Value>,
 }
@@ -265,10 +151,17 @@ pub fn write_bundle(
     model: &TabularMlpConfig,
     inputs: &Inputs,
     task: Task,
-    weights: &Path,
+    members: &[Fitted],
     result: &ResultTable,
 ) -> Result<()> {
-    session.write_file("model/model.safetensors", |temporary| fs::copy(weights, temporary).map(drop))?;
+    let file = |member: usize| match members.len() {
+        1 => "model.safetensors".to_owned(),
+        _ => format!("model_{}.safetensors", member + 1),
+    };
+    let weights: Vec<String> = (0..members.len()).map(file).collect();
+    for (member, file) in members.iter().zip(&weights) {
+        session.write_file(&format!("model/{file}"), |temporary| fs::copy(&member.weights, temporary).map(drop))?;
+    }
     let preprocessor = splits.preprocessor.to_json()?;
     session.write_text("model/preprocessor.json", &preprocessor)?;
     session.write_text("extra_artifacts/preprocessor.json", &preprocessor)?;
@@ -285,6 +178,7 @@ pub fn write_bundle(
             ("name".to_owned(), splits.info.name.clone()),
             ("digest".to_owned(), splits.info.digest.clone()),
         ]),
+        weights,
         metrics: result.to_json(),
     };
     session.write_text("model/bundle.json", &serde_json::to_string_pretty(&bundle)?)

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{Part, Preprocessor, ProblemType};
-use modeling::Task;
+use modeling::{TabularMlp, Task};
 use training::metrics::{Kind, Predictions, compute_all};
 
 /// Loss, predictions and metrics of one split.
@@ -69,6 +69,14 @@ impl Rows {
             categorical: self.categorical.clone().select(0, indices.clone()),
             target: self.target.clone().select(0, indices),
         }
+    }
+}
+
+/// The raw outputs of one network, or of one that predicts what several predict on average.
+pub fn ensemble(models: &[TabularMlp], task: Task) -> impl Fn(Tensor<2>, Tensor<2, Int>) -> Tensor<2> {
+    move |numeric: Tensor<2>, categorical: Tensor<2, Int>| {
+        let outputs = models.iter().map(|model| model.forward(numeric.clone(), categorical.clone()));
+        task.average(outputs.collect())
     }
 }
 

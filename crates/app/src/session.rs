@@ -147,8 +147,7 @@ pub fn run_tracked<C: Serialize>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        let (id, best, epochs) = (session.run.id(), result.best_epoch, result.epochs);
-        print_result(&format!("{}\nrun {id} FINISHED, best epoch {best} of {epochs}", result.to_text()));
+        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.best_epochs()));
     }
     Ok(())
 }
@@ -375,12 +374,13 @@ impl Session {
     }
 
     fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
+        let (best_epoch, epochs) = result.longest();
         serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
             "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
-            "best_epoch": result.best_epoch,
-            "epochs": result.epochs,
+            "best_epoch": best_epoch,
+            "epochs": epochs,
             "outputs": self.folder.display().to_string(),
             "metrics": result.to_json(),
         })
