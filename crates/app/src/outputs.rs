@@ -164,9 +164,10 @@ fn plot_classes(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fold
         let mut curves = Vec::new();
         for ((class, scores), points) in scores.iter().zip(&points) {
             let (area, base_rate) = (area(target, scores, *class as f32), share(target, *class));
-            curves.push(RankingCurve { class: &labels[*class], points, area, base_rate });
+            let class = &labels[*class];
+            curves.push(RankingCurve { class, points, area, interval: None, band: None, base_rate });
         }
-        write(&RankingCurves { title, subtitle, curves }, &folder.join(file))?;
+        write(&RankingCurves { title, subtitle, band_label: "", curves }, &folder.join(file))?;
     }
 
     if labels.len() > MOST_CLASSES_DRAWN {
