@@ -15,21 +15,31 @@
 //! Equal input gives equal bytes.
 
 mod axes;
+mod calibration;
 mod canvas;
+mod comparison;
 mod confusion_matrix;
+mod importance;
 mod learning_curves;
+mod learning_rate;
 mod ranking_curves;
 mod regression;
 mod render;
+mod score_histograms;
 mod style;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use calibration::{Calibration, CalibrationBin, CalibrationCurve, calibration};
+pub use comparison::{FoldMetric, FoldScores, ModelComparison, ModelScore, fold_scores, model_comparison};
 pub use confusion_matrix::{ConfusionMatrix, confusion_matrix};
+pub use importance::{Importance, PermutationImportance, permutation_importance};
 pub use learning_curves::{CurvePanel, LearningCurves, Series, learning_curves};
-pub use ranking_curves::{RankingCurve, RankingCurves, pr_curve, roc_curve};
+pub use learning_rate::{LearningRateFinder, LearningRateSchedule, learning_rate_finder, learning_rate_schedule};
+pub use ranking_curves::{Band, RankingCurve, RankingCurves, pr_curve, roc_curve};
 pub use regression::{Predictions, predicted_vs_actual, residuals};
+pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
 
 /// Why a picture was not written. No file is ever half-written; before `Write`, none is touched.
 #[derive(Debug, thiserror::Error)]
