@@ -29,7 +29,7 @@ pub struct RunFlags {
     /// Seed of the split, the weights and the order of rows
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub seed: Option<u64>,
-    /// auto, cpu or cuda
+    /// auto, cpu, cuda or wgpu
     #[arg(long, value_name = "DEVICE", help_heading = "Config")]
     pub device: Option<String>,
 

@@ -127,9 +127,13 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let preprocessor = &splits.preprocessor;
 
     // Model
-    let device = config.device.open(console);
+    let device = config.device.open(console)?;
     let task = scoring::task_of(preprocessor);
-    let inputs = Inputs { n_numeric: preprocessor.n_numeric(), cardinalities: preprocessor.cardinalities() };
+    let inputs = Inputs {
+        n_numeric: preprocessor.n_numeric(),
+        n_real: preprocessor.n_real(),
+        cardinalities: preprocessor.cardinalities(),
+    };
     device.seed(config.seed);
     let model = config.model.init(&inputs, task.n_outputs(), &device.clone().autodiff());
     session.write_text("model_summary.txt", &outputs::model_summary(&config.model, &inputs, task))?;
