@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use app::scoring::Rows;
 use burn::tensor::{Device, Int, Tensor};
 use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task};
-use training::{Next, StepEnd, StepOutput, TrainingConfig, fit};
+use training::{Next, Plan, StepEnd, StepOutput, TrainingConfig, fit};
 
 /// Columns, width of the hidden layers, number of hidden layers.
 const NETS: [(usize, usize, usize); 4] = [(14, 256, 3), (14, 512, 4), (100, 256, 3), (100, 512, 4)];
@@ -67,7 +67,8 @@ fn samples_per_second(columns: usize, hidden_dims: &[usize], batch_size: usize, 
         }
         if start.elapsed() < time { Next::Continue } else { Next::Stop }
     };
-    let ended = fit(model, &config, n_rows, 1, step, on_step, |_| Ok::<_, std::io::Error>(Next::Continue));
+    let plan = Plan { config: &config, n_rows, seed: 1, resume: None };
+    let ended = fit(model, plan, step, on_step, |_| Ok::<_, std::io::Error>(Next::Continue));
     assert!(ended.is_ok(), "training failed");
     speeds.sort_by(f64::total_cmp);
     speeds[speeds.len() / 2]

@@ -14,5 +14,5 @@ mod weights;
 pub use tabular_mlp::{
     Activation, Inputs, Layer, Norm, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize, weight_bytes,
 };
-pub use task::Task;
+pub use task::{Loss, Task};
 pub use weights::{Error, load_weights, save_weights};

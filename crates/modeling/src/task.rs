@@ -1,7 +1,9 @@
 //! What a network is asked for: how many outputs, which loss, and how outputs become predictions.
 
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{Device, Int, Tensor, activation};
 use serde::{Deserialize, Serialize};
+
+use crate::fused;
 
 /// The kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,12 +44,12 @@ impl Task {
     pub fn loss(self, output: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
         match self {
             Self::Regression => (output.squeeze_dim::<1>(1) - target).square().mean(),
-            Self::Binary => {
+            Self::Binary => fused::binary_cross_entropy(&output, &target).unwrap_or_else(|| {
                 // -[y log s(x) + (1 - y) log(1 - s(x))] = max(x, 0) - x y + log(1 + exp(-|x|))
                 let logit = output.squeeze_dim::<1>(1);
                 let log_term = logit.clone().abs().neg().exp().log1p();
                 (activation::relu(logit.clone()) - logit * target + log_term).mean()
-            }
+            }),
             Self::Multiclass { .. } => {
                 let log_probability = activation::log_softmax(output, 1);
                 let class: Tensor<2, Int> = target.int().unsqueeze_dim(1);
@@ -66,10 +68,50 @@ impl Task {
     }
 }
 
+/// The loss that a network is trained with: the task's, with classes weighted and targets smoothed if asked for.
+///
+/// For classes it is PyTorch's `CrossEntropyLoss(weight, label_smoothing)`, the mean being over the weights of the true
+/// classes; two classes count as logits `[0, x]`, so that it is binary cross-entropy with the target
+/// `y (1 - smoothing) + smoothing / 2`.
+#[derive(Debug, Clone)]
+pub struct Loss {
+    task: Task,
+    /// `[classes]`; `None` for the plain loss.
+    class_weights: Option<Tensor<1>>,
+    label_smoothing: f64,
+}
+
+impl Loss {
+    /// `class_weights` by class index (two for binary), all above 0. `device` is that of the outputs. Regression has
+    /// neither weights nor smoothing.
+    pub fn new(task: Task, class_weights: Option<&[f32]>, label_smoothing: f64, device: &Device) -> Self {
+        let is_plain = task == Task::Regression || (class_weights.is_none() && label_smoothing == 0.0);
+        let classes = if let Task::Multiclass { classes } = task { classes } else { 2 };
+        let weights = class_weights.map_or_else(|| vec![1.0; classes], <[f32]>::to_vec);
+        let class_weights = (!is_plain).then(|| Tensor::from_floats(weights.as_slice(), device));
+        Self { task, class_weights, label_smoothing }
+    }
+
+    /// Mean loss of a batch. `output` `[batch, n_outputs]`, `target` `[batch]` -> `[1]`
+    pub fn compute(&self, output: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
+        let Some(class_weights) = &self.class_weights else { return self.task.loss(output, target) };
+        // [batch, classes]
+        let log_probability = match self.task {
+            Task::Multiclass { .. } => activation::log_softmax(output, 1),
+            _ => Tensor::cat(vec![activation::log_sigmoid(output.clone().neg()), activation::log_sigmoid(output)], 1),
+        };
+        let classes = log_probability.dims()[1];
+        let class = target.int();
+        let weight_sum = class_weights.clone().select(0, class.clone()).sum();
+        let weighted = log_probability * class_weights.clone().unsqueeze();
+        let true_class = weighted.clone().gather(1, class.unsqueeze_dim(1)).sum();
+        let every_class = weighted.sum().mul_scalar(self.label_smoothing / classes as f64);
+        (true_class.mul_scalar(1.0 - self.label_smoothing) + every_class).neg() / weight_sum
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
 
     fn loss(task: Task, output: &[&[f32]], target: &[f32]) -> f32 {
@@ -95,5 +137,46 @@ mod tests {
     fn loss_stays_finite_for_wrong_and_very_sure_outputs() {
         assert!((loss(Task::Binary, &[&[1000.0]], &[0.0]) - 1000.0).abs() < 1e-3);
         assert!((loss(Task::Multiclass { classes: 3 }, &[&[900.0, 0.0, 0.0]], &[1.0]) - 900.0).abs() < 1e-3);
+    }
+
+    fn weighted(task: Task, rows: &[&[f32]], target: &[f32], weights: Option<&[f32]>, smoothing: f64) -> f32 {
+        let device = Device::flex();
+        let output = Tensor::<1>::from_floats(rows.concat().as_slice(), &device).reshape([rows.len(), rows[0].len()]);
+        Loss::new(task, weights, smoothing, &device).compute(output, Tensor::from_floats(target, &device)).into_scalar()
+    }
+
+    /// Values of PyTorch 2.15, `CrossEntropyLoss(weight, label_smoothing)` in double precision; the binary ones also of
+    /// `BCEWithLogitsLoss` with smoothed targets, and with one weight per row.
+    #[test]
+    fn weights_and_smoothing_agree_with_pytorch() {
+        let rows: [&[f32]; 4] = [&[0.1, 0.2, 0.3], &[2.0, -1.0, 0.5], &[-0.7, 1.5, 0.0], &[0.4, 0.4, -2.0]];
+        let weights = [0.5, 2.0, 1.25];
+        for (weights, smoothing, wanted) in [
+            (Some(weights.as_slice()), 0.0, 0.962_862_4),
+            (None, 0.1, 1.153_056_7),
+            (Some(weights.as_slice()), 0.1, 1.044_288_7),
+        ] {
+            let found = weighted(Task::Multiclass { classes: 3 }, &rows, &[2.0, 0.0, 0.0, 1.0], weights, smoothing);
+            assert!((found - wanted).abs() < 1e-6, "{weights:?} {smoothing}: {found}");
+        }
+        let rows: [&[f32]; 4] = [&[0.3], &[-1.2], &[4.0], &[-2.5]];
+        let weights = [0.5, 2.0];
+        for (weights, smoothing, wanted) in [
+            (Some(weights.as_slice()), 0.0, 1.681_441_2),
+            (None, 0.1, 1.791_169_3),
+            (Some(weights.as_slice()), 0.1, 1.631_664),
+        ] {
+            let found = weighted(Task::Binary, &rows, &[1.0, 0.0, 0.0, 1.0], weights, smoothing);
+            assert!((found - wanted).abs() < 1e-6, "{weights:?} {smoothing}: {found}");
+        }
+        let plain = weighted(Task::Binary, &rows, &[1.0, 0.0, 0.0, 1.0], None, 0.0);
+        assert_eq!(plain, loss(Task::Binary, &rows, &[1.0, 0.0, 0.0, 1.0]));
+        let regression = weighted(Task::Regression, &rows, &[1.0, 0.0, 0.0, 1.0], Some(&[1.0, 9.0]), 0.5);
+        assert_eq!(regression, loss(Task::Regression, &rows, &[1.0, 0.0, 0.0, 1.0]));
+    }
+
+    #[test]
+    fn weighted_loss_stays_finite_for_wrong_and_very_sure_outputs() {
+        assert!((weighted(Task::Binary, &[&[1000.0]], &[0.0], Some(&[3.0, 1.0]), 0.0) - 1000.0).abs() < 1e-3);
     }
 }

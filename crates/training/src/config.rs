@@ -1,11 +1,9 @@
 //! The `training:` section of a config file.
 
-use std::f64::consts::PI;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EarlyStoppingConfig, OptimizerKind};
+use crate::{ClassWeights, EarlyStoppingConfig, OptimizerKind, Schedule, ScheduleOptions};
 
 /// How long, how fast and with what to train.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -13,22 +11,42 @@ use crate::{EarlyStoppingConfig, OptimizerKind};
 pub struct TrainingConfig {
     /// Passes over the training rows, at most.
     pub epochs: usize,
-    /// Rows per optimizer step.
+    /// Start no further epoch after this many minutes of wall time (evaluation and earlier parts of a resumed run
+    /// included); null for no limit. Epochs are never cut, so the last one may run over.
+    pub time_budget_minutes: Option<f64>,
+    /// Rows that go through the network at once.
     pub batch_size: usize,
+    /// Batches per optimizer step: 4 x 64 rows give the step of 256 rows with the memory of 64.
+    pub accumulate_batches: usize,
     /// Update rule.
     pub optimizer: OptimizerKind,
     /// Peak learning rate.
     pub learning_rate: f64,
     /// Decoupled weight decay (AdamW), or L2 penalty (Adam, SGD).
     pub weight_decay: f64,
+    /// Decay of the running means of gradient and squared gradient, used by `adamw` and `adam`.
+    pub betas: [f64; 2],
+    /// Added to the denominator, used by `adamw` and `adam`.
+    pub epsilon: f64,
     /// Momentum, used by `sgd` only, 0 <= momentum < 1.
     pub momentum: f64,
+    /// Look ahead along the momentum (Nesterov), used by `sgd` only.
+    pub nesterov: bool,
     /// How the learning rate moves.
     pub schedule: Schedule,
-    /// Epochs of linear warm-up from 0 to the peak; fractions allowed.
+    /// Numbers of the schedules that need some.
+    pub schedule_options: ScheduleOptions,
+    /// Epochs of linear warm-up from 0 to the peak; fractions allowed. `one_cycle` has its own and ignores this.
     pub warmup_epochs: f64,
     /// Greatest L2 norm of the whole gradient; 0 switches clipping off.
     pub gradient_clip_norm: f64,
+    /// Weight of each class in the training loss.
+    pub class_weights: ClassWeights,
+    /// Share of each target that is spread evenly over all classes (Szegedy et al., arXiv 1512.00567), 0 for none.
+    pub label_smoothing: f64,
+    /// Evaluate and keep a running average of the weights, `average = d average + (1 - d) weights` after each step;
+    /// null for the weights themselves. Typical: 0.99 for hundreds of steps, 0.999 for tens of thousands.
+    pub ema_decay: Option<f64>,
     /// When to stop before `epochs`, and which epoch is the best.
     pub early_stopping: EarlyStoppingConfig,
     /// Log the loss of every n-th step as `train_loss_step`; 0 for never.
@@ -41,14 +59,23 @@ impl Default for TrainingConfig {
     fn default() -> Self {
         Self {
             epochs: 100,
+            time_budget_minutes: None,
             batch_size: 256,
+            accumulate_batches: 1,
             optimizer: OptimizerKind::AdamW,
             learning_rate: 1e-3,
             weight_decay: 1e-2,
+            betas: [0.9, 0.999],
+            epsilon: 1e-8,
             momentum: 0.9,
+            nesterov: false,
             schedule: Schedule::Cosine,
+            schedule_options: ScheduleOptions::default(),
             warmup_epochs: 1.0,
             gradient_clip_norm: 1.0,
+            class_weights: ClassWeights::None,
+            label_smoothing: 0.0,
+            ema_decay: None,
             early_stopping: EarlyStoppingConfig::default(),
             log_every_steps: 0,
             checkpoint_every_epochs: 0,
@@ -56,80 +83,61 @@ impl Default for TrainingConfig {
     }
 }
 
-/// Shape of the learning rate after the warm-up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Schedule {
-    /// Stays at the peak.
-    Constant,
-    /// Half a cosine from the peak to 0 over all epochs.
-    #[default]
-    Cosine,
+/// `Ok` if `holds`, else the key with "`value` is not `rule`".
+pub(crate) fn require(key: &'static str, value: f64, holds: bool, rule: &str) -> Result<(), (&'static str, String)> {
+    if holds { Ok(()) } else { Err((key, format!("`{value}` is not {rule}"))) }
 }
 
 impl TrainingConfig {
     /// Says what is wrong with the values, as `(key, reason)`.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
-        let at_least_one = |key, value| {
-            if value == 0 { Err((key, "`0` is not at least 1".to_owned())) } else { Ok(()) }
-        };
-        at_least_one("epochs", self.epochs)?;
-        at_least_one("batch_size", self.batch_size)?;
-        let require = |key, value: f64, holds: bool, rule: &str| {
-            if holds { Ok(()) } else { Err((key, format!("`{value}` is not {rule}"))) }
-        };
+        let counts =
+            [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate_batches", self.accumulate_batches)];
+        for (key, value) in counts {
+            require(key, value as f64, value >= 1, "at least 1")?;
+        }
+        let (warmup, epochs) = (self.warmup_epochs, self.epochs as f64);
+        require("warmup_epochs", warmup, (0.0..=epochs).contains(&warmup), "between 0 and `training.epochs`")?;
+        let norm = self.gradient_clip_norm;
+        require("gradient_clip_norm", norm, norm >= 0.0 && norm.is_finite(), "at least 0 (0 is off)")?;
+        let smoothing = self.label_smoothing;
+        require("label_smoothing", smoothing, (0.0..1.0).contains(&smoothing), "in 0 <= label_smoothing < 1")?;
+        if let Some(minutes) = self.time_budget_minutes {
+            require("time_budget_minutes", minutes, minutes > 0.0, "above 0 (null is no limit)")?;
+        }
+        if let Some(decay) = self.ema_decay {
+            require("ema_decay", decay, decay > 0.0 && decay < 1.0, "in 0 < ema_decay < 1 (null is off)")?;
+        }
+        self.check_optimizer()?;
+        self.schedule_options.check()?;
+        self.class_weights.check()?;
+        self.early_stopping.check()
+    }
+
+    fn check_optimizer(&self) -> Result<(), (&'static str, String)> {
         let (rate, decay, momentum) = (self.learning_rate, self.weight_decay, self.momentum);
         require("learning_rate", rate, rate > 0.0 && rate <= 100.0, "above 0 and at most 100")?;
         require("weight_decay", decay, (0.0..=100.0).contains(&decay), "between 0 and 100")?;
         require("momentum", momentum, (0.0..1.0).contains(&momentum), "in 0 <= momentum < 1")?;
-        let (warmup, epochs) = (self.warmup_epochs, self.epochs as f64);
-        let rule = "between 0 and `training.epochs`";
-        require("warmup_epochs", warmup, (0.0..=epochs).contains(&warmup), rule)?;
-        let norm = self.gradient_clip_norm;
-        require("gradient_clip_norm", norm, norm >= 0.0 && norm.is_finite(), "at least 0 (0 is off)")?;
-        self.early_stopping.check()
+        for beta in self.betas {
+            require("betas", beta, (0.0..1.0).contains(&beta), "in 0 <= beta < 1")?;
+        }
+        require("epsilon", self.epsilon, self.epsilon > 0.0 && self.epsilon <= 1.0, "above 0 and at most 1")?;
+        if self.nesterov && momentum == 0.0 {
+            return Err(("nesterov", "`true` needs `training.momentum` above 0".to_owned()));
+        }
+        Ok(())
     }
 
-    /// Learning rate of a step, counted from 0.
-    pub fn learning_rate_at(&self, step: usize, steps_per_epoch: usize) -> f64 {
-        let warmup_steps = self.warmup_epochs * steps_per_epoch as f64;
-        // The first step is 1/warmup of the peak, not 0, which would waste it.
-        let position = step as f64 + 1.0;
-        if position < warmup_steps {
-            return self.learning_rate * position / warmup_steps;
-        }
-        match self.schedule {
-            Schedule::Constant => self.learning_rate,
-            Schedule::Cosine => {
-                let total = (self.epochs * steps_per_epoch) as f64;
-                let progress = (step as f64 - warmup_steps).max(0.0) / (total - warmup_steps).max(1.0);
-                self.learning_rate * 0.5 * (1.0 + (PI * progress.min(1.0)).cos())
-            }
-        }
+    /// Optimizer steps of one epoch; the last may see fewer rows.
+    pub fn steps_per_epoch(&self, n_rows: usize) -> usize {
+        n_rows.div_ceil(self.batch_size * self.accumulate_batches)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn learning_rate_warms_up_to_the_peak_and_falls_to_zero() {
-        let config = TrainingConfig { epochs: 10, warmup_epochs: 2.0, learning_rate: 0.5, ..Default::default() };
-        let rates: Vec<f64> = (0..1000).map(|step| config.learning_rate_at(step, 100)).collect();
-        assert!((rates[0] - 0.5 / 200.0).abs() < 1e-12);
-        assert!(rates[..200].windows(2).all(|pair| pair[0] < pair[1]));
-        assert!((rates[200] - 0.5).abs() < 1e-12);
-        assert!((rates[600] - 0.25).abs() < 1e-12, "half-way down: {}", rates[600]);
-        assert!(rates[200..].windows(2).all(|pair| pair[0] > pair[1]));
-        assert!(rates[999] < 1e-4);
-    }
-
-    #[test]
-    fn constant_schedule_without_warmup_is_constant() {
-        let config = TrainingConfig { schedule: Schedule::Constant, warmup_epochs: 0.0, ..Default::default() };
-        assert!((0..500).all(|step| config.learning_rate_at(step, 7) == config.learning_rate));
-    }
 
     #[test]
     fn out_of_range_values_are_named() {
@@ -139,5 +147,18 @@ mod tests {
         assert_eq!(check(TrainingConfig { learning_rate: -1.0, ..Default::default() }), Err("learning_rate"));
         assert_eq!(check(TrainingConfig { learning_rate: f64::NAN, ..Default::default() }), Err("learning_rate"));
         assert_eq!(check(TrainingConfig { momentum: 1.0, ..Default::default() }), Err("momentum"));
+        assert_eq!(check(TrainingConfig { nesterov: true, momentum: 0.0, ..Default::default() }), Err("nesterov"));
+        assert_eq!(check(TrainingConfig { ema_decay: Some(1.0), ..Default::default() }), Err("ema_decay"));
+        assert_eq!(check(TrainingConfig { label_smoothing: 1.0, ..Default::default() }), Err("label_smoothing"));
+        assert_eq!(check(TrainingConfig { accumulate_batches: 0, ..Default::default() }), Err("accumulate_batches"));
+        let options = ScheduleOptions { plateau_factor: 1.0, ..Default::default() };
+        let bad = TrainingConfig { schedule_options: options, ..Default::default() };
+        assert_eq!(check(bad), Err("schedule_options.plateau_factor"));
+    }
+
+    #[test]
+    fn a_partial_group_of_batches_is_a_step() {
+        let config = TrainingConfig { batch_size: 10, accumulate_batches: 4, ..Default::default() };
+        assert_eq!([1, 40, 41, 85].map(|n_rows| config.steps_per_epoch(n_rows)), [1, 1, 2, 3]);
     }
 }

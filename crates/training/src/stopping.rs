@@ -42,8 +42,8 @@ impl EarlyStoppingConfig {
     }
 }
 
-/// Follows one metric over the epochs.
-#[derive(Debug, Clone)]
+/// Follows one metric over the epochs. It is kept with a checkpoint, so that a resumed run waits as long as another.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EarlyStopping {
     patience: usize,
     min_delta: f64,

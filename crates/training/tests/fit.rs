@@ -5,7 +5,7 @@
 use burn::module::{Module, Param};
 use burn::nn;
 use burn::tensor::{Device, Tensor};
-use training::{EpochEnd, Error, Fitted, Next, OptimizerKind, StepOutput, TrainingConfig, fit};
+use training::{Ended, EpochEnd, Error, Fitted, Next, OptimizerKind, Plan, Schedule, StepOutput, TrainingConfig, fit};
 
 const ROWS: usize = 103;
 
@@ -25,7 +25,7 @@ fn config() -> TrainingConfig {
 fn train(
     config: &TrainingConfig,
     seed: u64,
-    on_epoch: impl FnMut(EpochEnd<nn::Linear>) -> Result<Next, String>,
+    on_epoch: impl FnMut(&mut EpochEnd<nn::Linear>) -> Result<Next, String>,
 ) -> Result<Fitted<nn::Linear>, Error<String>> {
     let device = Device::flex().autodiff();
     let (features, target) = data(&device);
@@ -39,7 +39,7 @@ fn train(
         let loss = (output.clone() - target.clone().select(0, indices)).square().mean();
         StepOutput { loss, output }
     };
-    fit(model, config, ROWS, seed, step, |_| Next::Continue, on_epoch)
+    fit(model, Plan { config, n_rows: ROWS, seed, resume: None }, step, |_| Next::Continue, on_epoch)
 }
 
 fn values(model: &nn::Linear) -> Vec<f32> {
@@ -55,7 +55,7 @@ fn every_optimizer_finds_the_line() {
     {
         let config = TrainingConfig { optimizer, learning_rate, ..config() };
         let fitted = train(&config, 1, |_| Ok(Next::Continue)).unwrap();
-        assert_eq!(fitted.epochs, 60);
+        assert_eq!((fitted.epochs, fitted.ended), (60, Ended::AllEpochs));
         for (found, wanted) in values(&fitted.model).iter().zip([3.0, -2.0, 1.0]) {
             assert!((found - wanted).abs() < 1e-2, "{optimizer:?}: {:?}", values(&fitted.model));
         }
@@ -89,12 +89,96 @@ fn steps_agree_with_the_formulas() {
     }
 }
 
+/// Five full-batch steps in PyTorch 2.15, double precision: the weights, and `AveragedModel` with
+/// `get_ema_multi_avg_fn(decay)`.
+#[test]
+fn nesterov_betas_and_weight_averaging_agree_with_pytorch() {
+    let base = TrainingConfig {
+        epochs: 5,
+        batch_size: ROWS,
+        schedule: Schedule::Constant,
+        warmup_epochs: 0.0,
+        weight_decay: 0.1,
+        gradient_clip_norm: 0.0,
+        ..Default::default()
+    };
+    let sgd = TrainingConfig {
+        optimizer: OptimizerKind::Sgd,
+        learning_rate: 0.05,
+        nesterov: true,
+        ema_decay: Some(0.9),
+        ..base.clone()
+    };
+    let adamw = TrainingConfig { learning_rate: 0.1, betas: [0.8, 0.95], epsilon: 1e-3, ema_decay: Some(0.6), ..base };
+    let expected = [
+        (sgd, [1.8895508, -1.4474591, 1.0579544], [0.8212168, -0.5460167, 0.5162839]),
+        (adamw, [0.7719719, -0.5809450, 0.6651834], [0.6506676, -0.4574699, 0.5478573]),
+    ];
+    for (config, weights, averages) in expected {
+        let mut last = Vec::new();
+        let fitted = train(&config, 1, |end| {
+            last = values(&end.model);
+            Ok(Next::Continue)
+        });
+        for (found, wanted) in values(&fitted.unwrap().model).iter().chain(&last).zip(weights.iter().chain(&averages)) {
+            assert!((found - wanted).abs() < 2e-6, "{:?}: {found} in place of {wanted}", config.optimizer);
+        }
+    }
+}
+
+/// Four batches of 10 are a step of 40 rows; the last group of the 103 rows has three batches, the last of them 3 rows.
+#[test]
+fn accumulated_batches_are_one_great_batch() {
+    for optimizer in [OptimizerKind::AdamW, OptimizerKind::Sgd] {
+        let one = TrainingConfig { optimizer, epochs: 3, batch_size: 40, learning_rate: 0.03, ..config() };
+        let four = TrainingConfig { batch_size: 10, accumulate_batches: 4, ..one.clone() };
+        let [one, four] = [one, four].map(|config| train(&config, 1, |_| Ok(Next::Continue)).unwrap().model);
+        for (one, four) in values(&one).iter().zip(values(&four)) {
+            assert!((one - four).abs() < 1e-6, "{optimizer:?}: {one} {four}");
+        }
+    }
+}
+
+#[test]
+fn a_plateau_of_the_monitored_value_lowers_the_rate() {
+    let mut config = TrainingConfig { epochs: 8, schedule: Schedule::ReduceOnPlateau, warmup_epochs: 0.0, ..config() };
+    config.schedule_options.plateau_patience = 1;
+    let run = |monitor: &str, value: fn(usize) -> f64| {
+        let mut config = config.clone();
+        config.early_stopping.monitor = monitor.to_owned();
+        let mut rates = Vec::new();
+        train(&config, 1, |end| {
+            rates.push(end.learning_rate);
+            end.monitored = value(end.epoch);
+            Ok(Next::Continue)
+        })
+        .unwrap();
+        rates.iter().map(|rate| (rate / 0.1).log10().round() as i32).collect::<Vec<i32>>()
+    };
+    assert_eq!(run("val_loss", |epoch| 1.0 / epoch as f64), [0; 8]);
+    assert_eq!(run("val_loss", |_| 1.0), [0, 0, 0, -1, -1, -2, -2, -3]);
+    assert_eq!(run("r2", |epoch| epoch as f64), [0; 8], "greater is better for R2");
+    assert_eq!(run("val_loss", |_| f64::NAN)[2], -1);
+}
+
+#[test]
+fn a_used_up_time_budget_ends_after_a_whole_epoch() {
+    let config = TrainingConfig { time_budget_minutes: Some(1e-9), ..config() };
+    let mut epochs = 0;
+    let fitted = train(&config, 1, |_| {
+        epochs += 1;
+        Ok(Next::Continue)
+    });
+    assert_eq!(fitted.map(|fitted| (fitted.epochs, fitted.ended)).unwrap(), (1, Ended::TimeBudget));
+    assert_eq!(epochs, 1);
+}
+
 #[test]
 fn every_epoch_sees_every_row_once_in_a_new_order() {
     let mut orders = Vec::new();
     train(&TrainingConfig { epochs: 3, ..config() }, 5, |end| {
         assert_eq!(end.train_output.dims(), [ROWS, 1], "the last, smaller batch is there");
-        orders.push(end.train_rows);
+        orders.push(end.train_rows.clone());
         Ok(Next::Continue)
     })
     .unwrap();
@@ -115,9 +199,9 @@ fn the_same_seed_gives_the_same_bits() {
 #[test]
 fn stops_when_told_and_passes_errors_on() {
     let stop_at =
-        |last| move |end: EpochEnd<nn::Linear>| Ok(if end.epoch == last { Next::Stop } else { Next::Continue });
+        |last| move |end: &mut EpochEnd<nn::Linear>| Ok(if end.epoch == last { Next::Stop } else { Next::Continue });
     let fitted = train(&config(), 1, stop_at(4)).unwrap();
-    assert_eq!(fitted.epochs, 4);
+    assert_eq!((fitted.epochs, fitted.ended), (4, Ended::Told));
     let error = train(&config(), 1, |_| Err("disk full".to_owned())).unwrap_err();
     assert_eq!(error.to_string(), "disk full");
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracking::Run;
 use training::metrics::direction_of;
-use training::{EarlyStopping, EpochEnd, Next, StepEnd, StepOutput, TrainingConfig, Verdict, fit};
+use training::{EarlyStopping, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict, fit};
 
 use crate::cli::{RunFlags, TabularFlags};
 use crate::config;
@@ -150,7 +150,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let mut history = History::new(monitor);
     let weights = session.folder("models")?;
     let n_rows = splits.train.n_rows();
-    let bar = console.training_bar(n_rows.div_ceil(config.training.batch_size), config.training.epochs);
+    let bar = console.training_bar(config.training.steps_per_epoch(n_rows), config.training.epochs);
 
     let step = |model: &TabularMlp, rows: &[u32]| {
         let batch = train.select(rows);
@@ -165,18 +165,20 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
         }
         if console.is_interrupted() { Next::Stop } else { Next::Continue }
     };
-    let on_epoch = |end: EpochEnd<TabularMlp>| -> Result<Next> {
+    let on_epoch = |end: &mut EpochEnd<TabularMlp>| -> Result<Next> {
         let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
         let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, preprocessor);
         let forward = |numeric, categorical| end.model.forward(numeric, categorical);
         let validated = scoring::evaluate(forward, &valid, &splits.valid, task, preprocessor);
-        log_all(run, &history.push(&end, &trained, &validated), end.epoch);
-        let verdict = stopping.update(end.epoch, validated.get(monitor));
-        save_checkpoints(&end, &weights, verdict == Verdict::Best, config.training.checkpoint_every_epochs)?;
+        log_all(run, &history.push(end, &trained, &validated), end.epoch);
+        end.monitored = validated.get(monitor);
+        let verdict = stopping.update(end.epoch, end.monitored);
+        save_checkpoints(end, &weights, verdict == Verdict::Best, config.training.checkpoint_every_epochs)?;
         bar.epoch(end.epoch, &history.line(stopping.best()));
         Ok(if verdict == Verdict::Stop { Next::Stop } else { Next::Continue })
     };
-    let fitted = fit(model, &config.training, n_rows, config.seed, step, on_step, on_epoch);
+    let plan = Plan { config: &config.training, n_rows, seed: config.seed, resume: None };
+    let fitted = fit(model, plan, step, on_step, on_epoch);
     bar.finish();
     session.write_text("training_history.csv", &history.to_csv())?;
     let fitted = fitted.map_err(loop_error)?;
