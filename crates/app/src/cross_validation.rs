@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use dataset::{CrossValidationConfig, Source};
-use modeling::Inputs;
 
 use crate::fitting::Job;
 use crate::scoring::{self, Rows, Scores};
@@ -33,8 +32,7 @@ pub fn cross_validate(
         ];
         scores.push(session.nested(&name, &tags, |nested| {
             let splits = source.fold(&fold)?;
-            let preprocessor = &splits.preprocessor;
-            let inputs = Inputs { n_numeric: preprocessor.n_numeric(), cardinalities: preprocessor.cardinalities() };
+            let inputs = scoring::inputs_of(&splits.preprocessor);
             let job = Job { splits: &splits, inputs: &inputs, ..*job };
             fit_fold(&job, seed, nested)
         })?);

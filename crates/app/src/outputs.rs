@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use dataset::{DatasetInfo, Splits};
-use modeling::{Inputs, TabularMlpConfig, Task, summarize};
+use modeling::{Inputs, TabularMlpConfig, Task, summarize, weight_bytes};
 use serde::{Deserialize, Serialize};
 use tracking::{Dataset, DatasetInput, Run};
 
@@ -71,19 +71,21 @@ pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> 
         inputs.cardinalities.len(),
         task.loss_name()
     );
-    let rule = "-".repeat(name + kind + output + 16);
+    let rule = "-".repeat(name + kind + output + 30);
     text.push_str(&format!(
-        "{:name$}  {:kind$}  {:output$}  {:>10}\n{rule}\n",
-        "layer", "kind", "output", "parameters"
+        "{:name$}  {:kind$}  {:output$}  {:>10}  {:>12}\n{rule}\n",
+        "layer", "kind", "output", "parameters", "FLOPs/row"
     ));
     for layer in &layers {
         text.push_str(&format!(
-            "{:name$}  {:kind$}  {:output$}  {:>10}\n",
-            layer.name, layer.kind, layer.output, layer.parameters
+            "{:name$}  {:kind$}  {:output$}  {:>10}  {:>12}\n",
+            layer.name, layer.kind, layer.output, layer.parameters, layer.flops
         ));
     }
     let total: usize = layers.iter().map(|layer| layer.parameters).sum();
-    text + &format!("{rule}\ntotal parameters: {total} ({:.1} KiB as f32)\n", total as f64 * 4.0 / 1024.0)
+    let flops: usize = layers.iter().map(|layer| layer.flops).sum();
+    let kib = weight_bytes(&layers) as f64 / 1024.0;
+    text + &format!("{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n")
 }
 
 /// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{Part, Preprocessor, ProblemType};
-use modeling::{TabularMlp, Task};
+use modeling::{Inputs, TabularMlp, Task};
 use training::metrics::{Kind, Predictions, compute_all};
 
 /// Loss, predictions and metrics of one split.
@@ -99,6 +99,15 @@ pub fn evaluate(
         outputs.push(output);
     }
     score(Tensor::cat(outputs, 0), loss_sum / part.n_rows() as f64, &part.target, task, preprocessor)
+}
+
+/// What the network is fed.
+pub fn inputs_of(preprocessor: &Preprocessor) -> Inputs {
+    Inputs {
+        n_numeric: preprocessor.n_numeric(),
+        n_real: preprocessor.n_real(),
+        cardinalities: preprocessor.cardinalities(),
+    }
 }
 
 /// What the network has to do for this target.

@@ -204,6 +204,11 @@ impl Preprocessor {
         self.feature_names().len() - self.cardinalities().len()
     }
 
+    /// How many columns of `Part::numeric`, from the left, hold real numbers; the others hold 0 or 1.
+    pub fn n_real(&self) -> usize {
+        self.numbers().count()
+    }
+
     /// Embedding rows needed per column of `Part::categorical`; index 0 is for unknown levels. Empty under one-hot.
     pub fn cardinalities(&self) -> Vec<usize> {
         match self.categorical {

@@ -1,13 +1,17 @@
 //! A multi-layer perceptron for rows of a table.
 //!
-//! Categories go through one embedding each and are laid beside the numbers; then blocks of
-//! `linear -> norm -> activation -> dropout`, then one linear head. With no hidden layers it is a linear model.
+//! Categories go through one embedding each and are laid beside the numbers (which may go through a periodic embedding);
+//! then blocks of `linear -> norm -> activation -> dropout`, then one linear head. With no hidden layers it is a linear model.
 
 use burn::module::Module;
 use burn::nn;
 use burn::tensor::{Device, Int, Tensor, activation};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+use crate::fused;
+use crate::kernels::LEAK;
+use crate::periodic::Periodic;
 
 /// The shape of the network. Facts of the data (numbers of inputs and outputs) come from the data, not from here.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +27,17 @@ pub struct TabularMlpConfig {
     pub dropout: f64,
     /// Width of each category embedding; null for `min(50, (levels + 1) / 2)`. Used with `features.categorical: embedding`.
     pub embedding_dim: Option<usize>,
+    /// Add its input to the result of every hidden layer that is as wide as its input; helps from four layers on.
+    pub residual: bool,
+    /// How real numbers enter the network; 0/1 columns always enter as they are.
+    pub numeric_embedding: NumericEmbedding,
+    /// Frequencies per number. Used with `numeric_embedding: periodic`.
+    pub numeric_embedding_frequencies: usize,
+    /// Standard deviation of the initial frequencies, in turns per unit of the scaled number; the setting that matters
+    /// most, try 0.01 to 1. Used with `numeric_embedding: periodic`.
+    pub numeric_embedding_sigma: f64,
+    /// Width of each number's embedding. Used with `numeric_embedding: periodic`.
+    pub numeric_embedding_dim: usize,
 }
 
 impl Default for TabularMlpConfig {
@@ -33,8 +48,25 @@ impl Default for TabularMlpConfig {
             norm: Norm::None,
             dropout: 0.1,
             embedding_dim: None,
+            residual: false,
+            numeric_embedding: NumericEmbedding::None,
+            numeric_embedding_frequencies: 48,
+            numeric_embedding_sigma: 0.1,
+            numeric_embedding_dim: 16,
         }
     }
+}
+
+/// How real numbers enter the network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum NumericEmbedding {
+    /// As they are.
+    #[default]
+    None,
+    /// As sines and cosines of trained frequencies, then a linear layer with ReLU that all numbers share: PLR(lite) of
+    /// Gorishniy et al. 2022, arXiv 2203.05556.
+    Periodic,
 }
 
 /// Non-linearity of the hidden layers.
@@ -52,13 +84,13 @@ pub enum Activation {
 }
 
 impl Activation {
-    fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
+    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
         match self {
             Self::Relu => activation::relu(x),
             Self::Gelu => activation::gelu(x),
             Self::Silu => activation::silu(x),
             Self::Tanh => activation::tanh(x),
-            Self::LeakyRelu => activation::leaky_relu(x, 0.01),
+            Self::LeakyRelu => activation::leaky_relu(x, f64::from(LEAK)),
             Self::Elu => activation::elu(x, 1.0),
         }
     }
@@ -80,6 +112,9 @@ pub enum Norm {
 pub struct Inputs {
     /// Columns of the numeric matrix.
     pub n_numeric: usize,
+    /// How many of them, from the left, hold real numbers; the others hold 0 or 1 and are not embedded.
+    #[serde(default)]
+    pub n_real: usize,
     /// Number of levels of each embedded category, the slot for unknown levels included.
     pub cardinalities: Vec<usize>,
 }
@@ -87,12 +122,13 @@ pub struct Inputs {
 /// The network; made by [`TabularMlpConfig::init`].
 #[derive(Module, Debug)]
 pub struct TabularMlp {
+    periodic: Option<Periodic>,
     embeddings: Vec<nn::Embedding>,
     blocks: Vec<Block>,
     head: nn::Linear,
 }
 
-/// One hidden layer: `linear -> norm -> activation -> dropout`.
+/// One hidden layer: `linear -> norm -> activation -> dropout`, its input added if it is residual.
 #[derive(Module, Debug)]
 struct Block {
     linear: nn::Linear,
@@ -101,6 +137,8 @@ struct Block {
     #[module(skip)]
     activation: Activation,
     dropout: nn::Dropout,
+    #[module(skip)]
+    residual: bool,
 }
 
 impl TabularMlpConfig {
@@ -114,6 +152,17 @@ impl TabularMlpConfig {
         }
         if self.embedding_dim == Some(0) {
             return Err(("embedding_dim", "must be at least 1, or null for the rule".to_owned()));
+        }
+        let sizes = [
+            ("numeric_embedding_frequencies", self.numeric_embedding_frequencies),
+            ("numeric_embedding_dim", self.numeric_embedding_dim),
+        ];
+        if let Some((key, size)) = sizes.into_iter().find(|(_, size)| !(1..=4096).contains(size)) {
+            return Err((key, format!("`{size}` is not between 1 and 4096")));
+        }
+        let sigma = self.numeric_embedding_sigma;
+        if !(sigma > 0.0 && sigma <= 1000.0) {
+            return Err(("numeric_embedding_sigma", format!("`{sigma}` is not above 0 and at most 1000")));
         }
         Ok(())
     }
@@ -134,15 +183,25 @@ impl TabularMlpConfig {
                 layer_norm: (self.norm == Norm::Layer).then(|| nn::LayerNormConfig::new(hidden).init(device)),
                 activation: self.activation,
                 dropout: nn::DropoutConfig::new(self.dropout).init(),
+                residual: self.residual && width == hidden,
             });
             width = hidden;
         }
-        TabularMlp { embeddings, blocks, head: nn::LinearConfig::new(width, n_outputs).init(device) }
+        let (k, sigma, dim) =
+            (self.numeric_embedding_frequencies, self.numeric_embedding_sigma, self.numeric_embedding_dim);
+        let periodic = self.embeds_numbers(inputs).then(|| Periodic::new(inputs.n_real, k, sigma, dim, device));
+        TabularMlp { periodic, embeddings, blocks, head: nn::LinearConfig::new(width, n_outputs).init(device) }
     }
 
-    /// Width of the first layer's input: numbers plus all embeddings.
+    fn embeds_numbers(&self, inputs: &Inputs) -> bool {
+        self.numeric_embedding == NumericEmbedding::Periodic && inputs.n_real > 0
+    }
+
+    /// Width of the first layer's input: numbers, or what they are embedded into, plus all categories' embeddings.
     fn input_width(&self, inputs: &Inputs) -> usize {
-        inputs.n_numeric + inputs.cardinalities.iter().map(|&levels| self.embedding_width(levels)).sum::<usize>()
+        let real = inputs.n_real * if self.embeds_numbers(inputs) { self.numeric_embedding_dim } else { 1 };
+        let categories: usize = inputs.cardinalities.iter().map(|&levels| self.embedding_width(levels)).sum();
+        real + (inputs.n_numeric - inputs.n_real) + categories
     }
 
     /// The rule of fastai for the width of an embedding, capped at 50.
@@ -166,7 +225,18 @@ impl TabularMlp {
     ///
     /// `numeric` `[batch, n_numeric]`, `categorical` `[batch, n_categorical]` -> `[batch, n_outputs]`
     pub fn forward(&self, numeric: Tensor<2>, categorical: Tensor<2, Int>) -> Tensor<2> {
-        let mut parts = vec![numeric];
+        let mut parts = match &self.periodic {
+            None => vec![numeric],
+            Some(periodic) => {
+                let [rows, columns] = numeric.dims();
+                let (real, n_real) = (numeric.clone().slice([0..rows, 0..periodic.n_numbers()]), periodic.n_numbers());
+                let mut parts = vec![periodic.forward(real)];
+                if columns > n_real {
+                    parts.push(numeric.slice([0..rows, n_real..columns]));
+                }
+                parts
+            }
+        };
         for (column, embedding) in self.embeddings.iter().enumerate() {
             // [batch, 1] -> [batch, 1, width] -> [batch, width]
             let levels = categorical.clone().slice([0..categorical.dims()[0], column..column + 1]);
@@ -176,21 +246,38 @@ impl TabularMlp {
         for block in &self.blocks {
             x = block.forward(x);
         }
-        self.head.forward(x)
+        fused::linear(x, &self.head)
     }
 }
 
 impl Block {
     /// `[batch, inputs] -> [batch, hidden]`
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut x = self.linear.forward(x);
+        let out = if self.batch_norm.is_none() && self.layer_norm.is_none() {
+            fused::layer(&x, &self.linear, Some(self.activation), self.dropout_now(&x))
+        } else {
+            None
+        };
+        let out = out.unwrap_or_else(|| self.forward_in_steps(x.clone()));
+        if self.residual { x + out } else { out }
+    }
+
+    /// The same with burn's operations: for a layer with a norm, and for devices without a fused form.
+    fn forward_in_steps(&self, x: Tensor<2>) -> Tensor<2> {
+        let mut x = fused::linear(x, &self.linear);
         if let Some(norm) = &self.batch_norm {
             x = norm.forward(x);
         }
         if let Some(norm) = &self.layer_norm {
             x = norm.forward(x);
         }
-        self.dropout.forward(self.activation.apply(x))
+        let x = self.activation.apply(x);
+        fused::dropout(&x, self.dropout_now(&x)).unwrap_or_else(|| self.dropout.forward(x))
+    }
+
+    /// The share of units to drop in this pass: none outside of training.
+    fn dropout_now(&self, x: &Tensor<2>) -> f64 {
+        if self.dropout.training.is_enabled() && x.device().is_autodiff() { self.dropout.prob } else { 0.0 }
     }
 }
 
@@ -205,11 +292,21 @@ pub struct Layer {
     pub output: String,
     /// Trained numbers.
     pub parameters: usize,
+    /// Multiplications and additions of the matrix product, for one row's way forward; 0 where there is none.
+    pub flops: usize,
+}
+
+/// Bytes of the weights as `f32`.
+pub fn weight_bytes(layers: &[Layer]) -> usize {
+    layers.iter().map(|layer| layer.parameters * size_of::<f32>()).sum()
 }
 
 /// Lists the layers that [`TabularMlpConfig::init`] makes.
 pub fn summarize(config: &TabularMlpConfig, inputs: &Inputs, n_outputs: usize) -> Vec<Layer> {
     let mut layers = Vec::new();
+    if config.embeds_numbers(inputs) {
+        layers.push(summarize_periodic(config, inputs.n_real));
+    }
     for (index, &levels) in inputs.cardinalities.iter().enumerate() {
         let width = config.embedding_width(levels);
         layers.push(Layer {
@@ -217,34 +314,48 @@ pub fn summarize(config: &TabularMlpConfig, inputs: &Inputs, n_outputs: usize) -
             kind: format!("Embedding({levels} levels)"),
             output: format!("[batch, {width}]"),
             parameters: levels * width,
+            flops: 0,
         });
     }
     let mut width = config.input_width(inputs);
     for (index, &hidden) in config.hidden_dims.iter().enumerate() {
+        layers.push(summarize_linear(format!("blocks.{index}.linear"), width, hidden));
         let mut push = |part: &str, kind: String, parameters| {
-            layers.push(Layer {
-                name: format!("blocks.{index}{part}"),
-                kind,
-                output: format!("[batch, {hidden}]"),
-                parameters,
-            });
+            let (name, output) = (format!("blocks.{index}{part}"), format!("[batch, {hidden}]"));
+            layers.push(Layer { name, kind, output, parameters, flops: 0 });
         };
-        push(".linear", format!("Linear({width} -> {hidden})"), (width + 1) * hidden);
         match config.norm {
             Norm::None => {}
             Norm::Batch => push(".batch_norm", "BatchNorm".to_owned(), 2 * hidden),
             Norm::Layer => push(".layer_norm", "LayerNorm".to_owned(), 2 * hidden),
         }
-        push("", format!("{:?} + Dropout({})", config.activation, config.dropout), 0);
+        let skip = if config.residual && width == hidden { " + skip" } else { "" };
+        push("", format!("{:?} + Dropout({}){skip}", config.activation, config.dropout), 0);
         width = hidden;
     }
-    layers.push(Layer {
-        name: "head".to_owned(),
-        kind: format!("Linear({width} -> {n_outputs})"),
-        output: format!("[batch, {n_outputs}]"),
-        parameters: (width + 1) * n_outputs,
-    });
+    layers.push(summarize_linear("head".to_owned(), width, n_outputs));
     layers
+}
+
+fn summarize_linear(name: String, inputs: usize, outputs: usize) -> Layer {
+    Layer {
+        name,
+        kind: format!("Linear({inputs} -> {outputs})"),
+        output: format!("[batch, {outputs}]"),
+        parameters: (inputs + 1) * outputs,
+        flops: 2 * inputs * outputs,
+    }
+}
+
+fn summarize_periodic(config: &TabularMlpConfig, n_real: usize) -> Layer {
+    let (k, dim) = (config.numeric_embedding_frequencies, config.numeric_embedding_dim);
+    Layer {
+        name: "periodic".to_owned(),
+        kind: format!("Periodic({n_real} numbers, {k} frequencies)"),
+        output: format!("[batch, {}]", n_real * dim),
+        parameters: n_real * k + (2 * k + 1) * dim,
+        flops: n_real * 2 * (2 * k) * dim,
+    }
 }
 
 #[cfg(test)]
@@ -256,7 +367,7 @@ mod tests {
     }
 
     fn inputs() -> Inputs {
-        Inputs { n_numeric: 3, cardinalities: vec![4, 120] }
+        Inputs { n_numeric: 3, n_real: 2, cardinalities: vec![4, 120] }
     }
 
     #[test]
@@ -271,6 +382,63 @@ mod tests {
                 assert_eq!(model.num_params(), counted + running, "{config:?}");
             }
         }
+    }
+
+    #[test]
+    fn summary_counts_embedded_numbers_and_products() {
+        let config = TabularMlpConfig {
+            hidden_dims: vec![8, 8],
+            residual: true,
+            numeric_embedding: NumericEmbedding::Periodic,
+            numeric_embedding_frequencies: 5,
+            numeric_embedding_dim: 3,
+            ..Default::default()
+        };
+        let layers = summarize(&config, &inputs(), 2);
+        let model = config.init(&inputs(), 2, &device());
+        assert_eq!(model.num_params(), layers.iter().map(|layer| layer.parameters).sum::<usize>());
+        assert_eq!(weight_bytes(&layers), 4 * model.num_params());
+        // Inputs: 2 numbers of width 3, one 0/1 column, categories of width 2 and 50. Products times two.
+        let products = 2 * 10 * 3 + 59 * 8 + 8 * 8 + 8 * 2;
+        assert_eq!(layers.iter().map(|layer| layer.flops).sum::<usize>(), 2 * products);
+        let skips: Vec<bool> = layers.iter().filter(|l| l.kind.contains("Dropout")).map(|l| l.kind.contains("skip")).collect();
+        assert_eq!(skips, [false, true], "only the second layer is as wide as its input");
+    }
+
+    #[test]
+    fn residual_layers_add_their_input() {
+        let plain = TabularMlpConfig { hidden_dims: vec![6, 6], activation: Activation::Tanh, ..Default::default() };
+        let mut model = plain.init(&inputs(), 1, &device());
+        let numeric = Tensor::<2>::ones([4, 3], &device());
+        let categorical = Tensor::<2, Int>::ones([4, 2], &device());
+        let before = model.forward(numeric.clone(), categorical.clone());
+        model.blocks[1].residual = true;
+        let after = model.forward(numeric.clone(), categorical.clone());
+        // The head is linear: what the skip adds is the first hidden layer through the head, without its bias.
+        let skipped = TabularMlp { blocks: vec![model.blocks[0].clone()], ..model.clone() };
+        let bias = model.head.bias.as_ref().unwrap().val().reshape([1, 1]);
+        let wanted = before + skipped.forward(numeric, categorical) - bias;
+        let difference: f32 = (after - wanted).abs().max().into_scalar();
+        assert!(difference < 1e-6, "{difference}");
+    }
+
+    #[test]
+    fn columns_of_zeros_and_ones_pass_beside_the_periodic_embedding() {
+        let config = TabularMlpConfig {
+            hidden_dims: vec![],
+            numeric_embedding: NumericEmbedding::Periodic,
+            numeric_embedding_dim: 4,
+            ..Default::default()
+        };
+        let inputs = Inputs { n_numeric: 3, n_real: 2, cardinalities: vec![] };
+        let model = config.init(&inputs, 1, &device());
+        assert_eq!(model.head.weight.val().dims(), [2 * 4 + 1, 1]);
+        let output = |last: f32| -> f32 {
+            let numeric = Tensor::<1>::from_floats([0.3, -0.2, last], &device()).reshape([1, 3]);
+            model.forward(numeric, Tensor::<2, Int>::zeros([1, 0], &device())).into_scalar()
+        };
+        let weight: Vec<f32> = model.head.weight.val().into_data().iter().collect();
+        assert!((output(1.0) - output(0.0) - weight[8]).abs() < 1e-6);
     }
 
     #[test]
@@ -318,6 +486,10 @@ mod tests {
     fn out_of_range_values_are_named() {
         let bad = TabularMlpConfig { dropout: 1.0, ..Default::default() };
         assert_eq!(bad.check().unwrap_err().0, "dropout");
+        let bad = TabularMlpConfig { numeric_embedding_sigma: 0.0, ..Default::default() };
+        assert_eq!(bad.check().unwrap_err().0, "numeric_embedding_sigma");
+        let bad = TabularMlpConfig { numeric_embedding_dim: 0, ..Default::default() };
+        assert_eq!(bad.check().unwrap_err().0, "numeric_embedding_dim");
         let bad = TabularMlpConfig { hidden_dims: vec![8, 0], ..Default::default() };
         assert_eq!(bad.check().unwrap_err().0, "hidden_dims");
         assert_eq!(TabularMlpConfig::default().check(), Ok(()));

@@ -3,6 +3,8 @@
 use burn::tensor::{Device, Int, Tensor, activation};
 use serde::{Deserialize, Serialize};
 
+use crate::fused;
+
 /// The kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
@@ -42,12 +44,12 @@ impl Task {
     pub fn loss(self, output: Tensor<2>, target: Tensor<1>) -> Tensor<1> {
         match self {
             Self::Regression => (output.squeeze_dim::<1>(1) - target).square().mean(),
-            Self::Binary => {
+            Self::Binary => fused::binary_cross_entropy(&output, &target).unwrap_or_else(|| {
                 // -[y log s(x) + (1 - y) log(1 - s(x))] = max(x, 0) - x y + log(1 + exp(-|x|))
                 let logit = output.squeeze_dim::<1>(1);
                 let log_term = logit.clone().abs().neg().exp().log1p();
                 (activation::relu(logit.clone()) - logit * target + log_term).mean()
-            }
+            }),
             Self::Multiclass { .. } => {
                 let log_probability = activation::log_softmax(output, 1);
                 let class: Tensor<2, Int> = target.int().unsqueeze_dim(1);

@@ -3,6 +3,7 @@
 //! [`fit`] is a plain function over closures: the caller says what a step computes and what happens after an epoch.
 //! It knows no data set, no tracker and no file.
 
+mod adamw;
 mod average;
 mod checkpoint;
 mod class_weights;

@@ -3,12 +3,13 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::momentum::MomentumConfig;
-use burn::optim::{AdamConfig, AdamWConfig, GradientsParams, ModuleOptimizer, SgdConfig};
+use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer, SgdConfig};
 use burn::tensor::{Bytes, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::TrainingConfig;
+use crate::adamw::{FusedAdamW, sum_of_squares};
 
 /// Update rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -43,10 +44,12 @@ impl Optimizer {
         let [beta_1, beta_2] = config.betas.map(|beta| beta as f32);
         let epsilon = config.epsilon as f32;
         let inner = match config.optimizer {
-            OptimizerKind::AdamW => {
-                let rule = AdamWConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
-                rule.with_weight_decay(weight_decay).init()
+            OptimizerKind::AdamW => FusedAdamW {
+                betas: config.betas,
+                epsilon: config.epsilon,
+                weight_decay: config.weight_decay,
             }
+            .into(),
             OptimizerKind::Adam => {
                 let rule = AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
                 rule.with_weight_decay(penalty).init()
@@ -84,10 +87,9 @@ impl Optimizer {
 /// Scales the gradients so that their joint L2 norm is at most `max_norm`, as PyTorch's `clip_grad_norm_`.
 /// Returns the norm before. (burn's own clipping looks at each tensor alone, which changes the direction.)
 pub fn clip_by_global_norm<M: Module>(gradients: &mut GradientsParams, model: &M, max_norm: f64) -> f64 {
-    let mut squares = SumOfSquares { gradients, sums: Vec::new() };
+    let mut squares = SumOfSquares { gradients, sum: 0.0 };
     model.visit(&mut squares);
-    let Some(total) = squares.sums.into_iter().reduce(|a, b| a + b) else { return 0.0 };
-    let norm = f64::from(total.into_scalar::<f32>()).sqrt();
+    let norm = squares.sum.sqrt();
     if norm > max_norm {
         model.visit(&mut Scale { gradients, factor: max_norm / (norm + 1e-6) });
     }
@@ -96,13 +98,13 @@ pub fn clip_by_global_norm<M: Module>(gradients: &mut GradientsParams, model: &M
 
 struct SumOfSquares<'a> {
     gradients: &'a GradientsParams,
-    sums: Vec<Tensor<1>>,
+    sum: f64,
 }
 
 impl ModuleVisitor for SumOfSquares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         if let Some(gradient) = self.gradients.get::<D>(param.id) {
-            self.sums.push(gradient.square().sum());
+            self.sum += sum_of_squares(gradient);
         }
     }
 }

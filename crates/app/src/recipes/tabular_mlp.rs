@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Result;
 use burn::module::Module;
 use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source, Splits};
-use modeling::{Inputs, TabularMlp, TabularMlpConfig};
+use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use training::TrainingConfig;
@@ -147,7 +147,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Model
     let device = config.device.open(console)?;
     let task = scoring::task_of(preprocessor);
-    let inputs = Inputs { n_numeric: preprocessor.n_numeric(), cardinalities: preprocessor.cardinalities() };
+    let inputs = scoring::inputs_of(preprocessor);
     let (model, training) = (&config.model, &config.training);
     let job = Job { model, training, splits: &splits, inputs: &inputs, task, device: &device, init_from: None };
     session.write_text("model_summary.txt", &outputs::model_summary(model, &inputs, task))?;
