@@ -1,10 +1,12 @@
 //! `cv:` trains one network per fold, each in a nested run, and tells mean and spread on the parent.
 
 use anyhow::Result;
+use burn::tensor::Device;
 use dataset::{CrossValidationConfig, Source};
 
+use crate::console::number;
 use crate::fitting::Job;
-use crate::scoring::{self, Rows, Scores};
+use crate::recipes::tabular_mlp::Config;
 use crate::session::{Session, log_all};
 
 /// Metrics of the left-out rows, fold by fold. What is not a number is `None`: JSON has no NaN.
@@ -15,45 +17,38 @@ type FoldScores = Vec<(String, Option<f64>)>;
 /// The best epoch of a fold is chosen on the rows that it is scored by, as everywhere where early stopping meets
 /// cross-validation: the scores compare settings, the test rows judge the result.
 pub fn cross_validate(
-    config: &CrossValidationConfig,
+    cv: &CrossValidationConfig,
     source: &Source,
-    job: &Job,
-    seed: u64,
+    config: &Config,
+    device: &Device,
     session: &Session,
 ) -> Result<()> {
     let mut scores: Vec<FoldScores> = Vec::new();
-    for fold in source.folds(config)? {
-        let repeat = if config.repeats > 1 { format!(", repeat {}", fold.repeat) } else { String::new() };
-        let name = format!("fold {} of {}{repeat}", fold.fold, config.folds);
+    for fold in source.folds(cv)? {
+        let repeat = if cv.repeats > 1 { format!(", repeat {}", fold.repeat) } else { String::new() };
+        let name = format!("fold {} of {}{repeat}", fold.fold, cv.folds);
         let tags = [
             ("model_type", "tabular_mlp".to_owned()),
             ("cv.fold", fold.fold.to_string()),
             ("cv.repeat", fold.repeat.to_string()),
         ];
         scores.push(session.nested(&name, &tags, |nested| {
-            let splits = source.fold(&fold)?;
-            let inputs = scoring::inputs_of(&splits.preprocessor);
-            let job = Job { splits: &splits, inputs: &inputs, ..*job };
-            fit_fold(&job, seed, nested)
+            let mut splits = source.fold(&fold)?;
+            fit_fold(&Job::new(&config.model, &config.training, &mut splits, device), config.seed, nested)
         })?);
-        session.console.stop_if_interrupted()?;
     }
     let summary = summarize(&scores);
     log_all(&session.run, &summary, 0);
     session.write_text("cv_results.csv", &to_csv(&scores))?;
-    session.console.note(&describe(job, config, &summary));
+    session.console.note(&describe(config.training.early_stopping.metric(), scores.len(), &summary));
     Ok(())
 }
 
 fn fit_fold(job: &Job, seed: u64, session: &Session) -> Result<FoldScores> {
-    let (splits, preprocessor) = (job.splits, &job.splits.preprocessor);
-    let train = Rows::new(&splits.train, preprocessor, &job.device.clone().autodiff());
-    let valid = Rows::new(&splits.valid, preprocessor, job.device);
-    let fitted = job.fit(seed, &train, &valid, session)?;
-    let models = [job.load(&fitted.weights)?];
-    let forward = scoring::ensemble(&models, job.task);
-    let scores: Scores = scoring::evaluate(forward, &valid, &splits.valid, job.task, preprocessor);
-    Ok(scores.named("val").into_iter().map(|(name, value)| (name, Some(value).filter(|x| x.is_finite()))).collect())
+    let fitted = job.fit(seed, session)?;
+    let [_, valid, _] = job.score(&[job.load(&fitted.weights)?]);
+    let finite = |(name, value): (String, f64)| (name, Some(value).filter(|value| value.is_finite()));
+    Ok(valid.named("val").into_iter().map(finite).collect())
 }
 
 /// Mean and spread over the folds of every metric that all folds have.
@@ -81,18 +76,11 @@ fn to_csv(scores: &[FoldScores]) -> String {
     text
 }
 
-/// `cross-validation, 5 folds: val_auc 0.912 +- 0.004`
-fn describe(job: &Job, config: &CrossValidationConfig, summary: &[(String, f64)]) -> String {
-    use crate::console::number;
-    let monitor = job.training.early_stopping.metric();
+/// `cross-validation, 5 trainings: val_auc 0.912 ± 0.004`
+fn describe(monitor: &str, trainings: usize, summary: &[(String, f64)]) -> String {
     let value = |what: &str| {
         let name = format!("cv_{monitor}_{what}");
-        summary.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
+        number(summary.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value))
     };
-    let trainings = config.folds * config.repeats;
-    format!(
-        "cross-validation, {trainings} trainings: val_{monitor} {} ± {}",
-        number(value("mean")),
-        number(value("std"))
-    )
+    format!("cross-validation, {trainings} trainings: val_{monitor} {} ± {}", value("mean"), value("std"))
 }

@@ -16,7 +16,8 @@ use training::{
 use crate::console::TrainingBar;
 use crate::exit::Mistake;
 use crate::history::History;
-use crate::scoring::{self, Rows};
+use crate::plots::plot_training;
+use crate::scoring::{self, Rows, Scores};
 use crate::session::{Session, log_all};
 
 const BEST_WEIGHTS: &str = "tabular_mlp_best.safetensors";
@@ -30,16 +31,22 @@ pub struct Job<'a> {
     pub model: &'a TabularMlpConfig,
     /// The loop.
     pub training: &'a TrainingConfig,
-    /// Train rows to learn from, valid rows to choose the epoch by.
+    /// What is known of the rows; their inputs stand in `train`, `valid` and `test`.
     pub splits: &'a Splits,
     /// What goes in.
-    pub inputs: &'a Inputs,
+    pub inputs: Inputs,
     /// What comes out.
     pub task: Task,
     /// Where tensors live.
-    pub device: &'a Device,
+    pub device: Device,
+    /// Rows to learn from, with gradients.
+    pub train: Rows,
+    /// Rows to choose the epoch by.
+    pub valid: Rows,
+    /// Rows to score once, at the end.
+    pub test: Rows,
     /// Weights to start from, in place of random ones.
-    pub init_from: Option<&'a Path>,
+    pub init_from: Option<PathBuf>,
 }
 
 /// How a training went, and where its weights are.
@@ -64,12 +71,26 @@ struct Notes {
     history: String,
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
+    /// Moves the encoded rows to the device: they stand in memory once.
+    pub fn new(
+        model: &'a TabularMlpConfig,
+        training: &'a TrainingConfig,
+        splits: &'a mut Splits,
+        device: &Device,
+    ) -> Self {
+        let preprocessor = splits.preprocessor.clone();
+        let train = Rows::new(&mut splits.train, &preprocessor, &device.clone().autodiff());
+        let [valid, test] = [&mut splits.valid, &mut splits.test].map(|part| Rows::new(part, &preprocessor, device));
+        let (inputs, task) = (scoring::inputs_of(&preprocessor), scoring::task_of(&preprocessor));
+        Self { model, training, splits, inputs, task, device: device.clone(), train, valid, test, init_from: None }
+    }
+
     /// A network to train, with fresh weights or those of `init_from`.
     pub fn init(&self, seed: u64) -> Result<TabularMlp> {
         self.device.seed(seed);
-        let model = self.model.init(self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
-        match self.init_from {
+        let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
+        match &self.init_from {
             Some(path) => modeling::load_weights(model, path).context("`init_from`"),
             None => Ok(model),
         }
@@ -77,8 +98,16 @@ impl Job<'_> {
 
     /// A network to predict with, with the weights of a file.
     pub fn load(&self, weights: &Path) -> Result<TabularMlp> {
-        let model = self.model.init(self.inputs, self.task.n_outputs(), self.device);
+        let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device);
         Ok(modeling::load_weights(model, weights)?)
+    }
+
+    /// Losses and metrics of train, valid and test rows: of one network, or of what several predict on average.
+    pub fn score(&self, models: &[TabularMlp]) -> [Scores; 3] {
+        let forward = scoring::ensemble(models, self.task);
+        let (splits, train) = (self.splits, self.train.inner());
+        [(&train, &splits.train), (&self.valid, &splits.valid), (&self.test, &splits.test)]
+            .map(|(rows, part)| scoring::evaluate(&forward, rows, part, self.task, &splits.preprocessor))
     }
 
     /// The training loss, with the weight of each class.
@@ -94,14 +123,14 @@ impl Job<'_> {
     }
 
     /// Trains a network, logs its epochs to the session's run, and goes on from the run's checkpoint if there is one.
-    pub fn fit(&self, seed: u64, train: &Rows, valid: &Rows, session: &Session) -> Result<Fitted> {
+    pub fn fit(&self, seed: u64, session: &Session) -> Result<Fitted> {
         let (run, console, loss) = (&session.run, &session.console, self.loss()?);
         let n_rows = self.splits.train.n_rows();
-        let mut epochs = Epochs::new(self, valid, session)?;
+        let mut epochs = Epochs::new(self, session)?;
         let checkpoint = epochs.take_up()?;
         let plan = Plan { config: self.training, n_rows, seed, resume: checkpoint.as_ref() };
         let step = |model: &TabularMlp, rows: &[u32]| {
-            let batch = train.select(rows);
+            let batch = self.train.select(rows);
             let output = model.forward(batch.numeric, batch.categorical);
             StepOutput { loss: loss.compute(output.clone(), batch.target), output }
         };
@@ -123,6 +152,9 @@ impl Job<'_> {
         bar.finish();
         let history = epochs.history.to_csv();
         session.write_text("training_history.csv", &history)?;
+        if epochs.history.epochs() > 0 {
+            plot_training(session, self.splits, &epochs.history, self.training, epochs.stopping.best())?;
+        }
         if fitted.map_err(loop_error)? == Ended::TimeBudget {
             console.note(&format!("`training.time_budget_minutes` is used up after epoch {}", epochs.history.epochs()));
         }
@@ -138,7 +170,6 @@ impl Job<'_> {
 /// Follows a training epoch by epoch.
 struct Epochs<'a> {
     job: &'a Job<'a>,
-    valid: &'a Rows,
     session: &'a Session,
     history: History,
     stopping: EarlyStopping,
@@ -149,14 +180,14 @@ struct Epochs<'a> {
 }
 
 impl<'a> Epochs<'a> {
-    fn new(job: &'a Job<'a>, valid: &'a Rows, session: &'a Session) -> Result<Self> {
+    fn new(job: &'a Job<'a>, session: &'a Session) -> Result<Self> {
         let config = &job.training.early_stopping;
         let monitor = config.metric();
         let direction =
             direction_of(monitor, scoring::kind_of(job.task)).map_err(|names| unknown_metric(monitor, &names))?;
         let stopping = EarlyStopping::new(config, direction);
         let folder = session.folder("models")?;
-        Ok(Self { job, valid, session, history: History::new(monitor), stopping, is_over: false, folder })
+        Ok(Self { job, session, history: History::new(monitor), stopping, is_over: false, folder })
     }
 
     /// Reads the run's checkpoint. The epochs done are judged again, with the patience of today's config, and those that a
@@ -192,7 +223,7 @@ impl<'a> Epochs<'a> {
         let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
         let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, &splits.preprocessor);
         let forward = |numeric, categorical| end.model.forward(numeric, categorical);
-        let validated = scoring::evaluate(forward, self.valid, &splits.valid, task, &splits.preprocessor);
+        let validated = scoring::evaluate(forward, &self.job.valid, &splits.valid, task, &splits.preprocessor);
         self.history.push(end, &trained, &validated);
         self.log(end.epoch);
         end.monitored = validated.get(self.history.monitor());

@@ -10,13 +10,13 @@ use modeling::{Inputs, TabularMlpConfig, Task, summarize, weight_bytes};
 use serde::{Deserialize, Serialize};
 use tracking::{Dataset, DatasetInput, Run};
 
-use crate::fitting::Fitted;
+use crate::fitting::{Fitted, Job};
 use crate::history::ResultTable;
 use crate::scoring::Scores;
 use crate::session::Session;
 
 /// The data in two lines for people.
-pub fn describe_data(info: &DatasetInfo) -> String {
+fn describe_data(info: &DatasetInfo) -> String {
     let sizes: Vec<String> = info.parts.iter().map(|part| format!("{} {}", part.n_rows, part.name)).collect();
     let classes =
         if info.classes.is_empty() { String::new() } else { format!(", classes {}", info.classes.join(" / ")) };
@@ -25,9 +25,12 @@ pub fn describe_data(info: &DatasetInfo) -> String {
         + &format!("task: {} ({}){classes}", problem_name(info), info.problem_reason)
 }
 
-/// Records the data set: facts as params, row counts as tags, and one input with the split inside its digest.
-pub fn log_data(run: &Run, splits: &Splits) {
-    let info = &splits.info;
+/// Says what the data is, and records it: facts as params, row counts as tags, and one input with the split inside its
+/// digest.
+pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
+    let (run, info) = (&session.run, &splits.info);
+    session.console.note(&describe_data(info));
+    info.warnings.iter().for_each(|warning| session.console.warn(warning));
     run.log_params(&BTreeMap::from([
         ("dataset_name".to_owned(), info.name.clone()),
         ("dataset_digest".to_owned(), info.digest.clone()),
@@ -52,6 +55,7 @@ pub fn log_data(run: &Run, splits: &Splits) {
         },
         tags: BTreeMap::from([("mlflow.data.context".to_owned(), "training".to_owned())]),
     });
+    session.console.stop_if_interrupted()
 }
 
 /// `regression`, `binary` or `multiclass`.
@@ -60,7 +64,8 @@ fn problem_name(info: &DatasetInfo) -> String {
 }
 
 /// Layers with shapes and parameter counts, as a text table.
-pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> String {
+pub fn model_summary(job: &Job) -> String {
+    let (config, inputs, task) = (job.model, &job.inputs, job.task);
     let layers = summarize(config, inputs, task.n_outputs());
     let width =
         |cell: fn(&modeling::Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
@@ -89,7 +94,8 @@ pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> 
 }
 
 /// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.
-pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task: Task) -> Result<()> {
+pub fn write_predictions(session: &Session, job: &Job, test: &Scores) -> Result<()> {
+    let (splits, task) = (job.splits, job.task);
     let path = session.folder("predictions")?.join("test_predictions.csv");
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
     let text = |values: &mut dyn Iterator<Item = f32>| values.map(|value| value.to_string()).collect::<Vec<String>>();
@@ -109,14 +115,13 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
         }
     }
     let extra: Vec<(&str, Vec<String>)> = names.iter().map(String::as_str).zip(columns).collect();
-    Ok(splits.test.write_predictions(&extra, &path)?)
+    Ok(splits.write_predictions(&extra, &path)?)
 }
 
 /// The target as it stands in the file, which `f32` may not hold exactly.
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
-    let column = splits.test.table.column(&splits.info.target, "`data.target`")?;
-    let cell = |&row: &u32| column.text(row as usize).unwrap_or_default().into_owned();
-    Ok(splits.test.row_numbers.iter().map(cell).collect())
+    let column = splits.test_table.column(&splits.info.target, "`data.target`")?;
+    Ok((0..column.len()).map(|row| column.text(row).unwrap_or_default().into_owned()).collect())
 }
 
 /// `model/bundle.json`: what is needed, beside weights and preprocessor, to make the model again.
@@ -147,15 +152,8 @@ pub struct Bundle {
 }
 
 /// The folder `model/`: weights, preprocessor, bundle. All that inference needs.
-pub fn write_bundle(
-    session: &Session,
-    splits: &Splits,
-    model: &TabularMlpConfig,
-    inputs: &Inputs,
-    task: Task,
-    members: &[Fitted],
-    result: &ResultTable,
-) -> Result<()> {
+pub fn write_bundle(session: &Session, job: &Job, members: &[Fitted], result: &ResultTable) -> Result<()> {
+    let splits = job.splits;
     let file = |member: usize| match members.len() {
         1 => "model.safetensors".to_owned(),
         _ => format!("model_{}.safetensors", member + 1),
@@ -170,9 +168,9 @@ pub fn write_bundle(
     let bundle = Bundle {
         version: 1,
         model_type: "tabular_mlp".to_owned(),
-        model: model.clone(),
-        inputs: inputs.clone(),
-        task,
+        model: job.model.clone(),
+        inputs: job.inputs.clone(),
+        task: job.task,
         classes: splits.info.classes.clone(),
         target: splits.info.target.clone(),
         schema: serde_json::from_str(&splits.info.schema)?,

@@ -14,6 +14,7 @@ use training::metrics::{
 };
 use training::{LearningRateSweep, TrainingConfig};
 
+use crate::fitting::Job;
 use crate::history::History;
 use crate::scoring::Scores;
 use crate::session::Session;
@@ -25,9 +26,15 @@ const MOST_CURVES: usize = 20;
 const CALIBRATION_BINS: usize = 15;
 
 /// Learning curves and the learning rate of every step.
-pub fn plot_training(session: &Session, splits: &Splits, history: &History, config: &TrainingConfig) -> Result<()> {
+pub fn plot_training(
+    session: &Session,
+    splits: &Splits,
+    history: &History,
+    config: &TrainingConfig,
+    best: Option<(usize, f64)>,
+) -> Result<()> {
     let folder = session.folder("plots")?;
-    let best_epoch = history.best_epoch(&config.early_stopping);
+    let best_epoch = best.map(|(epoch, _)| epoch);
     let rows = |part: &dataset::Part| part.n_rows();
     let subtitle = format!("{} · {} train, {} val rows", session.run.name(), rows(&splits.train), rows(&splits.valid));
     let monitor = history.monitor();
@@ -96,7 +103,8 @@ pub fn plot_finder(session: &Session, sweep: &LearningRateSweep, task: Task) -> 
 }
 
 /// For classes ROC, precision-recall, calibration, scores and confusion matrix; for numbers predicted-vs-actual and residuals.
-pub fn plot_test(session: &Session, splits: &Splits, test: &Scores, task: Task) -> Result<()> {
+pub fn plot_test(session: &Session, job: &Job, test: &Scores) -> Result<()> {
+    let (splits, task) = (job.splits, job.task);
     let folder = session.folder("plots")?;
     let subtitle = format!("{} · {} test rows", session.run.name(), splits.test.n_rows());
     match task {

@@ -22,6 +22,8 @@ pub struct Splits {
     pub valid: Part,
     /// Rows to score once, at the end.
     pub test: Part,
+    /// The raw columns of the test rows, row for row with `test`.
+    pub test_table: Table,
     /// What turned raw columns into these arrays; belongs into the model's bundle.
     pub preprocessor: Preprocessor,
     /// What to record about the data.
@@ -39,19 +41,24 @@ pub struct Part {
     pub target: Vec<f32>,
     /// `[rows]`: the 0-based data row in the file; ascending.
     pub row_numbers: Vec<u32>,
-    /// The raw columns of the whole file.
-    pub table: Table,
 }
 
 impl Part {
+    /// Rows that are not encoded yet.
+    pub(crate) fn empty(row_numbers: Vec<u32>, target: Vec<f32>) -> Self {
+        Self { numeric: Vec::new(), categorical: Vec::new(), target, row_numbers }
+    }
+
     /// The number of rows.
     pub fn n_rows(&self) -> usize {
         self.row_numbers.len()
     }
+}
 
-    /// Writes all raw columns of the part's rows, then `extra` ones such as `y_pred`, as CSV with a header.
+impl Splits {
+    /// Writes all raw columns of the test rows, then `extra` ones such as `y_pred`, as CSV with a header.
     pub fn write_predictions(&self, extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
-        self.table.write_csv(&self.row_numbers, extra, path)
+        self.test_table.write_csv(extra, path)
     }
 }
 
@@ -59,31 +66,65 @@ impl Part {
 pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
     features.check()?;
     let table = read_table(data)?;
-    let columns = feature_columns(&table, data)?;
-    let (mut target, problem_reason) = Target::new(&table, data)?;
-    let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
-    let targets = target.encode(&table, &all_rows)?;
-    let rows = split_rows(&table, data, &target, &targets, seed)?;
-    let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| targets[row as usize]).collect() };
-    target.fit(&of_rows(&rows[0]), table.origin())?;
-
+    let Plan { target, problem_reason, targets, rows } = Plan::new(&table, data, seed)?;
     let mut warnings = Vec::new();
+    let preprocessor = fit(&table, data, features, target, &targets, &rows[0], &mut warnings)?;
+    let [mut train, mut valid, mut test] = rows.map(|rows| {
+        let target = rows.iter().map(|&row| targets[row as usize]).collect();
+        Part::empty(rows, target)
+    });
+    let info = info::describe(data, &table, [&train, &valid, &test], &preprocessor, problem_reason, warnings);
+    let test_table = table.select(&test.row_numbers);
+    preprocessor.encode_all(table, &mut [&mut train, &mut valid, &mut test])?;
+    Ok(Splits { train, valid, test, test_table, preprocessor, info })
+}
+
+/// What is predicted, and which row goes where.
+pub(crate) struct Plan {
+    /// Without the figures that come from the train rows.
+    pub target: Target,
+    /// How the problem type was decided.
+    pub problem_reason: String,
+    /// `[rows of the table]`: class indices, or numbers in their own units.
+    pub targets: Vec<f32>,
+    /// Train, valid and test.
+    pub rows: split::Rows,
+}
+
+impl Plan {
+    pub(crate) fn new(table: &Table, data: &DataConfig, seed: u64) -> Result<Self> {
+        feature_columns(table, data)?;
+        let (target, problem_reason) = Target::new(table, data)?;
+        let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+        let targets = target.encode(table, &all_rows)?;
+        let rows = split_rows(table, data, &target, &targets, seed)?;
+        Ok(Self { target, problem_reason, targets, rows })
+    }
+}
+
+/// Fits everything on the train rows. `targets` are those of all rows.
+pub(crate) fn fit(
+    table: &Table,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    mut target: Target,
+    targets: &[f32],
+    train: &[u32],
+    warnings: &mut Vec<String>,
+) -> Result<Preprocessor> {
+    let of_train: Vec<f32> = train.iter().map(|&row| targets[row as usize]).collect();
+    target.fit(&of_train, table.origin())?;
     let mut inputs = Vec::new();
-    for column in columns {
-        inputs.extend(fit_input(column, data, features, &rows[0], &table, &mut warnings)?);
+    for column in feature_columns(table, data)? {
+        inputs.extend(fit_input(column, data, features, train, table, warnings)?);
     }
     if inputs.is_empty() {
         let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
         return Err(Error::NoFeatures { file, target, reason });
     }
     let preprocessor = Preprocessor::new(inputs, features.categorical, target);
-    check_width(&preprocessor, &table)?;
-    let encode = |rows: &Vec<u32>| -> Result<Part> {
-        Ok(Part { target: of_rows(rows), ..preprocessor.encode(&table, rows.clone())? })
-    };
-    let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
-    let info = info::describe(data, &table, [&train, &valid, &test], &preprocessor, problem_reason, warnings);
-    Ok(Splits { train, valid, test, preprocessor, info })
+    check_width(&preprocessor, table)?;
+    Ok(preprocessor)
 }
 
 /// The columns that no setting excludes. Checks that every column named in a setting exists and has one role.

@@ -10,6 +10,9 @@ use crate::{CategoricalEncoding, Column, ColumnType, Error, FeaturesConfig, Impu
 /// The layout of the stored JSON. Raise it when a field changes its meaning.
 const VERSION: u32 = 1;
 
+/// Encoded between two cuts of the table.
+const ROWS_AT_ONCE: usize = 1 << 20;
+
 const OTHER: &str = "<other>";
 const MISSING: &str = "<missing>";
 
@@ -259,17 +262,45 @@ impl Preprocessor {
 
     /// Encodes the given rows; `target` stays empty.
     pub(crate) fn encode(&self, table: &Table, rows: Vec<u32>) -> Result<Part> {
-        let width = self.n_numeric();
-        let mut numeric = vec![0.0; rows.len() * width];
+        let mut part = Part::empty(rows, Vec::new());
+        self.make_room(&mut part);
+        self.fill(table, 0, &mut part)?;
+        Ok(part)
+    }
+
+    /// Encodes the rows of all parts and takes the table down on the way: a large table and all of its encoded rows need
+    /// not stand in memory together.
+    pub(crate) fn encode_all(&self, mut table: Table, parts: &mut [&mut Part]) -> Result<()> {
+        parts.iter_mut().for_each(|part| self.make_room(part));
+        // From the end, because that is where a column can be cut.
+        for start in (0..table.n_rows()).step_by(ROWS_AT_ONCE).rev() {
+            parts.iter_mut().try_for_each(|part| self.fill(&table, start as u32, part))?;
+            table.truncate(start);
+        }
+        Ok(())
+    }
+
+    /// Zeros for all rows; they take no memory until they are written.
+    fn make_room(&self, part: &mut Part) {
+        part.numeric = vec![0.0; part.n_rows() * self.n_numeric()];
+        part.categorical = vec![0; part.n_rows() * self.cardinalities().len()];
+    }
+
+    /// Encodes those rows of the part that lie between `start` and the end of the table.
+    fn fill(&self, table: &Table, start: u32, part: &mut Part) -> Result<()> {
+        let from = part.row_numbers.partition_point(|&row| row < start);
+        let to = part.row_numbers.partition_point(|&row| (row as usize) < table.n_rows());
+        let rows = &part.row_numbers[from..to];
+        let (width, n_categorical) = (self.n_numeric(), self.cardinalities().len());
+        let numeric = &mut part.numeric[from * width..to * width];
+        let categorical = &mut part.categorical[from * n_categorical..to * n_categorical];
         for (j, input) in self.numbers().enumerate() {
             let indicator = input.has_indicator().then(|| self.indicator_index(&input.name));
-            fill_numbers(&mut numeric, width, j, indicator, input, table, &rows)?;
+            fill_numbers(numeric, width, j, indicator, input, table, rows)?;
         }
         let mut n_done = self.numbers().count() + self.numbers().filter(|input| input.has_indicator()).count();
-        let n_categorical = self.cardinalities().len();
-        let mut categorical = vec![0; rows.len() * n_categorical];
         for (j, input) in self.categories().enumerate() {
-            let slots = input_slots(input, table, &rows)?;
+            let slots = input_slots(input, table, rows)?;
             for (i, slot) in slots.into_iter().enumerate().filter_map(|(i, slot)| Some((i, slot?))) {
                 match self.categorical {
                     CategoricalEncoding::OneHot => numeric[i * width + n_done + slot] = 1.0,
@@ -278,7 +309,7 @@ impl Preprocessor {
             }
             n_done += input.n_slots();
         }
-        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: table.clone() })
+        Ok(())
     }
 
     fn indicator_index(&self, name: &str) -> usize {

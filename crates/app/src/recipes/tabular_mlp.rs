@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::module::Module;
-use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source, Splits};
+use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source};
 use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,9 +17,8 @@ use crate::cross_validation::cross_validate;
 use crate::device::DeviceKind;
 use crate::fitting::{Fitted, Job};
 use crate::history::ResultTable;
-use crate::outputs;
+use crate::{outputs, plots};
 use crate::resume::{self, StoppedRun};
-use crate::scoring::{self, Rows};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
 
 /// Config file that the program takes when none is given.
@@ -139,44 +138,33 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let (run, console) = (&session.run, &session.console);
 
     // Data
+    let device = config.device.open(console)?;
     let source = open_data(config, session)?;
-    let splits = source.splits()?;
+    if let Some(cv) = &config.cv {
+        cross_validate(cv, &source, config, &device, session)?;
+    }
+    let mut splits = source.into_splits()?;
     outputs::record_data(session, &splits)?;
-    let preprocessor = &splits.preprocessor;
 
     // Model
-    let device = config.device.open(console)?;
-    let task = scoring::task_of(preprocessor);
-    let inputs = scoring::inputs_of(preprocessor);
-    let (model, training) = (&config.model, &config.training);
-    let job = Job { model, training, splits: &splits, inputs: &inputs, task, device: &device, init_from: None };
-    session.write_text("model_summary.txt", &outputs::model_summary(model, &inputs, task))?;
+    let job = Job::new(&config.model, &config.training, &mut splits, &device);
     let n_params = job.init(config.seed)?.num_params();
+    session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
     run.log_param("n_params", &n_params.to_string());
-    run.log_param("loss_function", task.loss_name());
+    run.log_param("loss_function", job.task.loss_name());
     console.note(&format!("model: {n_params} parameters"));
 
-    // What to compare with
-    if let Some(cv) = &config.cv {
-        cross_validate(cv, &source, &job, config.seed, session)?;
-    }
-
     // Loop
-    let train = Rows::new(&splits.train, preprocessor, &device.clone().autodiff());
-    let valid = Rows::new(&splits.valid, preprocessor, &device);
-    let members = fit_members(&job, config, &train, &valid, session)?;
+    let members = fit_members(&job, config, session)?;
 
     // Result: the best epochs' weights, the test rows scored once
     let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
-    let forward = scoring::ensemble(&models, task);
-    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test]
-        .map(|part| scoring::evaluate(&forward, &Rows::new(part, preprocessor, &device), part, task, preprocessor));
-    let step = members[0].best_epoch;
-    log_all(run, &test.named("test"), step);
+    let [train, valid, test] = job.score(&models);
+    log_all(run, &test.named("test"), members[0].best_epoch);
     let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members);
-    outputs::write_plots(session, &splits, &test, task)?;
-    outputs::write_predictions(session, &splits, &test, task)?;
-    outputs::write_bundle(session, &splits, model, &inputs, task, &members, &result)?;
+    plots::plot_test(session, &job, &test)?;
+    outputs::write_predictions(session, &job, &test)?;
+    outputs::write_bundle(session, &job, &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
 }
@@ -190,16 +178,16 @@ fn open_data(config: &Config, session: &Session) -> Result<Source> {
 }
 
 /// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
-fn fit_members(job: &Job, config: &Config, train: &Rows, valid: &Rows, session: &Session) -> Result<Vec<Fitted>> {
+fn fit_members(job: &Job, config: &Config, session: &Session) -> Result<Vec<Fitted>> {
     if config.ensemble == 1 {
-        return Ok(vec![job.fit(config.seed, train, valid, session)?]);
+        return Ok(vec![job.fit(config.seed, session)?]);
     }
     let fit_member = |member: usize| {
         let seed = config.seed.wrapping_add(member as u64);
         let tags = [("model_type", "tabular_mlp".to_owned()), ("ensemble_member", (member + 1).to_string())];
         session.nested(&format!("member {} of {}", member + 1, config.ensemble), &tags, |nested| {
             nested.run.log_param("seed", &seed.to_string());
-            job.fit(seed, train, valid, nested)
+            job.fit(seed, nested)
         })
     };
     (0..config.ensemble).map(fit_member).collect()
