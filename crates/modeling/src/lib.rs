@@ -4,6 +4,7 @@
 //! to add a net, add a file beside it. What is the same for every net (the loss of a [`Task`], reading and writing
 //! weights) stands in `task.rs` and `weights.rs`.
 
+pub mod baselines;
 mod fused;
 mod kernels;
 mod periodic;
