@@ -3,6 +3,7 @@
 //! A program in `src/bin` parses flags and calls its recipe. A recipe in `src/recipes` is the program: read it from top
 //! to bottom. Around it, `session` opens the run and ends it truthfully, `config` loads the YAML, `outputs` writes files.
 
+pub mod baselines;
 pub mod cli;
 pub mod config;
 pub mod console;

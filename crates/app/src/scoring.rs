@@ -32,6 +32,11 @@ impl Scores {
         loss.chain(self.metrics.iter().copied()).map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
     }
 
+    /// `val_auc`, ... without the loss.
+    pub fn metrics_named(&self, prefix: &str) -> Vec<(String, f64)> {
+        self.metrics.iter().map(|(name, value)| (format!("{prefix}_{name}"), *value)).collect()
+    }
+
     /// What the metrics were computed from.
     pub fn predictions<'a>(&'a self, target: &'a [f32], task: Task) -> Predictions<'a> {
         Predictions { kind: kind_of(task), target, predicted: &self.predicted }
@@ -143,6 +148,11 @@ pub fn score(output: Tensor<2>, loss: f64, target: &[f32], task: Task, preproces
     if task == Task::Regression {
         predicted.iter_mut().for_each(|value| *value = preprocessor.restore(*value));
     }
+    score_predictions(predicted, loss, target, task)
+}
+
+/// Scores values in original units, or probabilities row by row.
+pub fn score_predictions(predicted: Vec<f32>, loss: f64, target: &[f32], task: Task) -> Scores {
     let metrics = compute_all(&Predictions { kind: kind_of(task), target, predicted: &predicted });
     Scores { loss, predicted, metrics }
 }

@@ -5,11 +5,13 @@ use std::path::Path;
 use anyhow::Result;
 use burn::module::Module;
 use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source};
+use modeling::baselines::{BaselineConfig, BaselineKind};
 use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use training::TrainingConfig;
 
+use crate::baselines::fit_baselines;
 use crate::cli::{RunFlags, TabularFlags};
 use crate::config;
 use crate::console::{LoggingConfig, print_result};
@@ -42,6 +44,10 @@ pub struct Config {
     pub ensemble: usize,
     /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none.
     pub cv: Option<CrossValidationConfig>,
+    /// Classical models to see the network beside, each as a nested run.
+    pub baselines: Vec<BaselineKind>,
+    /// Settings of the baselines.
+    pub baseline_options: BaselineConfig,
     /// Tracking.
     pub mlflow: MlflowConfig,
     /// Folders.
@@ -62,6 +68,8 @@ impl Default for Config {
             training: TrainingConfig::default(),
             ensemble: 1,
             cv: None,
+            baselines: Vec::new(),
+            baseline_options: BaselineConfig::default(),
             mlflow: MlflowConfig::default(),
             paths: PathsConfig::default(),
             logging: LoggingConfig::default(),
@@ -145,6 +153,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     }
     let mut splits = source.into_splits()?;
     outputs::record_data(session, &splits)?;
+    let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
     // Model
     let job = Job::new(&config.model, &config.training, &mut splits, &device);
