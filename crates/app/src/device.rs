@@ -43,6 +43,14 @@ impl DeviceKind {
     }
 }
 
+/// Limits the threads of everything that runs on the CPU; `None` leaves one per core.
+pub fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
+    match threads {
+        None => Ok(()),
+        Some(threads) => Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?),
+    }
+}
+
 /// The first device found; `None` stands for a build that cannot look for any.
 fn first(found: Option<Vec<Device>>, name: &str, needed: &str) -> Result<Device, Mistake> {
     let Some(found) = found else {

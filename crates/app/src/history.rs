@@ -2,6 +2,7 @@
 
 use training::EpochEnd;
 
+use crate::baselines::ModelScores;
 use crate::console::{number, table};
 use crate::fitting::Fitted;
 use crate::scoring::Scores;
@@ -101,11 +102,13 @@ pub struct ResultTable {
     rows: Vec<(String, Vec<f64>)>,
     /// Best epoch and epochs trained of each network.
     members: Vec<(usize, usize)>,
+    /// Other models on the same rows.
+    baselines: Vec<ModelScores>,
 }
 
 impl ResultTable {
     /// From the scores of each split, all of the same problem type.
-    pub fn new(splits: &[(&str, &Scores)], members: &[Fitted]) -> Self {
+    pub fn new(splits: &[(&str, &Scores)], members: &[Fitted], baselines: Vec<ModelScores>) -> Self {
         let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();
@@ -116,13 +119,32 @@ impl ResultTable {
             splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
             rows: rows.collect(),
             members: members.iter().map(|member| (member.best_epoch, member.epochs)).collect(),
+            baselines,
         }
     }
 
     /// For people.
     pub fn to_text(&self) -> String {
         let heading: Vec<&str> = std::iter::once("metric").chain(self.splits.iter().map(String::as_str)).collect();
-        table(&heading, &self.rows)
+        let text = table(&heading, &self.rows);
+        if self.baselines.is_empty() {
+            return text;
+        }
+        let shown: Vec<String> = self.rows.iter().skip(1).take(4).map(|(name, _)| format!("test_{name}")).collect();
+        let heading: Vec<&str> = std::iter::once("model").chain(shown.iter().map(String::as_str)).collect();
+        let columns: Vec<Vec<(String, f64)>> = shown.iter().map(|metric| self.compare(metric)).collect();
+        let names = self.compare("").into_iter().map(|(name, _)| name).enumerate();
+        let models: Vec<(String, Vec<f64>)> =
+            names.map(|(row, name)| (name, columns.iter().map(|column| column[row].1).collect())).collect();
+        format!("{text}\n\n{}", table(&heading, &models))
+    }
+
+    /// One metric of the network and of every baseline, the network first.
+    pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
+        let own = self.to_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+        let of = |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
+        let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
+        std::iter::once(("mlp".to_owned(), own)).chain(others).collect()
     }
 
     /// `best epoch 7 of 20`

@@ -15,6 +15,7 @@ pub mod exit;
 pub mod fitting;
 pub mod flatten;
 pub mod history;
+pub mod importance;
 pub mod outputs;
 pub mod plots;
 pub mod recipes;

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
 
 use anyhow::Result;
 use dataset::{DatasetInfo, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize, weight_bytes};
 use serde::{Deserialize, Serialize};
-use tracking::{Dataset, DatasetInput, Run};
+use tracking::{Dataset, DatasetInput};
+use training::metrics::{ClassScores, per_class_report};
 
 use crate::fitting::{Fitted, Job};
 use crate::history::ResultTable;
@@ -91,6 +91,22 @@ pub fn model_summary(job: &Job) -> String {
     let flops: usize = layers.iter().map(|layer| layer.flops).sum();
     let kib = weight_bytes(&layers) as f64 / 1024.0;
     text + &format!("{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n")
+}
+
+/// `classification_report.txt`: precision, recall, F1, support and AUC of every class on the test rows.
+pub fn write_class_report(session: &Session, job: &Job, test: &Scores) -> Result<()> {
+    let labels = job.splits.preprocessor.target.labels();
+    let scores = per_class_report(&test.predictions(&job.splits.test.target, job.task));
+    if scores.is_empty() {
+        return Ok(());
+    }
+    let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
+    let heading = format!("{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "class", "precision", "recall", "f1", "auc", "support");
+    let row = |(label, s): (&String, &ClassScores)| {
+        format!("{label:width$}  {:9.4}  {:9.4}  {:9.4}  {:9.4}  {:9}\n", s.precision, s.recall, s.f1, s.auc, s.support)
+    };
+    let rows: String = labels.iter().zip(&scores).map(row).collect();
+    session.write_text("classification_report.txt", &format!("{heading}{rows}"))
 }
 
 /// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.

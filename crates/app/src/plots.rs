@@ -7,16 +7,17 @@ use dataset::Splits;
 use modeling::Task;
 use report::{
     CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, LearningCurves, LearningRateFinder,
-    LearningRateSchedule, RankingCurve, RankingCurves, ScoreGroup, ScoreHistograms, Series,
+    LearningRateSchedule, ModelComparison, ModelScore, PermutationImportance, RankingCurve, RankingCurves, ScoreGroup, ScoreHistograms, Series,
 };
 use training::metrics::{
-    auc_of, average_precision_of, calibration_curve, confusion_matrix, precision_recall_curve, roc_curve,
+    Band, Direction, auc_interval, auc_of, average_precision_of, calibration_curve, confusion_matrix, metrics_for, pr_band,
+    precision_recall_curve, roc_band, roc_curve,
 };
-use training::{LearningRateSweep, TrainingConfig};
+use training::{Importance, LearningRateSweep, TrainingConfig};
 
 use crate::fitting::Job;
-use crate::history::History;
-use crate::scoring::Scores;
+use crate::history::{History, ResultTable};
+use crate::scoring::{Scores, kind_of};
 use crate::session::Session;
 
 /// A confusion matrix of more classes cannot be read.
@@ -24,6 +25,9 @@ const MOST_CLASSES_DRAWN: usize = 100;
 /// More curves in one picture cannot be told apart.
 const MOST_CURVES: usize = 20;
 const CALIBRATION_BINS: usize = 15;
+const BAND_SAMPLES: usize = 200;
+const BAND_SEED: u64 = 0;
+const BAND_LABEL: &str = "95% interval";
 
 /// Learning curves and the learning rate of every step.
 pub fn plot_training(
@@ -129,30 +133,58 @@ fn scores_by_class(test: &Scores, task: Task) -> Vec<(usize, Vec<f32>)> {
 
 fn plot_ranking(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    type Corners = fn(&[f32], &[f32], f32) -> Vec<(f64, f64)>;
-    type Area = fn(&[f32], &[f32], f32) -> f64;
-    type Write = fn(&RankingCurves, &Path) -> report::Result<()>;
-    let roc: (Corners, Area, Write) = (roc_curve, auc_of, report::roc_curve);
-    let precision_recall: (Corners, Area, Write) = (precision_recall_curve, average_precision_of, report::pr_curve);
-    let pictures =
-        [("ROC curve, test", "roc", roc), ("Precision-recall curve, test", "precision_recall", precision_recall)];
-    for (title, file, (corners, area, write)) in pictures {
+    let pictures = [
+        ("ROC curve, test", "roc", ROC),
+        ("Precision-recall curve, test", "precision_recall", PRECISION_RECALL),
+    ];
+    for (title, file, Ranking { corners, area, interval, band, write }) in pictures {
         let points: Vec<_> = classes.iter().map(|(class, scores)| corners(target, scores, *class as f32)).collect();
+        // Bands of many curves hide each other.
+        let few = classes.len() <= 3;
+        let band = |(class, scores): &(usize, Vec<f32>)| {
+            few.then(|| band(target, scores, *class as f32, BAND_SAMPLES, BAND_SEED, 0.95)).flatten()
+        };
+        let bands: Vec<Option<Band>> = classes.iter().map(band).collect();
         let mut curves = Vec::new();
-        for ((class, scores), points) in classes.iter().zip(&points) {
+        for (((class, scores), points), band) in classes.iter().zip(&points).zip(&bands) {
             curves.push(RankingCurve {
                 class: &labels[*class],
                 points,
                 area: area(target, scores, *class as f32),
-                interval: None,
-                band: None,
+                interval: interval(target, scores, *class as f32),
+                band: band.as_ref().map(|band| report::Band { x: &band.grid, lower: &band.lower, upper: &band.upper }),
                 base_rate: share(target, *class),
             });
         }
-        write(&RankingCurves { title, subtitle, band_label: "", curves }, &folder.join(file))?;
+        write(&RankingCurves { title, subtitle, band_label: BAND_LABEL, curves }, &folder.join(file))?;
     }
     Ok(())
 }
+
+/// The functions behind one kind of picture.
+struct Ranking {
+    corners: fn(&[f32], &[f32], f32) -> Vec<(f64, f64)>,
+    area: fn(&[f32], &[f32], f32) -> f64,
+    interval: fn(&[f32], &[f32], f32) -> Option<(f64, f64)>,
+    band: fn(&[f32], &[f32], f32, usize, u64, f64) -> Option<Band>,
+    write: fn(&RankingCurves, &Path) -> report::Result<()>,
+}
+
+const ROC: Ranking = Ranking {
+    corners: roc_curve,
+    area: auc_of,
+    interval: |target, scores, class| Some(auc_interval(target, scores, class)).filter(|(low, _)| low.is_finite()),
+    band: roc_band,
+    write: report::roc_curve,
+};
+
+const PRECISION_RECALL: Ranking = Ranking {
+    corners: precision_recall_curve,
+    area: average_precision_of,
+    interval: |_, _, _| None,
+    band: pr_band,
+    write: report::pr_curve,
+};
 
 /// Share of the rows that belong to a class.
 fn share(target: &[f32], class: usize) -> f64 {
@@ -255,4 +287,52 @@ fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path
     let versus = report::Predictions { scores: &scores, ..spec("Predicted against actual, test") };
     report::predicted_vs_actual(&versus, &folder.join("predicted_vs_actual"))?;
     Ok(report::residuals(&spec("Residuals, test"), &folder.join("residuals"))?)
+}
+
+/// How much worse the metric becomes without each input column.
+pub fn plot_importance(
+    session: &Session,
+    features: &[(&str, Importance)],
+    metric: &str,
+    direction: Direction,
+    rows: usize,
+) -> Result<()> {
+    let features: Vec<report::Importance> = features
+        .iter()
+        .map(|(feature, found)| report::Importance { feature, mean: found.mean, spread: found.std })
+        .collect();
+    let importance = PermutationImportance {
+        title: "Permutation importance, val",
+        subtitle: &format!("{} · {rows} val rows", session.run.name()),
+        metric,
+        lower_is_better: direction == Direction::Minimize,
+        features: &features,
+    };
+    Ok(report::permutation_importance(&importance, &session.folder("plots")?.join("permutation_importance"))?)
+}
+
+/// The network beside the baselines, by the monitored metric, or by the first one where that is the loss.
+pub fn plot_comparison(session: &Session, job: &Job, result: &ResultTable) -> Result<()> {
+    let kind = kind_of(job.task);
+    let monitor = job.training.early_stopping.metric();
+    let metric = metrics_for(kind).find(|metric| metric.name == monitor).or_else(|| metrics_for(kind).next());
+    let Some(metric) = metric else { return Ok(()) };
+    let scores = result.compare(&format!("test_{}", metric.name));
+    if scores.len() == 1 {
+        return Ok(());
+    }
+    let models: Vec<ModelScore> = scores
+        .iter()
+        .enumerate()
+        .map(|(place, (name, value))| ModelScore { name, value: *value, interval: None, highlight: place == 0 })
+        .collect();
+    let comparison = ModelComparison {
+        title: "Models, test",
+        subtitle: &format!("{} · {} test rows", session.run.name(), job.splits.test.n_rows()),
+        metric: metric.name,
+        lower_is_better: metric.direction == Direction::Minimize,
+        interval_label: "",
+        models: &models,
+    };
+    Ok(report::model_comparison(&comparison, &session.folder("plots")?.join("model_comparison"))?)
 }

@@ -43,7 +43,8 @@ impl Scores {
     }
 }
 
-/// One part of the data as tensors on a device.
+/// One part of the data as tensors on a device. Cheap to clone.
+#[derive(Clone)]
 pub struct Rows {
     /// `[rows, n_numeric]`
     pub numeric: Tensor<2>,
@@ -144,11 +145,16 @@ pub fn kind_of(task: Task) -> Kind {
 
 /// Scores raw outputs `[rows, n_outputs]` against targets in original units, row for row.
 pub fn score(output: Tensor<2>, loss: f64, target: &[f32], task: Task, preprocessor: &Preprocessor) -> Scores {
+    score_predictions(predictions(output, task, preprocessor), loss, target, task)
+}
+
+/// Raw outputs `[rows, n_outputs]` as values in original units, or probabilities row by row.
+pub fn predictions(output: Tensor<2>, task: Task, preprocessor: &Preprocessor) -> Vec<f32> {
     let mut predicted: Vec<f32> = task.activate(output).into_data().iter::<f32>().collect();
     if task == Task::Regression {
         predicted.iter_mut().for_each(|value| *value = preprocessor.restore(*value));
     }
-    score_predictions(predicted, loss, target, task)
+    predicted
 }
 
 /// Scores values in original units, or probabilities row by row.

@@ -16,9 +16,10 @@ use crate::cli::{RunFlags, TabularFlags};
 use crate::config;
 use crate::console::{LoggingConfig, print_result};
 use crate::cross_validation::cross_validate;
-use crate::device::DeviceKind;
+use crate::device::{DeviceKind, use_threads};
 use crate::fitting::{Fitted, Job};
 use crate::history::ResultTable;
+use crate::importance::measure_importance;
 use crate::{outputs, plots};
 use crate::resume::{self, StoppedRun};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
@@ -56,6 +57,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// Where tensors live.
     pub device: DeviceKind,
+    /// Threads for training; null for one per core. The result is the same with any number.
+    pub threads: Option<usize>,
 }
 
 impl Default for Config {
@@ -74,6 +77,7 @@ impl Default for Config {
             paths: PathsConfig::default(),
             logging: LoggingConfig::default(),
             device: DeviceKind::Auto,
+            threads: None,
         }
     }
 }
@@ -83,6 +87,9 @@ impl Config {
     pub fn check(&self) -> Result<(), (String, String)> {
         self.data.check().and_then(|()| self.features.check()).map_err(setting)?;
         self.cv.as_ref().map_or(Ok(()), CrossValidationConfig::check).map_err(setting)?;
+        if let Some(threads) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
+            return Err(("threads".to_owned(), format!("`{threads}` is not between 1 and 1024")));
+        }
         if !(1..=1000).contains(&self.ensemble) {
             return Err(("ensemble".to_owned(), format!("`{}` is not between 1 and 1000", self.ensemble)));
         }
@@ -146,6 +153,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let (run, console) = (&session.run, &session.console);
 
     // Data
+    use_threads(config.threads)?;
     let device = config.device.open(console)?;
     let source = open_data(config, session)?;
     if let Some(cv) = &config.cv {
@@ -170,8 +178,11 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
     let [train, valid, test] = job.score(&models);
     log_all(run, &test.named("test"), members[0].best_epoch);
-    let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members);
+    let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members, baselines);
     plots::plot_test(session, &job, &test)?;
+    plots::plot_comparison(session, &job, &result)?;
+    measure_importance(&job, &models, config.seed, session)?;
+    outputs::write_class_report(session, &job, &test)?;
     outputs::write_predictions(session, &job, &test)?;
     outputs::write_bundle(session, &job, &members, &result)?;
     console.stop_if_interrupted()?;
