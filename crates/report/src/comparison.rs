@@ -134,7 +134,7 @@ fn interval(model: &ModelScore) -> Option<(f64, f64)> {
 }
 
 fn value_texts(model: &ModelScore, largest: f64) -> [String; 2] {
-    let number = |v: f64| style::column_number(v, largest, 4);
+    let number = |v: f64| style::column_number(v, largest);
     let interval = interval(model).map_or(String::new(), |(low, high)| format!("[{}, {}]", number(low), number(high)));
     [number(model.value), interval]
 }
@@ -238,9 +238,9 @@ fn draw_metric(canvas: &mut Canvas, metric: &FoldMetric, top: f64, folds: usize)
 }
 
 fn mean_and_sd(metric: &FoldMetric, largest: f64) -> String {
-    let mean = style::column_number(metric.mean, largest, 4);
+    let mean = style::column_number(metric.mean, largest);
     if style::is_drawable(metric.mean) && style::is_drawable(metric.sd) {
-        format!("{mean} ± {}", style::column_number(metric.sd.abs(), largest, 4))
+        format!("{mean} ± {}", style::column_number(metric.sd.abs(), largest))
     } else {
         mean
     }

@@ -243,7 +243,7 @@ const CENTER: [[f64; 6]; 2] = [
         -3.969683028665376e1,
         2.209460984245205e2,
         -2.759285104469687e2,
-        1.383577518672690e2,
+        1.38357751867269e2,
         -3.066479806614716e1,
         2.506628277459239,
     ],
@@ -380,7 +380,7 @@ fn draw_histogram(canvas: &mut Canvas, frame: &Frame, bins: &[Bin]) {
     frame.draw_x_labels(canvas, RESIDUAL);
     frame.draw_y_name(canvas, "Rows");
     if bins.is_empty() {
-        style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
+        return style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
     }
     for bin in bins.iter().filter(|bin| bin.count > 0) {
         let (left, top) = frame.at(bin.low, bin.count as f64);
