@@ -217,6 +217,10 @@ fn draw_metric(canvas: &mut Canvas, metric: &FoldMetric, top: f64, folds: usize)
     }
     canvas.line(&[(frame.left, frame.bottom()), (frame.right(), frame.bottom())], 2.0, BASELINE);
     frame.draw_x_ticks(canvas);
+    for (value, _) in &frame.x.ticks {
+        let (x, y) = frame.at(*value, 0.0);
+        canvas.line(&[(x, y), (x, y + 8.0)], 2.0, BASELINE);
+    }
     if style::is_drawable(metric.mean) {
         let (x, _) = frame.at(metric.mean, 0.0);
         canvas.line(&[(x, frame.top), (x, frame.bottom())], 4.0, INK);

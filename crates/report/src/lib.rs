@@ -1,8 +1,8 @@
 //! Pictures of a run, from plain numbers.
 //!
 //! Each function takes one plain struct and a path stem, and writes `STEM.png` and `STEM.svg` with the same layout.
-//! Nothing is computed here but what drawing needs (ticks, bins, row percentages): curves, areas and scores come in
-//! from the caller.
+//! Nothing is computed here but what drawing needs (ticks, bins, row percentages, the trend and quantiles of residuals):
+//! curves, areas, intervals and scores come in from the caller.
 //!
 //! What may be wrong with the input, and what happens then:
 //! - a value that is NaN, infinite or beyond ±1e100 is not drawn;

@@ -442,7 +442,7 @@ fn permutation_importance_shows_the_top_and_counts_the_rest() {
         let (text, size) = check(&stem);
         assert_contains(&text, &["Importance", "feature_0", "0.0500", "± 0.0020"]);
         assert_contains(&text, &["Increase of RMSE (100,000 USD) when the feature is shuffled"]);
-        assert_eq!(text.contains("feature_20"), false);
+        assert!(!text.contains("feature_20"));
         assert!(size.1 < 1300, "{size:?}");
         assert_eq!(rest.is_some(), text.contains("more"));
         assert_contains(&text, &[rest.unwrap_or("")]);
@@ -564,7 +564,7 @@ fn model_comparison_puts_the_best_on_top() {
         name: HOSTILE_TEXT,
         value: HOSTILE_NUMBERS[i % 9],
         interval: Some((HOSTILE_NUMBERS[i / 9], HOSTILE_NUMBERS[(i + 5) % 9])),
-        highlight: i % 2 == 0,
+        highlight: i.is_multiple_of(2),
     };
     let hostile: Vec<ModelScore> = (0..81).map(hostile).collect();
     let (same, big) = ([score("a", 1.0), score("b", 1.0)], [score("a", 3e12), score("b", -7e12)]);
