@@ -25,6 +25,7 @@ mod learning_rate;
 mod ranking_curves;
 mod regression;
 mod render;
+mod residuals;
 mod score_histograms;
 mod style;
 
@@ -38,7 +39,8 @@ pub use importance::{Importance, PermutationImportance, permutation_importance};
 pub use learning_curves::{CurvePanel, LearningCurves, Series, learning_curves};
 pub use learning_rate::{LearningRateFinder, LearningRateSchedule, learning_rate_finder, learning_rate_schedule};
 pub use ranking_curves::{Band, RankingCurve, RankingCurves, pr_curve, roc_curve};
-pub use regression::{Predictions, predicted_vs_actual, residuals};
+pub use regression::{Predictions, predicted_vs_actual};
+pub use residuals::residuals;
 pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
 
 /// Why a picture was not written. No file is ever half-written; before `Write`, none is touched.
