@@ -17,16 +17,16 @@ fn main() -> Result<()> {
     for (epochs, planned) in [(60, 100), (3, 3), (1, 1), (5_000, 5_000)] {
         draw_learning_curves(epochs, planned, &folder.join(format!("learning_curves_{epochs}")))?;
     }
-    for classes in [1, 3, 10, 26] {
+    for classes in [1, 2, 3, 4, 10, 26] {
         draw_ranking(classes, &folder)?;
     }
-    for classes in [2, 3, 10, 26, 30] {
+    for classes in [2, 3, 4, 10, 26, 30] {
         draw_confusion(classes, &folder.join(format!("confusion_matrix_{classes}")))?;
     }
     for rows in [0, 1, 40, 4_128, 500_000] {
         draw_regression(rows, &folder)?;
     }
-    for classes in [0, 1, 3, 10, 26] {
+    for classes in [0, 1, 3, 4, 10, 26] {
         draw_calibration(classes, &folder.join(format!("calibration_{classes}")))?;
     }
     for rows in [0, 1, 16_281, 300_000] {
@@ -35,10 +35,12 @@ fn main() -> Result<()> {
     for features in [0, 1, 14, 105, 1_000] {
         draw_importance(features, &folder.join(format!("permutation_importance_{features}")))?;
     }
+    draw_ugly_importance(&folder)?;
     draw_learning_rates(&folder)?;
     for models in [0, 1, 9, 60] {
         draw_comparison(models, &folder.join(format!("model_comparison_{models}")))?;
     }
+    draw_ugly_comparisons(&folder)?;
     for folds in [0, 1, 5, 50] {
         draw_folds(folds, &folder.join(format!("fold_scores_{folds}")))?;
     }
@@ -125,6 +127,14 @@ fn class_names(classes: usize) -> Vec<String> {
         1 => vec![">50K".to_string()],
         2 => ["≤50K", ">50K"].map(String::from).to_vec(),
         3 => ["setosa", "versicolor", "virginica"].map(String::from).to_vec(),
+        4 => [
+            "Self-employed, not incorporated, without any employees at all",
+            "Self-employed, incorporated, with one or several employees",
+            "Without pay, in the business or on the farm of a relative",
+            "東京 & Παρίσι <b>",
+        ]
+        .map(String::from)
+        .to_vec(),
         10 => [
             "Adm-clerical",
             "Exec-managerial",
@@ -297,6 +307,46 @@ fn draw_importance(features: usize, stem: &Path) -> Result<()> {
         features: &features,
     };
     permutation_importance(&spec, stem)
+}
+
+fn draw_ugly_importance(folder: &Path) -> Result<()> {
+    let cases: [(&str, [f64; 4]); 4] = [
+        ("equal", [0.02; 4]),
+        ("zero", [0.0; 4]),
+        ("negative", [-0.02, -0.001, -0.3, f64::NAN]),
+        ("tiny", [3e-9, 2e-9, -1e-9, 1e-14]),
+    ];
+    for (name, means) in cases {
+        let feature = |mean: &f64| Importance { feature: "a feature", mean: *mean, spread: mean.abs() / 5.0 };
+        let features: Vec<Importance> = means.iter().map(feature).collect();
+        let spec = PermutationImportance {
+            title: "Permutation importance",
+            subtitle: "",
+            metric: "mean absolute percentage error",
+            lower_is_better: true,
+            features: &features,
+        };
+        permutation_importance(&spec, &folder.join(format!("permutation_importance_{name}")))?;
+    }
+    Ok(())
+}
+
+fn draw_ugly_comparisons(folder: &Path) -> Result<()> {
+    for (name, values) in [("equal", [0.5; 3]), ("huge", [3e12, -7e12, 2e9]), ("far", [0.4712, 0.5, 1_250_000.0])] {
+        let model =
+            |value: &f64| ModelScore { name: "a model", value: *value, interval: None, highlight: *value == 0.5 };
+        let models: Vec<ModelScore> = values.iter().map(model).collect();
+        let spec = ModelComparison {
+            title: "Models",
+            subtitle: "",
+            metric: "RMSE",
+            lower_is_better: true,
+            interval_label: "95% interval",
+            models: &models,
+        };
+        model_comparison(&spec, &folder.join(format!("model_comparison_{name}")))?;
+    }
+    Ok(())
 }
 
 fn draw_learning_rates(folder: &Path) -> Result<()> {

@@ -134,7 +134,7 @@ fn interval(model: &ModelScore) -> Option<(f64, f64)> {
 }
 
 fn value_texts(model: &ModelScore, largest: f64) -> [String; 2] {
-    let number = |v: f64| style::column_number(v, largest, 4);
+    let number = |v: f64| style::column_number(v, largest);
     let interval = interval(model).map_or(String::new(), |(low, high)| format!("[{}, {}]", number(low), number(high)));
     [number(model.value), interval]
 }
@@ -217,6 +217,10 @@ fn draw_metric(canvas: &mut Canvas, metric: &FoldMetric, top: f64, folds: usize)
     }
     canvas.line(&[(frame.left, frame.bottom()), (frame.right(), frame.bottom())], 2.0, BASELINE);
     frame.draw_x_ticks(canvas);
+    for (value, _) in &frame.x.ticks {
+        let (x, y) = frame.at(*value, 0.0);
+        canvas.line(&[(x, y), (x, y + 8.0)], 2.0, BASELINE);
+    }
     if style::is_drawable(metric.mean) {
         let (x, _) = frame.at(metric.mean, 0.0);
         canvas.line(&[(x, frame.top), (x, frame.bottom())], 4.0, INK);
@@ -238,9 +242,9 @@ fn draw_metric(canvas: &mut Canvas, metric: &FoldMetric, top: f64, folds: usize)
 }
 
 fn mean_and_sd(metric: &FoldMetric, largest: f64) -> String {
-    let mean = style::column_number(metric.mean, largest, 4);
+    let mean = style::column_number(metric.mean, largest);
     if style::is_drawable(metric.mean) && style::is_drawable(metric.sd) {
-        format!("{mean} ± {}", style::column_number(metric.sd.abs(), largest, 4))
+        format!("{mean} ± {}", style::column_number(metric.sd.abs(), largest))
     } else {
         mean
     }

@@ -97,11 +97,11 @@ fn value_axis(low: f64, high: f64) -> Axis {
 
 fn value_texts(feature: &Importance, largest: f64) -> [String; 2] {
     let spread = if style::is_drawable(feature.spread) && feature.spread != 0.0 {
-        format!("± {}", style::column_number(feature.spread.abs(), largest, 3))
+        format!("± {}", style::column_number(feature.spread.abs(), largest))
     } else {
         String::new()
     };
-    [style::column_number(feature.mean, largest, 3), spread]
+    [style::column_number(feature.mean, largest), spread]
 }
 
 fn draw_bar(canvas: &mut Canvas, frame: &Frame, feature: &Importance, middle: f64) {

@@ -182,20 +182,20 @@ pub(crate) fn shorten_middle(text: &str, style: TextStyle, room: f64) -> String 
     (0..=most).rev().map(around).find(fits).unwrap_or_else(|| "…".to_string())
 }
 
-/// Writes the numbers of one column with equal decimals: those that give the largest so many significant digits.
-pub(crate) fn column_number(value: f64, largest: f64, digits: u8) -> String {
-    if !value.is_finite() {
-        return "n/a".to_string();
-    }
-    if value == 0.0 {
-        return "0".to_string();
-    }
+/// Writes the numbers of one column with equal decimals: four or more below 1, else four significant digits of the
+/// largest. Beside a far larger one a number keeps its own digits.
+pub(crate) fn column_number(value: f64, largest: f64) -> String {
     // A value may be larger than all that could be drawn.
     let size = largest.abs().max(value.abs());
-    if !(1e-3..1e7).contains(&size) {
-        return scientific(value, 2);
+    if !(1e-3..1e7).contains(&size) || value == 0.0 || !value.is_finite() {
+        return significant(value);
     }
-    grouped(value, (f64::from(digits) - 1.0 - size.log10().floor()).clamp(0.0, 6.0) as usize)
+    let magnitude = size.log10().floor();
+    let decimals = if size < 1.0 { (2.0 - magnitude).max(4.0) } else { 3.0 - magnitude }.max(0.0);
+    if size >= 1.0 && value.abs() < 10f64.powf(1.0 - decimals) {
+        return significant(value);
+    }
+    grouped(value, decimals as usize)
 }
 
 /// `-1234.5` with one decimal -> `−1,234.5`.
@@ -277,10 +277,13 @@ mod tests {
 
     #[test]
     fn columns_have_equal_decimals() {
-        let column = |values: [f64; 3]| values.map(|v| column_number(v, values[0], 4));
+        let column = |values: [f64; 3]| values.map(|v| column_number(v, values[0]));
         assert_eq!(column([0.2, 0.0312, -0.00004]), ["0.2000", "0.0312", "0.0000"]);
-        assert_eq!(column([12_345.0, 3.4, 0.0]), ["12,345", "3", "0"]);
+        assert_eq!(column([0.0061, 0.0002, 0.0]), ["0.00610", "0.00020", "0"]);
+        assert_eq!(column([12.345, 9.8, -0.5]), ["12.35", "9.80", "−0.50"]);
+        assert_eq!(column([1_250_000.0, 12.0, 0.4712]), ["1,250,000", "12", "0.4712"]);
         assert_eq!(column([1e-9, f64::NAN, -2e-10]), ["1.00e−9", "n/a", "−2.00e−10"]);
+        assert_eq!(column_number(1e308, 1.0), "1.00e308");
     }
 
     #[test]
