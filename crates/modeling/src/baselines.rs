@@ -8,35 +8,38 @@
 //! |---|---|---|---|
 //! | `dummy` | all | own code | train mean or class shares |
 //! | `linear` | numbers | `linfa-linear`, QR | California RMSE .7257; .7257 |
-//! | `elastic_net` | numbers | `linfa-elasticnet`, coordinate descent | California RMSE .7291; .7291 |
+//! | `elastic_net` | numbers | `linfa-elasticnet`, coordinate descent | California RMSE .7291; .7291 (alpha .01) |
 //! | `logistic` | classes | `linfa-logistic`, L-BFGS | Adult AUC .9051; .9051. Churn .7661; .7661 |
 //! | `decision_tree` | two classes | root splits of `linfa-trees` | Adult AUC .9030; .9030. Churn .8300; .8300 |
 //!
 //! # What linfa does not do by itself, and what is done about it here
 //!
-//! - `linfa-linear` solves by QR without pivoting. One-hot columns sum to one; it then returns coefficients of 8e12 (Adult)
-//!   without an error. Columns that others determine are found first and get the coefficient 0, as R's `lm` does.
+//! - `linfa-linear` solves by QR without pivoting. One-hot columns sum to one; it then returns coefficients of 8e12
+//!   (Adult) without an error. Columns that others determine are found first and get the coefficient 0, as R's `lm`
+//!   does.
 //! - `linfa-elasticnet` takes the target's mean for the intercept, which is right for centred columns only (Adult:
 //!   RMSE .3454 in place of .3442). Columns are centred here.
-//! - `linfa-logistic` calls the more frequent class of two the positive one, and does not tell whether it converged. The
-//!   label is looked up and the gradient computed anew. Its multinomial loss takes the maximum over the whole batch for
-//!   the stable log-sum-exp, so rows whose outputs are more than 34 below it are wrong; the gradient check sees that.
-//!   Row-major columns make it slow: Adult takes twice the time.
-//! - `linfa-trees` compares a value with the next one among all rows, not among the rows of the node. A tie there hides a
-//!   split, so below the root one-hot columns are hardly ever split: Churn at depth 6 has accuracy .8095, AUC .774
-//!   (scikit-learn .8550, .822), and an unlimited tree on Adult reaches .9393 on its own train rows. It also merges leaves
-//!   of the same class and keeps no shares, so it has no probabilities. At the root neither matters: here each node is a
-//!   root, fitted on its own rows. With three or more classes the sums run over a hash map in random order and two fits
-//!   differ, hence two classes only. There is no tree for numbers.
+//! - `linfa-logistic` calls the more frequent class of two the positive one, and does not tell whether it converged.
+//!   The label is looked up and the gradient computed anew. Its multinomial loss takes the maximum over the whole
+//!   batch for the stable log-sum-exp, so rows whose outputs are more than 34 below it are wrong; the gradient check
+//!   sees that. Row-major columns make it slow: Adult takes twice the time.
+//! - `linfa-trees` compares a value with the next one among all rows, not among the rows of the node. A tie there
+//!   hides a split, so below the root one-hot columns are hardly ever split: Churn at depth 6 has accuracy .8095, AUC
+//!   .774 (scikit-learn .8550, .822), and an unlimited tree on Adult reaches .9393 on its own train rows. It also
+//!   merges leaves of the same class and keeps no shares, so it has no probabilities. At the root neither matters:
+//!   here each node is a root, fitted on its own rows. With three or more classes the sums run over a hash map in
+//!   random order, so two fits may differ (linfa's own tree does even with two: 1,325 and 1,326 leaves on Churn), hence
+//!   two classes only. There is no tree for numbers.
 //!
 //! # What is left out
 //!
-//! - Random forest and boosting (`linfa-ensemble`): built on these trees, one draw of columns per tree and not per split,
-//!   votes for labels. 20 trees of depth 10: Churn AUC .723, accuracy .7985 (scikit-learn .835, .8640); Adult accuracy
-//!   .7638 (.8582).
-//! - Naive Bayes (`linfa-bayes`): agrees with scikit-learn, which is the trouble: Adult accuracy .534, worse than no model.
-//! - Support vector machines (`linfa-svm`): good on Churn (AUC .836), but the kernel matrix is rows x rows: 14 s for 6,400 rows,
-//!   5 GB for Adult. Nearest neighbours (`linfa-nn`) is an index, no model.
+//! - Random forest (`linfa-ensemble`): built on these trees, one draw of columns per tree and not per split, votes for
+//!   labels. 20 trees of depth 10: Churn AUC .723, accuracy .7985 (scikit-learn .835, .8640); Adult accuracy .7638
+//!   (.8582). Its AdaBoost boosts the same trees; it was not measured.
+//! - Naive Bayes (`linfa-bayes`): agrees with scikit-learn, which is the trouble: Adult accuracy .534, worse than no
+//!   model.
+//! - Support vector machines (`linfa-svm`): good on Churn (AUC .836), but the kernel matrix is rows x rows: 14 s for
+//!   6,400 rows, 5 GB for Adult. Nearest neighbours (`linfa-nn`) is an index, no model.
 
 mod decision_tree;
 mod elastic_net;
@@ -48,7 +51,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Task;
-pub use decision_tree::Node;
+pub use decision_tree::{Node, Split};
 use rows::Rows;
 pub use rows::design_matrix;
 
@@ -178,7 +181,8 @@ impl BaselineKind {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BaselineConfig {
-    /// `logistic`: weight of half the squared coefficients against the summed loss of all rows; scikit-learn's `1 / C`.
+    /// `logistic`: weight of half the squared coefficients against the summed loss of all rows; scikit-learn's `1 /
+    /// C`.
     pub l2: f64,
     /// `elastic_net`: weight of both penalties, for a target of standard deviation 1.
     pub penalty: f64,
@@ -272,8 +276,8 @@ pub struct Baseline {
 
 /// Learns from train rows. `seed` matters only where rows must be left out; the same input gives the same bits.
 ///
-/// `numeric` row-major `[rows, columns]`, encoded and scaled as for the network, categories one-hot ([`design_matrix`]);
-/// `target` `[rows]`: values in their own units, or class indices.
+/// `numeric` row-major `[rows, columns]`, encoded and scaled as for the network, categories one-hot
+/// ([`design_matrix`]); `target` `[rows]`: values in their own units, or class indices.
 pub fn fit(
     kind: BaselineKind,
     config: &BaselineConfig,
@@ -336,8 +340,8 @@ fn dummy(target: &[f32], task: Task) -> Parameters {
 }
 
 impl Baseline {
-    /// `numeric` row-major `[rows, columns]` -> values in the target's units `[rows]`, probabilities of class 1 `[rows]`,
-    /// or probabilities row by row `[rows, classes]`.
+    /// `numeric` row-major `[rows, columns]` -> values in the target's units `[rows]`, probabilities of class 1
+    /// `[rows]`, or probabilities row by row `[rows, classes]`.
     pub fn predict(&self, numeric: &[f32]) -> Result<Vec<f32>, Error> {
         if self.columns == 0 || !numeric.len().is_multiple_of(self.columns) {
             let reason = format!("{} values are no whole rows of {} columns", numeric.len(), self.columns);

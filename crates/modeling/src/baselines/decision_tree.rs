@@ -1,4 +1,5 @@
-//! A tree for two classes. `linfa-trees` finds each split, on the node's rows alone; the head of `baselines.rs` says why.
+//! A tree for two classes. `linfa-trees` finds each split, on the node's rows alone; the head of `baselines.rs` says
+//! why.
 
 use linfa::Dataset;
 use linfa::traits::Fit;
@@ -42,7 +43,8 @@ pub struct Split {
 struct Training<'a> {
     rows: &'a Rows,
     classes: Vec<usize>,
-    /// `[columns]`: linfa takes values that differ by less than 1e-5 for equal, so it gets them in standard deviations.
+    /// `[columns]`: linfa takes values that differ by less than 1e-5 for equal, so it gets them in standard
+    /// deviations.
     deviations: Vec<f64>,
     config: &'a BaselineConfig,
 }

@@ -8,8 +8,8 @@ use ndarray::{Array1, Array2, Axis};
 use super::rows::Rows;
 use super::{Error, Parameters};
 
-/// A column whose variance is explained to all but this share by the columns before it is left out. Far above rounding of
-/// `f32` inputs, far below any share that could matter for a prediction.
+/// A column whose variance is explained to all but this share by the columns before it is left out. Far above rounding
+/// of `f32` inputs, far below any share that could matter for a prediction.
 const LEAST_NEW_VARIANCE: f64 = 1e-10;
 
 pub(super) fn fit(rows: &Rows, warnings: &mut Vec<String>) -> Result<Parameters, Error> {
@@ -35,8 +35,8 @@ pub(super) fn fit(rows: &Rows, warnings: &mut Vec<String>) -> Result<Parameters,
     Ok(Parameters::Linear { intercepts, coefficients: vec![coefficients] })
 }
 
-/// The columns, from left to right, that are no linear combination of those before them: a Cholesky decomposition of the
-/// correlations that skips columns of which nothing is left. At most rows - 1, as the columns are centred.
+/// The columns, from left to right, that are no linear combination of those before them: a Cholesky decomposition of
+/// the correlations that skips columns of which nothing is left. At most rows - 1, as the columns are centred.
 fn independent_columns(centred: &Array2<f64>) -> Vec<usize> {
     let gram = centred.t().dot(centred);
     let mut kept: Vec<usize> = Vec::new();

@@ -26,8 +26,7 @@ pub(super) fn fit(
         _ => binary(rows, config)?,
     };
     let gradient = gradient_norm(rows, config.l2, task, &intercepts, &coefficients);
-    // Written so that NaN is no convergence.
-    if !(gradient <= 2.0 * TOLERANCE) {
+    if gradient.is_nan() || gradient > 2.0 * TOLERANCE {
         warnings.push(format!(
             "not converged within {} iterations: the gradient per row is {gradient:.1e}, not {TOLERANCE:.0e}; scaled \
              features converge sooner",

@@ -133,10 +133,11 @@ pub(super) fn check(numeric: &[f32], columns: usize, target: &[f32], task: Task)
     }
 }
 
-/// Numeric columns followed by one 0/1 column per embedding index: what a baseline needs where the network has embeddings.
+/// Numeric columns followed by one 0/1 column per embedding index: what a baseline needs where the network has
+/// embeddings.
 ///
-/// `numeric` `[rows, n_numeric]`, `categorical` `[rows, cardinalities.len()]`, both row-major; the result is
-/// `[rows, n_numeric + sum of cardinalities]`.
+/// `numeric` `[rows, n_numeric]`, `categorical` `[rows, cardinalities.len()]`, both row-major; the result is `[rows,
+/// n_numeric + sum of cardinalities]`.
 pub fn design_matrix(
     numeric: &[f32],
     n_numeric: usize,
