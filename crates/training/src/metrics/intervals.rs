@@ -129,7 +129,7 @@ fn band(
     let mut draw = |from: &[u32]| -> Vec<u32> {
         (0..from.len()).map(|_| from[rng.random_range(0..from.len() as u32) as usize]).collect()
     };
-    let mut values = vec![Vec::with_capacity(samples); GRID];
+    let mut values: Vec<Vec<f64>> = vec![Vec::new(); GRID];
     for _ in 0..samples {
         let (mut hits, mut misses) = (0.0, 0.0);
         let drawn = groups.count(&draw(&groups.hits), &draw(&groups.misses));
