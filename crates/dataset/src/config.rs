@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{EngineerConfig, Error, Result};
 
 /// Where the rows come from, which column is the target, and how the rows are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -218,18 +218,25 @@ pub struct SplitConfig {
     pub test: f64,
     /// Classification: whether each part has the classes in the same proportions.
     pub stratify: bool,
+    /// A column such as a patient or a shop: rows with the same value stay in one part, whatever `stratify` says.
+    pub group: Option<String>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { column: None, valid: 0.2, test: 0.2, stratify: true }
+        Self { column: None, valid: 0.2, test: 0.2, stratify: true, group: None }
     }
 }
 
 impl SplitConfig {
     fn check(&self) -> Result<()> {
         if self.column.is_some() {
-            return Ok(());
+            return match self.group {
+                Some(_) => {
+                    invalid("data.split.group", "`data.split.column` says where each row goes; remove one of them")
+                }
+                None => Ok(()),
+            };
         }
         for (key, ratio) in [("data.split.valid", self.valid), ("data.split.test", self.test)] {
             if !(ratio > 0.0 && ratio < 1.0) {
@@ -249,6 +256,8 @@ impl SplitConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeaturesConfig {
+    /// Columns to compute from raw ones, before all else.
+    pub engineer: EngineerConfig,
     /// What stands in for a missing number.
     pub impute: Imputation,
     /// The number used by `impute: constant`.
@@ -268,6 +277,7 @@ pub struct FeaturesConfig {
 impl Default for FeaturesConfig {
     fn default() -> Self {
         Self {
+            engineer: EngineerConfig::default(),
             impute: Imputation::Median,
             fill_value: 0.0,
             scaling: Scaling::Standard,
@@ -288,7 +298,7 @@ impl FeaturesConfig {
         if self.max_categories.is_some_and(|most| most < 3) {
             return invalid("features.max_categories", "it must be at least 3: a level, `<other>` and `<missing>`");
         }
-        Ok(())
+        self.engineer.check()
     }
 }
 

@@ -160,12 +160,55 @@ pub enum Error {
     #[error("`{file}`: {part} gets none of the {rows} rows; {hint}")]
     EmptyPart { file: String, part: &'static str, rows: usize, hint: &'static str },
 
+    /// Fewer rows than folds.
+    #[error("`{file}` has {found} {what}, fewer than the {folds} folds of `cv.folds`; {hint}")]
+    TooFewForFolds { file: String, folds: usize, what: String, found: usize, hint: &'static str },
+
+    /// A group column that would tell the network which group a row belongs to.
+    #[error("column `{column}` is named in {wanted_by}, so it cannot be a feature too; list it in `data.id_columns`")]
+    GroupIsFeature { column: String, wanted_by: &'static str },
+
+    /// Rows of no group.
+    #[error("`{file}`, row {row}: the group column `{column}` has no value; fill it in")]
+    MissingGroup { file: String, column: String, row: usize },
+
+    /// A group with rows in the test part and outside.
+    #[error(
+        "`{file}`: rows of the group `{group}` of `{column}` are in the test part and in others, so the test would not be \
+         fair; set `data.split.group: {column}`"
+    )]
+    GroupInTest { file: String, column: String, group: String },
+
+    /// A function outside of its domain.
+    #[error(
+        "`{file}`, row {row}: `{function}` has no value that fits for `{column}` = {value}; correct the value, add it to \
+         `data.null_values` if it means a missing value, or remove `{function}` from `features.engineer`"
+    )]
+    Undefined { file: String, column: String, row: usize, value: f64, function: String },
+
+    /// Text that should be a date.
+    #[error(
+        "`{file}`, column `{column}`, row {row}: `{value}` is no date written like `{format}`; set `format` in \
+         `features.engineer.datetime` (such as `%d/%m/%Y`), or correct the value"
+    )]
+    NotADate { file: String, column: String, row: usize, value: String, format: String },
+
+    /// Two columns of one name, one of them made here.
+    #[error(
+        "`features.engineer` makes a column `{column}`, but `{file}` has one or it is made twice; remove or rename one"
+    )]
+    EngineeredName { file: String, column: String },
+
     /// One-hot columns that would fill the memory.
     #[error(
         "`{file}`: {columns} feature columns for {rows} rows do not fit into memory; set `features.categorical: embedding` \
          or `features.max_categories`, or list `{widest}` ({levels} levels) in `data.ignore_columns`"
     )]
     TooWide { file: String, columns: usize, rows: usize, widest: String, levels: usize },
+
+    /// A data report that cannot be written as JSON.
+    #[error("the data report cannot be written: {reason}")]
+    Report { reason: String },
 
     /// A stored preprocessor that cannot be used.
     #[error("the stored preprocessor cannot be used: {reason}")]

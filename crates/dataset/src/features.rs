@@ -75,13 +75,14 @@ pub struct PowerFeature {
 }
 
 /// Raw and engineered columns under one roof.
-pub(crate) struct Columns<'a> {
-    pub table: &'a Table,
+#[derive(Clone, Debug)]
+pub(crate) struct Columns {
+    pub table: Table,
     /// The engineered ones, in the order in which they were made.
     pub made: Vec<Column>,
 }
 
-impl Columns<'_> {
+impl Columns {
     /// The column of that name; an engineered one comes first.
     pub(crate) fn column(&self, name: &str, wanted_by: &str) -> Result<&Column> {
         if let Some(made) = self.made.iter().find(|column| column.name == name) {
@@ -97,6 +98,18 @@ impl Columns<'_> {
             wanted_by: wanted_by.to_string(),
             hint: nearest(name, names.iter().copied()),
         })
+    }
+
+    /// Checks that no new column has the name of another one.
+    pub(crate) fn check_names(&self) -> Result<()> {
+        let clash = |(i, column): (usize, &Column)| {
+            let is_twice = self.made[..i].iter().any(|other| other.name == column.name);
+            (is_twice || self.table.names().any(|raw| raw == column.name)).then(|| column.name.clone())
+        };
+        match self.made.iter().enumerate().find_map(clash) {
+            Some(column) => Err(Error::EngineeredName { file: self.table.origin().to_string(), column }),
+            None => Ok(()),
+        }
     }
 
     fn numbers(&self, name: &str, wanted_by: &str, rows: &[u32]) -> Result<Vec<Option<f64>>> {
@@ -117,7 +130,10 @@ impl EngineerConfig {
         }
         for date in &self.datetime {
             if date.parts.is_empty() {
-                return invalid("features.engineer.datetime", format!("`{}` has an empty list of `parts`", date.column));
+                return invalid(
+                    "features.engineer.datetime",
+                    format!("`{}` has an empty list of `parts`", date.column),
+                );
             }
             if let Some(format) = &date.format {
                 DateFormat::new(format)
@@ -156,10 +172,9 @@ impl EngineerConfig {
         self.used().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// The raw columns that something is made of: inference needs them.
-    pub(crate) fn raw_sources<'a>(&self, columns: &'a Columns) -> Vec<&'a Column> {
-        let sources = self.sources();
-        columns.table.columns().iter().filter(|column| sources.contains(&column.name.as_str())).collect()
+    /// Whether something is made of this column.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        self.sources().contains(&name)
     }
 
     /// Whether a column is replaced by what is made of it.
@@ -178,22 +193,9 @@ impl EngineerConfig {
         Ok(())
     }
 
-    /// Checks that no new column has the name of another one.
-    pub(crate) fn check_names(columns: &Columns) -> Result<()> {
-        let made = &columns.made;
-        let clash = |(i, column): (usize, &Column)| {
-            let is_twice = made[..i].iter().any(|other| other.name == column.name);
-            (is_twice || columns.table.names().any(|raw| raw == column.name)).then(|| column.name.clone())
-        };
-        match made.iter().enumerate().find_map(clash) {
-            Some(column) => Err(Error::EngineeredName { file: columns.table.origin().to_string(), column }),
-            None => Ok(()),
-        }
-    }
-
     /// Computes the new columns of every row.
-    pub(crate) fn apply<'a>(&self, table: &'a Table) -> Result<Columns<'a>> {
-        let mut columns = Columns { table, made: Vec::new() };
+    pub(crate) fn apply(&self, table: &Table) -> Result<Columns> {
+        let mut columns = Columns { table: table.clone(), made: Vec::new() };
         let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
         for date in &self.datetime {
             let made = date_columns(date, &columns, &rows)?;

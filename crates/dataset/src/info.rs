@@ -33,7 +33,7 @@ pub struct DatasetInfo {
     pub problem_reason: String,
     /// Class names by index; empty for a regression.
     pub classes: Vec<String>,
-    /// Columns that became features, in file order.
+    /// Raw columns that became features or that features are made of, in file order.
     pub feature_columns: Vec<String>,
     /// MLflow's source type: `local`, `http` or `code`.
     pub source_type: String,
@@ -84,7 +84,7 @@ pub(crate) fn describe(
         problem_type: target.problem_type,
         problem_reason,
         classes: target.labels().to_vec(),
-        feature_columns: preprocessor.inputs.iter().map(|input| input.name.clone()).collect(),
+        feature_columns: preprocessor.raw.iter().map(|column| column.name.clone()).collect(),
         source_type: source_type.to_string(),
         source: source.to_string(),
         schema: schema(preprocessor).to_string(),
@@ -122,7 +122,7 @@ fn source(data: &DataConfig) -> (&'static str, Value) {
 fn schema(preprocessor: &Preprocessor) -> Value {
     let column = |name: &str, column_type: ColumnType, required: bool| json!({"type": column_type, "name": name, "required": required});
     let mut columns: Vec<Value> =
-        preprocessor.inputs.iter().map(|input| column(&input.name, input.column_type, !input.nullable)).collect();
+        preprocessor.raw.iter().map(|raw| column(&raw.name, raw.column_type, !raw.nullable)).collect();
     columns.push(column(&preprocessor.target.name, preprocessor.target.column_type, true));
     json!({"mlflow_colspec": columns})
 }

@@ -1,11 +1,13 @@
 //! The whole way from a file to three encoded parts.
 
+use std::collections::HashMap;
 use std::path::Path;
 
+use crate::features::Columns;
 use crate::target::Target;
 use crate::{
-    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, Result, Table,
-    csv_file::UNNAMED, info, preprocessor::Input, read_table, split,
+    Column, ColumnKind, ColumnType, CrossValidationConfig, DataConfig, DatasetInfo, Error, FeaturesConfig, Fold,
+    Preprocessor, RawColumn, Result, Table, csv_file::UNNAMED, folds, info, preprocessor::Input, read_table, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -57,33 +59,144 @@ impl Part {
 
 /// Reads, types, splits and encodes a data set. The same `seed` gives the same split on every machine.
 pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
-    features.check()?;
-    let table = read_table(data)?;
-    let columns = feature_columns(&table, data)?;
-    let (mut target, problem_reason) = Target::new(&table, data)?;
-    let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
-    let targets = target.encode(&table, &all_rows)?;
-    let rows = split_rows(&table, data, &target, &targets, seed)?;
-    let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| targets[row as usize]).collect() };
-    target.fit(&of_rows(&rows[0]), table.origin())?;
+    Source::open(data, features, seed)?.splits()
+}
 
-    let mut warnings = Vec::new();
-    let mut inputs = Vec::new();
-    for column in columns {
-        inputs.extend(fit_input(column, data, features, &rows[0], &table, &mut warnings)?);
+/// A data set that is read once and encoded for each fold: nothing here is fitted yet.
+#[derive(Clone, Debug)]
+pub struct Source {
+    pub(crate) data: DataConfig,
+    features: FeaturesConfig,
+    seed: u64,
+    pub(crate) columns: Columns,
+    pub(crate) target: Target,
+    problem_reason: String,
+    /// Of all rows: class indices, or numbers in their own units.
+    pub(crate) targets: Vec<f32>,
+    pub(crate) rows: split::Rows,
+}
+
+impl Source {
+    /// Reads and types the columns, computes the engineered ones, and splits the rows.
+    pub fn open(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
+        features.check()?;
+        let table = read_table(data)?;
+        feature_columns(&table, data)?;
+        let mut taken = vec![(data.target.as_str(), "target")];
+        taken.extend(data.split.column.as_deref().map(|name| (name, "split column")));
+        features.engineer.check_sources(&taken)?;
+        let columns = features.engineer.apply(&table)?;
+        columns.check_names()?;
+        data.types.keys().try_for_each(|name| columns.column(name, "`data.types`").map(|_| ()))?;
+        let (target, problem_reason) = Target::new(&table, data)?;
+        let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+        let targets = target.encode(&table, &all_rows)?;
+        let rows = split_rows(&table, data, &target, &targets, seed)?;
+        let (data, features) = (data.clone(), features.clone());
+        Ok(Self { data, features, seed, columns, target, problem_reason, targets, rows })
     }
-    if inputs.is_empty() {
-        let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
-        return Err(Error::NoFeatures { file, target, reason });
+
+    /// The parts of `data.split`, encoded by what the train rows say.
+    pub fn splits(&self) -> Result<Splits> {
+        self.encode(&self.rows)
     }
-    let preprocessor = Preprocessor::new(inputs, features.categorical, target);
-    check_width(&preprocessor, &table)?;
-    let encode = |rows: &Vec<u32>| -> Result<Part> {
-        Ok(Part { target: of_rows(rows), ..preprocessor.encode(&table, rows.clone())? })
-    };
-    let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
-    let info = info::describe(data, &table, [&train, &valid, &test], &preprocessor, problem_reason, warnings);
-    Ok(Splits { train, valid, test, preprocessor, info })
+
+    /// The trainings of a cross-validation of all rows but the test part: `folds` of each repeat, one after the other.
+    pub fn folds(&self, config: &CrossValidationConfig) -> Result<Vec<Fold>> {
+        config.check()?;
+        let mut rows = [self.rows[0].as_slice(), &self.rows[1]].concat();
+        rows.sort_unstable();
+        let is_stratified = config.stratify && !self.target.labels().is_empty();
+        let class = |&row: &u32| self.targets[row as usize] as u32;
+        let classes: Vec<u32> = if is_stratified { rows.iter().map(class).collect() } else { Vec::new() };
+        let groups = match (&config.group, &self.data.split.group) {
+            (Some(name), _) => self.groups(name, "`cv.group`", &rows)?,
+            (None, Some(name)) => self.groups(name, "`data.split.group`", &rows)?,
+            (None, None) => Vec::new(),
+        };
+        let members = folds::Members { rows: &rows, classes: &classes, groups: &groups };
+        folds::check_enough(&members, self.target.labels(), config, self.columns.table.origin())?;
+        let folds = folds::deal(&members, config, self.seed);
+        for fold in &folds {
+            check_seen(&self.columns.table, &self.target, &self.targets, [&fold.train, &fold.valid, &self.rows[2]])?;
+        }
+        Ok(folds)
+    }
+
+    /// The same as [`Source::splits`] for the rows of a fold; the test part stays as it is.
+    pub fn fold(&self, fold: &Fold) -> Result<Splits> {
+        self.encode(&[fold.train.clone(), fold.valid.clone(), self.rows[2].clone()])
+    }
+
+    /// The number of each row's group. An error if the test part shares a group with `rows`.
+    fn groups(&self, name: &str, wanted_by: &'static str, rows: &[u32]) -> Result<Vec<u32>> {
+        let groups = group_numbers(&self.columns.table, &self.data, name, wanted_by)?;
+        let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
+        let mut is_here = vec![false; n_groups];
+        rows.iter().for_each(|&row| is_here[groups[row as usize] as usize] = true);
+        match self.rows[2].iter().find(|&&row| is_here[groups[row as usize] as usize]) {
+            None => Ok(rows.iter().map(|&row| groups[row as usize]).collect()),
+            Some(&row) => {
+                let table = &self.columns.table;
+                let group = table.column(name, wanted_by)?.text(row as usize).unwrap_or_default().into_owned();
+                Err(Error::GroupInTest { file: table.origin().to_string(), column: name.to_string(), group })
+            }
+        }
+    }
+
+    fn encode(&self, rows: &split::Rows) -> Result<Splits> {
+        let (data, features, table) = (&self.data, &self.features, &self.columns.table);
+        let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| self.targets[row as usize]).collect() };
+        let mut target = self.target.clone();
+        target.fit(&of_rows(&rows[0]), table.origin())?;
+
+        let mut warnings = Vec::new();
+        let raw = feature_columns(table, data)?;
+        let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
+        let mut inputs = Vec::new();
+        for column in raw.into_iter().filter(is_kept) {
+            inputs.extend(fit_input(column, data, features, &rows[0], table, &mut warnings)?);
+        }
+        let mut idle = Vec::new();
+        for column in &self.columns.made {
+            match fit_input(column, data, features, &rows[0], table, &mut Vec::new())? {
+                Some(input) => inputs.push(input),
+                None => idle.push(column.name.as_str()),
+            }
+        }
+        if !idle.is_empty() {
+            let names = crate::error::listed(idle.iter().copied());
+            warnings.push(format!("of no use, since they have a single value in all train rows: {names}"));
+        }
+        if inputs.is_empty() {
+            let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
+            return Err(Error::NoFeatures { file, target, reason });
+        }
+        let preprocessor = Preprocessor::new(self.raw_columns(&inputs, &rows[0]), inputs, features, target);
+        check_width(&preprocessor, table)?;
+        let encode = |rows: &Vec<u32>| -> Result<Part> {
+            Ok(Part { target: of_rows(rows), ..preprocessor.encode(&self.columns, rows.clone())? })
+        };
+        let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
+        let reason = self.problem_reason.clone();
+        let info = info::describe(data, table, [&train, &valid, &test], &preprocessor, reason, warnings);
+        Ok(Splits { train, valid, test, preprocessor, info })
+    }
+
+    /// The raw columns that inference needs: those that are encoded and those that others are computed from.
+    fn raw_columns(&self, inputs: &[Input], train: &[u32]) -> Vec<RawColumn> {
+        let is_encoded = |name: &str| inputs.iter().any(|input| input.name == name);
+        let raw = |column: &Column| {
+            let column_type = column_type(column, &self.data)?;
+            let nullable = train.iter().any(|&row| column.is_missing(row as usize));
+            (is_encoded(&column.name) || self.features.engineer.uses(&column.name)).then(|| RawColumn {
+                name: column.name.clone(),
+                column_type,
+                nullable,
+            })
+        };
+        self.columns.table.columns().iter().filter_map(raw).collect()
+    }
 }
 
 /// The columns that no setting excludes. Checks that every column named in a setting exists and has one role.
@@ -110,10 +223,33 @@ fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Co
         }
         excluded.push(name);
     }
-    for name in data.types.keys() {
-        table.column(name, "`data.types`")?;
-    }
     Ok(table.columns().iter().filter(|column| !excluded.contains(&&column.name)).collect())
+}
+
+/// A number from 0 for the group of each row of the table. The group column must be listed as no feature.
+fn group_numbers(table: &Table, data: &DataConfig, name: &str, wanted_by: &'static str) -> Result<Vec<u32>> {
+    let column = table.column(name, wanted_by)?;
+    if name == data.target {
+        return Err(Error::ColumnRole { column: name.to_string(), role: "target", wanted_by });
+    }
+    if feature_columns(table, data)?.iter().any(|feature| feature.name == name) {
+        return Err(Error::GroupIsFeature { column: name.to_string(), wanted_by });
+    }
+    let mut numbers: HashMap<String, u32> = HashMap::new();
+    let number = |row: usize| {
+        column.with_text(row, |text| {
+            let missing =
+                || Error::MissingGroup { file: table.origin().to_string(), column: name.to_string(), row: row + 1 };
+            let text = text.ok_or_else(missing)?;
+            if let Some(&number) = numbers.get(text) {
+                return Ok(number);
+            }
+            let number = numbers.len() as u32;
+            numbers.insert(text.to_string(), number);
+            Ok(number)
+        })
+    };
+    (0..table.n_rows()).map(number).collect()
 }
 
 fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
@@ -122,22 +258,45 @@ fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32]
         Some(name) => split::by_column(table.column(name, "`data.split.column`")?, table.origin())?,
         None => {
             let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
-            split::by_ratio(&targets.iter().map(class).collect::<Vec<_>>(), &data.split, seed)
+            let classes: Vec<u32> = targets.iter().map(class).collect();
+            match &data.split.group {
+                None => split::by_ratio(&classes, &data.split, seed),
+                Some(name) => {
+                    let groups = group_numbers(table, data, name, "`data.split.group`")?;
+                    split::by_group(&groups, &data.split, seed)
+                }
+            }
         }
     };
     split::check_not_empty(&rows, &data.split, table.origin())?;
+    check_seen(table, target, targets, [&rows[0], &rows[1], &rows[2]])?;
+    Ok(rows)
+}
+
+/// An error if a part has a class that no train row has.
+fn check_seen(table: &Table, target: &Target, targets: &[f32], parts: [&Vec<u32>; 3]) -> Result<()> {
     let mut seen = vec![false; target.labels().len()];
     if seen.is_empty() {
-        return Ok(rows);
+        return Ok(());
     }
-    rows[0].iter().for_each(|&row| seen[targets[row as usize] as usize] = true);
-    for (part, rows) in split::PARTS.iter().zip(&rows) {
+    parts[0].iter().for_each(|&row| seen[targets[row as usize] as usize] = true);
+    for (part, rows) in split::PARTS.iter().zip(parts) {
         if let Some(&row) = rows.iter().find(|&&row| !seen[targets[row as usize] as usize]) {
             let class = target.labels()[targets[row as usize] as usize].clone();
             return Err(Error::UnseenClass { file: table.origin().to_string(), row: row as usize + 1, class, part });
         }
     }
-    Ok(rows)
+    Ok(())
+}
+
+/// The type that is set, else the one that the values have; `None` without values.
+pub(crate) fn column_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {
+    let guess = column.column_type()?;
+    Some(match data.types.get(&column.name) {
+        Some(ColumnKind::Categorical) => ColumnType::String,
+        Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
+        _ => guess,
+    })
 }
 
 /// `None`, with a warning, for a column that cannot help.
@@ -150,14 +309,9 @@ fn fit_input(
     warnings: &mut Vec<String>,
 ) -> Result<Option<Input>> {
     let name = &column.name;
-    let Some(guess) = column.column_type() else {
+    let Some(column_type) = column_type(column, data) else {
         warnings.push(format!("column `{name}` is dropped: it has no values"));
         return Ok(None);
-    };
-    let column_type = match data.types.get(name) {
-        Some(ColumnKind::Categorical) => ColumnType::String,
-        Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
-        _ => guess,
     };
     if column_type == ColumnType::String && !data.types.contains_key(name) {
         column.check_not_mixed(table.origin())?;
@@ -179,12 +333,17 @@ fn doubt(input: &Input, column: &Column, n_train: usize) -> Option<String> {
     if n_levels > MANY_LEVELS {
         return Some(format!("column `{name}` has {n_levels} levels; set `features.max_categories`, or ignore it"));
     }
-    if n_levels >= 50 && n_levels * 2 > n_train {
+    if has_too_many_levels(n_levels, n_train) {
         let problem = "levels in the train rows alone, like an identifier; list it in `data.ignore_columns`?";
         return Some(format!("column `{name}` has {n_levels} {problem}"));
     }
     let dates = input.column_type == ColumnType::String && column.looks_like_dates();
     dates.then(|| format!("column `{name}` looks like dates; each date is taken for a category of its own"))
+}
+
+/// Whether levels are as many as an identifier has.
+pub(crate) fn has_too_many_levels(n_levels: usize, n_train: usize) -> bool {
+    n_levels > MANY_LEVELS || (n_levels >= 50 && n_levels * 2 > n_train)
 }
 
 /// An error rather than a full memory: a text column with a value per row makes rows x rows one-hot cells.

@@ -4,11 +4,15 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::features::Columns;
 use crate::target::{Target, TargetEncoding};
-use crate::{CategoricalEncoding, Column, ColumnType, Error, FeaturesConfig, Imputation, Part, Result, Scaling, Table};
+use crate::{
+    CategoricalEncoding, Column, ColumnType, EngineerConfig, Error, FeaturesConfig, Imputation, Part, Result, Scaling,
+    Table,
+};
 
 /// The layout of the stored JSON. Raise it when a field changes its meaning.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 const OTHER: &str = "<other>";
 const MISSING: &str = "<missing>";
@@ -18,7 +22,11 @@ const MISSING: &str = "<missing>";
 #[serde(deny_unknown_fields)]
 pub struct Preprocessor {
     version: u32,
-    /// The columns that `transform` needs, in the order of the features.
+    /// The raw columns that `transform` needs, in file order.
+    pub raw: Vec<RawColumn>,
+    /// What is computed from them first.
+    pub engineer: EngineerConfig,
+    /// The raw and computed columns that are encoded, in the order of the features.
     pub inputs: Vec<Input>,
     /// One-hot columns or embedding indices.
     pub categorical: CategoricalEncoding,
@@ -26,7 +34,20 @@ pub struct Preprocessor {
     pub target: Target,
 }
 
-/// One raw column and what becomes of it.
+/// A column that the data must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawColumn {
+    /// The column's name.
+    pub name: String,
+    /// The column's type in the file.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Whether the train rows had missing values.
+    pub nullable: bool,
+}
+
+/// One raw or computed column and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -195,8 +216,9 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
 }
 
 impl Preprocessor {
-    pub(crate) fn new(inputs: Vec<Input>, categorical: CategoricalEncoding, target: Target) -> Self {
-        Self { version: VERSION, inputs, categorical, target }
+    pub(crate) fn new(raw: Vec<RawColumn>, inputs: Vec<Input>, features: &FeaturesConfig, target: Target) -> Self {
+        let (engineer, categorical) = (features.engineer.clone(), features.categorical);
+        Self { version: VERSION, raw, engineer, inputs, categorical, target }
     }
 
     /// Columns of `Part::numeric`.
@@ -243,7 +265,7 @@ impl Preprocessor {
     ///
     /// The part's `target` is empty: see [`Preprocessor::encode_target`].
     pub fn transform(&self, table: &Table) -> Result<Part> {
-        self.encode(table, (0..table.n_rows() as u32).collect())
+        self.encode(&self.engineer.apply(table)?, (0..table.n_rows() as u32).collect())
     }
 
     /// The target of every row of a table that has it: class indices, or numbers in their own units.
@@ -253,18 +275,18 @@ impl Preprocessor {
     }
 
     /// Encodes the given rows; `target` stays empty.
-    pub(crate) fn encode(&self, table: &Table, rows: Vec<u32>) -> Result<Part> {
+    pub(crate) fn encode(&self, columns: &Columns, rows: Vec<u32>) -> Result<Part> {
         let width = self.n_numeric();
         let mut numeric = vec![0.0; rows.len() * width];
         for (j, input) in self.numbers().enumerate() {
             let indicator = input.has_indicator().then(|| self.indicator_index(&input.name));
-            fill_numbers(&mut numeric, width, j, indicator, input, table, &rows)?;
+            fill_numbers(&mut numeric, width, j, indicator, input, columns, &rows)?;
         }
         let mut n_done = self.numbers().count() + self.numbers().filter(|input| input.has_indicator()).count();
         let n_categorical = self.cardinalities().len();
         let mut categorical = vec![0; rows.len() * n_categorical];
         for (j, input) in self.categories().enumerate() {
-            let slots = input_slots(input, table, &rows)?;
+            let slots = input_slots(input, columns, &rows)?;
             for (i, slot) in slots.into_iter().enumerate().filter_map(|(i, slot)| Some((i, slot?))) {
                 match self.categorical {
                     CategoricalEncoding::OneHot => numeric[i * width + n_done + slot] = 1.0,
@@ -273,7 +295,7 @@ impl Preprocessor {
             }
             n_done += input.n_slots();
         }
-        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: table.clone() })
+        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: columns.table.clone() })
     }
 
     fn indicator_index(&self, name: &str) -> usize {
@@ -327,11 +349,11 @@ fn fill_numbers(
     place: usize,
     indicator: Option<usize>,
     input: &Input,
-    table: &Table,
+    columns: &Columns,
     rows: &[u32],
 ) -> Result<()> {
     let Encoder::Numeric { fill, scaler, .. } = input.encoder else { return Ok(()) };
-    let numbers = table.column(&input.name, "the model's inputs")?.numbers(rows, table.origin())?;
+    let numbers = columns.column(&input.name, "the model's inputs")?.numbers(rows, columns.table.origin())?;
     for (row, number) in numeric.chunks_exact_mut(width).zip(numbers) {
         row[place] = scaler.apply(number.unwrap_or(fill)) as f32;
         if let Some(indicator) = indicator {
@@ -342,9 +364,9 @@ fn fill_numbers(
 }
 
 /// The slot of each row's level; `None` for an unknown one.
-fn input_slots(input: &Input, table: &Table, rows: &[u32]) -> Result<Vec<Option<usize>>> {
+fn input_slots(input: &Input, columns: &Columns, rows: &[u32]) -> Result<Vec<Option<usize>>> {
     let Encoder::Category { levels, other, missing } = &input.encoder else { return Ok(Vec::new()) };
-    let column = table.column(&input.name, "the model's inputs")?;
+    let column = columns.column(&input.name, "the model's inputs")?;
     let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();
     let other_slot = other.then_some(levels.len());
     let missing_slot = missing.then_some(levels.len() + usize::from(*other));

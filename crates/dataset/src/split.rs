@@ -45,6 +45,31 @@ pub(crate) fn by_ratio(class_of_row: &[u32], config: &SplitConfig, seed: u64) ->
     parts
 }
 
+/// Deals out whole groups in random order: to test, then to valid, as long as that brings the part nearer to its share.
+pub(crate) fn by_group(group_of_row: &[u32], config: &SplitConfig, seed: u64) -> Rows {
+    let n_groups = group_of_row.iter().max().map_or(0, |&last| last as usize + 1);
+    let mut rows_of_group = vec![Vec::new(); n_groups];
+    for (row, &group) in group_of_row.iter().enumerate() {
+        rows_of_group[group as usize].push(row as u32);
+    }
+    let mut order: Vec<u32> = (0..n_groups as u32).collect();
+    shuffle(&mut order, &mut ChaCha8Rng::seed_from_u64(seed));
+    let wanted = [config.valid, config.test].map(|ratio| ratio * group_of_row.len() as f64);
+    let mut parts = Rows::default();
+    for group in order {
+        let rows = &rows_of_group[group as usize];
+        let fits = |part: &Vec<u32>, wanted: f64| (part.len() as f64) + rows.len() as f64 / 2.0 <= wanted;
+        let part = match () {
+            () if fits(&parts[2], wanted[1]) => 2,
+            () if fits(&parts[1], wanted[0]) => 1,
+            () => 0,
+        };
+        parts[part].extend_from_slice(rows);
+    }
+    parts.iter_mut().for_each(|rows| rows.sort_unstable());
+    parts
+}
+
 /// Rounds `count * ratio` per class so that the sum is right too: largest remainders first, never above `limit`.
 fn apportion(counts: &[usize], ratio: f64, limit: &[usize]) -> Vec<usize> {
     let quota = |class: usize| counts[class] as f64 * ratio;
