@@ -223,14 +223,13 @@ pub fn write_predictions(session: &Session, splits: &Splits, test: &Scores, task
         }
     }
     let extra: Vec<(&str, Vec<String>)> = names.iter().map(String::as_str).zip(columns).collect();
-    Ok(splits.test.write_predictions(&extra, &path)?)
+    Ok(splits.write_predictions(&extra, &path)?)
 }
 
 /// The target as it stands in the file, which `f32` may not hold exactly.
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
-    let column = splits.test.table.column(&splits.info.target, "`data.target`")?;
-    let cell = |&row: &u32| column.text(row as usize).unwrap_or_default().into_owned();
-    Ok(splits.test.row_numbers.iter().map(cell).collect())
+    let column = splits.test_table.column(&splits.info.target, "`data.target`")?;
+    Ok((0..column.len()).map(|row| column.text(row).unwrap_or_default().into_owned()).collect())
 }
 
 /// `model/bundle.json`: what is needed, beside weights and preprocessor, to make the model again.

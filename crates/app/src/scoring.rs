@@ -1,5 +1,7 @@
 //! From raw outputs of a network to predictions in original units and their metrics.
 
+use std::mem;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{Part, Preprocessor, ProblemType};
 use modeling::Task;
@@ -47,17 +49,23 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Copies a part to the device.
-    pub fn new(part: &Part, preprocessor: &Preprocessor, device: &Device) -> Self {
+    /// Moves a part's inputs to the device, so that they are in memory once; the part keeps its target.
+    pub fn new(part: &mut Part, preprocessor: &Preprocessor, device: &Device) -> Self {
         let rows = part.n_rows();
         let (n_numeric, n_categorical) = (preprocessor.n_numeric(), preprocessor.cardinalities().len());
         let target: Vec<f32> = part.target.iter().map(|&value| preprocessor.standardize(value)).collect();
-        let categorical: Vec<i32> = part.categorical.iter().map(|&index| index as i32).collect();
+        let categorical = mem::take(&mut part.categorical);
+        let categorical: Vec<i32> = categorical.into_iter().map(|index| index as i32).collect();
         Self {
-            numeric: Tensor::from_data(TensorData::new(part.numeric.clone(), [rows, n_numeric]), device),
+            numeric: Tensor::from_data(TensorData::new(mem::take(&mut part.numeric), [rows, n_numeric]), device),
             categorical: Tensor::from_data(TensorData::new(categorical, [rows, n_categorical]), device),
             target: Tensor::from_floats(target.as_slice(), device),
         }
+    }
+
+    /// The same rows, as a model without gradients takes them.
+    pub fn inner(self) -> Self {
+        Self { numeric: self.numeric.inner(), categorical: self.categorical.inner(), target: self.target.inner() }
     }
 
     /// The given rows in the given order.

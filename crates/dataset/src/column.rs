@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -47,7 +48,7 @@ enum Cells {
     /// Computed numbers, shown in their shortest exact form; NaN is missing. 8 bytes a row.
     Floats(Vec<f64>),
     /// Any text: an index into `levels`, the distinct texts, or `MISSING_LEVEL`. 4 bytes a row.
-    Texts { levels: Vec<Box<str>>, of_row: Vec<u32> },
+    Texts { levels: Arc<[Box<str>]>, of_row: Vec<u32> },
 }
 
 const SHORT_MISSING: i32 = Decimal::FREE_I32;
@@ -152,7 +153,7 @@ impl Column {
             return rows.iter().map(|&row| self.with_text(row as usize, &mut f)).collect();
         };
         let missing = f(None);
-        let of_level: Vec<T> = levels.iter().map(|level| f(Some(level))).collect();
+        let of_level: Vec<T> = levels.iter().map(|level| f(Some(&**level))).collect();
         let value = |&row: &u32| of_level.get(of_row[row as usize] as usize).unwrap_or(&missing).clone();
         rows.iter().map(value).collect()
     }
@@ -194,6 +195,38 @@ impl Column {
             }
         }
         distinct
+    }
+
+    /// The same column with the given rows only, in their order.
+    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+        fn pick<T: Copy>(cells: &[T], rows: &[u32]) -> Vec<T> {
+            rows.iter().map(|&row| cells[row as usize]).collect()
+        }
+        let cells = match &self.cells {
+            Cells::Short(cells) => Cells::Short(pick(cells, rows)),
+            Cells::Long(cells) => Cells::Long(pick(cells, rows)),
+            Cells::Floats(cells) => Cells::Floats(pick(cells, rows)),
+            Cells::Texts { levels, of_row } => Cells::Texts { levels: levels.clone(), of_row: pick(of_row, rows) },
+        };
+        let odd = (0..).zip(rows).filter_map(|(place, row)| {
+            let found = self.odd.binary_search_by_key(row, |(row, _)| *row).ok()?;
+            Some((place, self.odd[found].1.clone()))
+        });
+        Self { name: self.name.clone(), declared: self.declared, odd: odd.collect(), cells }
+    }
+
+    /// Drops the rows from `n_rows` on, and gives their memory back.
+    pub(crate) fn truncate(&mut self, n_rows: usize) {
+        fn cut<T>(cells: &mut Vec<T>, n_rows: usize) {
+            cells.truncate(n_rows);
+            cells.shrink_to_fit();
+        }
+        match &mut self.cells {
+            Cells::Short(cells) => cut(cells, n_rows),
+            Cells::Long(cells) => cut(cells, n_rows),
+            Cells::Floats(cells) => cut(cells, n_rows),
+            Cells::Texts { of_row, .. } => cut(of_row, n_rows),
+        }
     }
 
     /// The first missing row and how many there are.
@@ -355,7 +388,7 @@ impl ColumnBuilder {
         let of_cell = |text: Option<&str>| text.map_or(MISSING_LEVEL, |text| level(index, text));
         let rows: Vec<u32> = (0..self.column.len() as u32).collect();
         let of_row = self.column.map_texts(&rows, of_cell);
-        self.column.cells = Cells::Texts { levels: Vec::new(), of_row };
+        self.column.cells = Cells::Texts { levels: Arc::default(), of_row };
         self.column.odd = Vec::new();
     }
 
@@ -366,8 +399,9 @@ impl ColumnBuilder {
             Cells::Floats(cells) => cells.shrink_to_fit(),
             Cells::Texts { levels, of_row } => {
                 of_row.shrink_to_fit();
-                *levels = vec![Box::default(); self.index.len()];
-                self.index.into_iter().for_each(|(text, level)| levels[level as usize] = text);
+                let mut texts = vec![Box::default(); self.index.len()];
+                self.index.into_iter().for_each(|(text, level)| texts[level as usize] = text);
+                *levels = texts.into();
             }
         }
         self.column

@@ -1,10 +1,12 @@
 //! CSV text to columns, with exact places in the errors.
 
+use std::io::Read;
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
 use crate::column::ColumnBuilder;
+use crate::read::Source;
 use crate::table::clean;
 use crate::{Column, DataConfig, Error, Result};
 
@@ -14,17 +16,17 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// How the names of columns begin that have none in the header.
 pub(crate) const UNNAMED: &str = "unnamed_";
 
-/// All columns of the text; `file` is for messages. There may be no rows.
-pub(crate) fn read(bytes: &[u8], file: &str, data: &DataConfig) -> Result<Vec<Column>> {
-    if bytes.trim_ascii().is_empty() {
+/// All columns of the text in `source`, which begins with `head`; `file` is for messages. There may be no rows.
+pub(crate) fn read(head: &[u8], source: &mut Source<impl Read>, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+    if head.trim_ascii().is_empty() {
         return Err(Error::Empty { file: file.to_string() });
     }
-    check_delimiter(bytes, file, data)?;
-    let mut reader = settings(data, data.delimiter as u8).from_reader(bytes);
+    check_delimiter(head, file, data)?;
+    let mut reader = settings(data, data.delimiter as u8).buffer_capacity(1 << 17).from_reader(&mut *source);
     let mut record = ByteRecord::new();
     let mut columns = Vec::new();
     let mut row = 0;
-    while reader.read_byte_record(&mut record).map_err(|error| Error::io("parse", Path::new(file))(error.into()))? {
+    while reader.read_byte_record(&mut record).map_err(|error| Error::io("read", Path::new(file))(error.into()))? {
         if columns.is_empty() {
             columns = named_columns(&record, file, data)?;
             if data.has_header {
@@ -35,8 +37,9 @@ pub(crate) fn read(bytes: &[u8], file: &str, data: &DataConfig) -> Result<Vec<Co
         let line = record.position().map_or(0, |position| position.line());
         push_row(&mut columns, &record, row, line, file, data)?;
     }
+    drop(reader);
     let columns: Vec<Column> = columns.into_iter().map(ColumnBuilder::finish).collect();
-    check_last_quote(&columns, bytes, file, data)?;
+    check_last_quote(&columns, source.last_byte, file, data)?;
     Ok(columns)
 }
 
@@ -114,11 +117,11 @@ fn check_delimiter(bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
 }
 
 /// The reader takes the end of the file for a closing quote; rows that were swallowed that way must not get lost.
-fn check_last_quote(columns: &[Column], bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
+fn check_last_quote(columns: &[Column], last_byte: u8, file: &str, data: &DataConfig) -> Result<()> {
     let Some(quote) = data.quote else { return Ok(()) };
     let Some(last) = columns.last().filter(|column| !column.is_empty()) else { return Ok(()) };
     let spans_lines = last.text(last.len() - 1).is_some_and(|text| text.contains('\n'));
-    if spans_lines && !bytes.trim_ascii_end().ends_with(&[quote as u8]) {
+    if spans_lines && last_byte != quote as u8 {
         return Err(Error::UnclosedQuote { file: file.to_string(), row: last.len() });
     }
     Ok(())

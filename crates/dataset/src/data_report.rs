@@ -17,7 +17,7 @@ use crate::statistics::{
     auc, bin, equal_bins, kolmogorov_smirnov, quantile, sorted, spearman, stability_index, total_variation,
 };
 use crate::{
-    CategoricalEncoding, Column, ColumnType, Error, PartInfo, Preprocessor, ProblemType, Result, Source, Splits,
+    CategoricalEncoding, Column, ColumnType, Error, PartInfo, Preprocessor, ProblemType, Result, Source, info,
 };
 
 /// Rows that distinct values, quantiles, drift and leaks are computed on.
@@ -199,33 +199,32 @@ pub enum WarningKind {
 }
 
 impl Source {
-    /// Looks at the raw columns. `splits` are this source's [`Source::splits`]; their warnings are repeated here, so
-    /// that the report has all of them.
-    pub fn report(&self, splits: &Splits) -> Result<DataReport> {
+    /// Looks at the raw columns. The warnings of `DatasetInfo` are repeated here, so that the report has all of them.
+    pub fn report(&self) -> Result<DataReport> {
         let sample = Sample::new(self);
         let mut columns = Vec::new();
-        for column in self.columns.table.columns() {
-            columns.push(self.column_report(column, &sample, &splits.preprocessor)?);
+        for column in self.table.columns() {
+            columns.push(self.column_report(column, &sample)?);
         }
         let repeated_rows = self.repeated_rows(&sample, &columns)?;
         let target = self.target_report()?;
         let mut report = DataReport {
-            name: splits.info.name.clone(),
-            n_rows: self.columns.table.n_rows(),
+            name: self.data.display_name(),
+            n_rows: self.table.n_rows(),
             n_sampled: sample.rows.len(),
-            parts: splits.info.parts.clone(),
+            parts: info::part_infos(self.parts(&self.plan.rows).each_ref(), &self.plan.target),
             target,
             columns,
             repeated_rows,
             warnings: Vec::new(),
         };
-        let encoding = splits.info.warnings.iter().map(|message| DataWarning {
+        let encoding = self.warnings.iter().map(|message| DataWarning {
             kind: WarningKind::Encoding,
             columns: Vec::new(),
             message: message.clone(),
         });
         report.warnings = encoding.collect();
-        report.warnings.extend(report.column_warnings(&splits.preprocessor));
+        report.warnings.extend(report.column_warnings(&self.preprocessor));
         let duplicates = self.duplicate_columns(&report, &sample)?;
         report.warnings.extend(duplicates);
         report.warnings.extend(report.row_warnings());
@@ -233,13 +232,13 @@ impl Source {
         Ok(report)
     }
 
-    fn column_report(&self, column: &Column, sample: &Sample, preprocessor: &Preprocessor) -> Result<ColumnReport> {
-        let (name, file) = (&column.name, self.columns.table.origin());
+    fn column_report(&self, column: &Column, sample: &Sample) -> Result<ColumnReport> {
+        let (name, file) = (&column.name, self.table.origin());
         let data = &self.data;
         let is_excluded = data.id_columns.contains(name) || data.ignore_columns.contains(name);
         let role = match () {
             () if *name == data.target => Role::Target,
-            () if preprocessor.raw.iter().any(|raw| raw.name == *name) => Role::Feature,
+            () if self.preprocessor.raw.iter().any(|raw| raw.name == *name) => Role::Feature,
             () if is_excluded || data.split.column.as_ref() == Some(name) => Role::Ignored,
             () => Role::Dropped,
         };
@@ -274,7 +273,8 @@ impl Source {
                 values
             }
         };
-        if matches!(role, Role::Feature | Role::Target) {
+        // Shares of classes are compared by `class_drift`.
+        if role == Role::Feature || (role == Role::Target && self.plan.target.labels().is_empty()) {
             report.drift = values.drift(sample);
         }
         if role == Role::Feature {
@@ -284,11 +284,11 @@ impl Source {
     }
 
     fn target_report(&self) -> Result<TargetReport> {
-        let (table, target) = (&self.columns.table, &self.target);
+        let (table, target) = (&self.table, &self.plan.target);
         let mut numbers = Vec::new();
         if target.labels().is_empty() {
             let column = table.column(&target.name, "the target")?;
-            for rows in &self.rows {
+            for rows in &self.plan.rows {
                 let values = column.numbers(&evenly(rows, SAMPLE_ROWS), table.origin())?;
                 let ascending = sorted(values.into_iter().flatten().collect());
                 numbers.push(number_stats(column, Some(rows), &ascending, table.origin())?);
@@ -300,13 +300,13 @@ impl Source {
 
     /// Rows of valid and test with the same features and target as a train row, by a hash of 64 bits per row.
     fn repeated_rows(&self, sample: &Sample, columns: &[ColumnReport]) -> Result<Vec<RepeatedRows>> {
-        let table = &self.columns.table;
+        let table = &self.table;
         let is_used = |name: &str| {
             let is_used = |column: &&ColumnReport| matches!(column.role, Role::Feature | Role::Target);
             columns.iter().filter(is_used).any(|column| column.name == name)
         };
         let used: Vec<&Column> = table.columns().iter().filter(|column| is_used(&column.name)).collect();
-        let rows = if table.n_rows() <= HASHED_ROWS { self.rows.clone() } else { sample.parts() };
+        let rows = if table.n_rows() <= HASHED_ROWS { self.plan.rows.clone() } else { sample.parts() };
         let hashes = |rows: &[u32]| -> Result<Vec<u64>> {
             let mut hashes = vec![0; rows.len()];
             for column in &used {
@@ -325,7 +325,7 @@ impl Source {
 
     /// Features with equal cells in all rows. The sampled rows' hashes say which ones to compare.
     fn duplicate_columns(&self, report: &DataReport, sample: &Sample) -> Result<Vec<DataWarning>> {
-        let table = &self.columns.table;
+        let table = &self.table;
         let mut by_hash: BTreeMap<u64, Vec<&Column>> = BTreeMap::new();
         for (column, described) in table.columns().iter().zip(&report.columns) {
             if described.role == Role::Feature {
@@ -476,8 +476,8 @@ struct Sample {
 
 impl Sample {
     fn new(source: &Source) -> Self {
-        let mut part_of_row = vec![0; source.columns.table.n_rows()];
-        for (number, rows) in (0..).zip(&source.rows) {
+        let mut part_of_row = vec![0; source.table.n_rows()];
+        for (number, rows) in (0..).zip(&source.plan.rows) {
             rows.iter().for_each(|&row| part_of_row[row as usize] = number);
         }
         let all: Vec<u32> = (0..part_of_row.len() as u32).collect();
@@ -570,11 +570,11 @@ impl Values {
     fn alone(&self, sample: &Sample, source: &Source) -> Option<Alone> {
         let is_train = |i: &usize| sample.part[*i] == 0;
         let train: Vec<usize> = (0..sample.rows.len()).filter(is_train).collect();
-        let target: Vec<f64> = train.iter().map(|&i| f64::from(source.targets[sample.rows[i] as usize])).collect();
+        let target: Vec<f64> = train.iter().map(|&i| f64::from(source.plan.targets[sample.rows[i] as usize])).collect();
         if train.len() < 50 {
             return None;
         }
-        if source.target.problem_type == ProblemType::Multiclass {
+        if source.plan.target.problem_type == ProblemType::Multiclass {
             let bins: Vec<usize> = self.fine_bins(&train);
             return Some(Alone { measure: "accuracy", value: accuracy(&bins, &target) });
         }
@@ -584,7 +584,7 @@ impl Values {
         };
         let present = |(value, y): (&Option<f64>, &f64)| value.map(|value| (value, *y));
         let (x, y): (Vec<f64>, Vec<f64>) = values.iter().zip(&target).filter_map(present).unzip();
-        if source.target.problem_type == ProblemType::Regression {
+        if source.plan.target.problem_type == ProblemType::Regression {
             let value = spearman(&x, &y).filter(|_| x.len() * 2 > train.len())?;
             return Some(Alone { measure: "spearman", value: value.abs() });
         }
@@ -616,18 +616,23 @@ fn in_part(numbers: &[Option<f64>], sample: &Sample, part: u8) -> Vec<f64> {
     sorted(numbers.iter().zip(&sample.part).filter(|(_, of)| **of == part).filter_map(|(x, _)| *x).collect())
 }
 
+/// The half that a row belongs to, whatever order the rows are in.
+fn half(i: usize) -> usize {
+    (mix(0, i as u64) & 1) as usize
+}
+
 /// The mean target of each row's bin in the other half of the rows, drawn towards the mean of all by one row.
 fn rates(bins: &[usize], target: &[f64]) -> Vec<f64> {
     let n_bins = bins.iter().max().map_or(0, |&last| last + 1);
     let mean = target.iter().sum::<f64>() / target.len() as f64;
     let mut halves = [vec![(mean, 1.0); n_bins], vec![(mean, 1.0); n_bins]];
     for (i, (&bin, y)) in bins.iter().zip(target).enumerate() {
-        let (sum, count) = &mut halves[i % 2][bin];
+        let (sum, count) = &mut halves[half(i)][bin];
         *sum += y;
         *count += 1.0;
     }
     let rate = |(i, &bin): (usize, &usize)| {
-        let (sum, count) = halves[1 - i % 2][bin];
+        let (sum, count) = halves[1 - half(i)][bin];
         sum / count
     };
     bins.iter().enumerate().map(rate).collect()
@@ -637,14 +642,14 @@ fn rates(bins: &[usize], target: &[f64]) -> Vec<f64> {
 fn accuracy(bins: &[usize], target: &[f64]) -> f64 {
     let mut halves: [HashMap<usize, BTreeMap<u32, usize>>; 2] = Default::default();
     for (i, (&bin, &y)) in bins.iter().zip(target).enumerate() {
-        *halves[i % 2].entry(bin).or_default().entry(y as u32).or_default() += 1;
+        *halves[half(i)].entry(bin).or_default().entry(y as u32).or_default() += 1;
     }
     let best = halves.map(|half| -> HashMap<usize, u32> {
         let most =
             |counts: BTreeMap<u32, usize>| counts.into_iter().max_by_key(|(_, n)| *n).map_or(0, |(class, _)| class);
         half.into_iter().map(|(bin, counts)| (bin, most(counts))).collect()
     });
-    let is_right = |i: &usize| best[1 - i % 2].get(&bins[*i]) == Some(&(target[*i] as u32));
+    let is_right = |i: &usize| best[1 - half(i)].get(&bins[*i]) == Some(&(target[*i] as u32));
     (0..bins.len()).filter(is_right).count() as f64 / bins.len() as f64
 }
 

@@ -25,8 +25,7 @@ impl DataReport {
         );
         for column in &shown {
             let (typical, range) = column.values();
-            let _ = writeln!(
-                text,
+            let line = format!(
                 "{:width$}  {:<8} {:>8} {:>8}  {:<28} {:<21} {:>6} {:>5}",
                 cut(&column.name, width),
                 column.kind(),
@@ -37,6 +36,7 @@ impl DataReport {
                 column.alone.as_ref().map_or(String::new(), Alone::short),
                 column.largest_drift().map_or(String::new(), |drift| format!("{:.2}", drift.stability_index)),
             );
+            let _ = writeln!(text, "{}", line.trim_end());
         }
         let hidden = self.columns.len() - shown.len();
         if hidden > 0 {

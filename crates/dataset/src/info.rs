@@ -68,7 +68,7 @@ pub(crate) fn describe(
     mut warnings: Vec<String>,
 ) -> DatasetInfo {
     let target = &preprocessor.target;
-    let part_infos: Vec<PartInfo> = PARTS.iter().zip(parts).map(|(name, part)| part_info(name, part, target)).collect();
+    let part_infos = part_infos(parts, target);
     warnings.extend(part_infos.iter().flat_map(|part| absent_classes(part, target)));
     let mut part_of_row = vec![0; table.n_rows()];
     for (number, part) in (0..).zip(parts) {
@@ -92,6 +92,11 @@ pub(crate) fn describe(
         parts: part_infos,
         warnings,
     }
+}
+
+/// Rows and classes of train, valid and test.
+pub(crate) fn part_infos(parts: [&Part; 3], target: &Target) -> Vec<PartInfo> {
+    PARTS.iter().zip(parts).map(|(name, part)| part_info(name, part, target)).collect()
 }
 
 fn part_info(name: &str, part: &Part, target: &Target) -> PartInfo {

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use crate::features::Columns;
+use crate::preprocessor::Input;
+use crate::source::Source;
 use crate::target::Target;
 use crate::{
-    Column, ColumnKind, ColumnType, CrossValidationConfig, DataConfig, DatasetInfo, Error, FeaturesConfig, Fold,
-    Preprocessor, RawColumn, Result, Table, csv_file::UNNAMED, folds, info, preprocessor::Input, read_table, split,
+    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, RawColumn, Result,
+    Table, csv_file::UNNAMED, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -24,6 +26,8 @@ pub struct Splits {
     pub valid: Part,
     /// Rows to score once, at the end.
     pub test: Part,
+    /// The raw columns of the test rows, row for row with `test`.
+    pub test_table: Table,
     /// What turned raw columns into these arrays; belongs into the model's bundle.
     pub preprocessor: Preprocessor,
     /// What to record about the data.
@@ -41,19 +45,24 @@ pub struct Part {
     pub target: Vec<f32>,
     /// `[rows]`: the 0-based data row in the file; ascending.
     pub row_numbers: Vec<u32>,
-    /// The raw columns of the whole file.
-    pub table: Table,
 }
 
 impl Part {
+    /// Rows that are not encoded yet.
+    pub(crate) fn empty(row_numbers: Vec<u32>, target: Vec<f32>) -> Self {
+        Self { numeric: Vec::new(), categorical: Vec::new(), target, row_numbers }
+    }
+
     /// The number of rows.
     pub fn n_rows(&self) -> usize {
         self.row_numbers.len()
     }
+}
 
-    /// Writes all raw columns of the part's rows, then `extra` ones such as `y_pred`, as CSV with a header.
+impl Splits {
+    /// Writes all raw columns of the test rows, then `extra` ones such as `y_pred`, as CSV with a header.
     pub fn write_predictions(&self, extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
-        self.table.write_csv(&self.row_numbers, extra, path)
+        self.test_table.write_csv(extra, path)
     }
 }
 
@@ -62,145 +71,87 @@ pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<S
     Source::open(data, features, seed)?.splits()
 }
 
-/// A data set that is read once and encoded for each fold: nothing here is fitted yet.
+/// What is predicted, and which row goes where.
 #[derive(Clone, Debug)]
-pub struct Source {
-    pub(crate) data: DataConfig,
-    features: FeaturesConfig,
-    seed: u64,
-    pub(crate) columns: Columns,
-    pub(crate) target: Target,
-    problem_reason: String,
-    /// Of all rows: class indices, or numbers in their own units.
-    pub(crate) targets: Vec<f32>,
-    pub(crate) rows: split::Rows,
+pub(crate) struct Plan {
+    /// Without the figures that come from the train rows.
+    pub target: Target,
+    /// How the problem type was decided.
+    pub problem_reason: String,
+    /// `[rows of the table]`: class indices, or numbers in their own units.
+    pub targets: Vec<f32>,
+    /// Train, valid and test.
+    pub rows: split::Rows,
 }
 
-impl Source {
-    /// Reads and types the columns, computes the engineered ones, and splits the rows.
-    pub fn open(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
-        features.check()?;
-        let table = read_table(data)?;
-        feature_columns(&table, data)?;
-        let mut taken = vec![(data.target.as_str(), "target")];
-        taken.extend(data.split.column.as_deref().map(|name| (name, "split column")));
-        features.engineer.check_sources(&taken)?;
-        let columns = features.engineer.apply(&table)?;
-        columns.check_names()?;
-        data.types.keys().try_for_each(|name| columns.column(name, "`data.types`").map(|_| ()))?;
-        let (target, problem_reason) = Target::new(&table, data)?;
+impl Plan {
+    pub(crate) fn new(table: &Table, data: &DataConfig, seed: u64) -> Result<Self> {
+        feature_columns(table, data)?;
+        let (target, problem_reason) = Target::new(table, data)?;
         let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
-        let targets = target.encode(&table, &all_rows)?;
-        let rows = split_rows(&table, data, &target, &targets, seed)?;
-        let (data, features) = (data.clone(), features.clone());
-        Ok(Self { data, features, seed, columns, target, problem_reason, targets, rows })
+        let targets = target.encode(table, &all_rows)?;
+        let rows = split_rows(table, data, &target, &targets, seed)?;
+        Ok(Self { target, problem_reason, targets, rows })
     }
+}
 
-    /// The parts of `data.split`, encoded by what the train rows say.
-    pub fn splits(&self) -> Result<Splits> {
-        self.encode(&self.rows)
+/// Fits everything on the train rows. `targets` are those of all rows.
+pub(crate) fn fit(
+    columns: Columns,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    plan: &Plan,
+    train: &[u32],
+    warnings: &mut Vec<String>,
+) -> Result<Preprocessor> {
+    let table = columns.table;
+    let of_train: Vec<f32> = train.iter().map(|&row| plan.targets[row as usize]).collect();
+    let mut target = plan.target.clone();
+    target.fit(&of_train, table.origin())?;
+    let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
+    let mut inputs = Vec::new();
+    for column in feature_columns(table, data)?.into_iter().filter(is_kept) {
+        inputs.extend(fit_input(column, data, features, train, table, warnings)?);
     }
-
-    /// The trainings of a cross-validation of all rows but the test part: `folds` of each repeat, one after the other.
-    pub fn folds(&self, config: &CrossValidationConfig) -> Result<Vec<Fold>> {
-        config.check()?;
-        let mut rows = [self.rows[0].as_slice(), &self.rows[1]].concat();
-        rows.sort_unstable();
-        let is_stratified = config.stratify && !self.target.labels().is_empty();
-        let class = |&row: &u32| self.targets[row as usize] as u32;
-        let classes: Vec<u32> = if is_stratified { rows.iter().map(class).collect() } else { Vec::new() };
-        let groups = match (&config.group, &self.data.split.group) {
-            (Some(name), _) => self.groups(name, "`cv.group`", &rows)?,
-            (None, Some(name)) => self.groups(name, "`data.split.group`", &rows)?,
-            (None, None) => Vec::new(),
-        };
-        let members = folds::Members { rows: &rows, classes: &classes, groups: &groups };
-        folds::check_enough(&members, self.target.labels(), config, self.columns.table.origin())?;
-        let folds = folds::deal(&members, config, self.seed);
-        for fold in &folds {
-            check_seen(&self.columns.table, &self.target, &self.targets, [&fold.train, &fold.valid, &self.rows[2]])?;
-        }
-        Ok(folds)
-    }
-
-    /// The same as [`Source::splits`] for the rows of a fold; the test part stays as it is.
-    pub fn fold(&self, fold: &Fold) -> Result<Splits> {
-        self.encode(&[fold.train.clone(), fold.valid.clone(), self.rows[2].clone()])
-    }
-
-    /// The number of each row's group. An error if the test part shares a group with `rows`.
-    fn groups(&self, name: &str, wanted_by: &'static str, rows: &[u32]) -> Result<Vec<u32>> {
-        let groups = group_numbers(&self.columns.table, &self.data, name, wanted_by)?;
-        let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
-        let mut is_here = vec![false; n_groups];
-        rows.iter().for_each(|&row| is_here[groups[row as usize] as usize] = true);
-        match self.rows[2].iter().find(|&&row| is_here[groups[row as usize] as usize]) {
-            None => Ok(rows.iter().map(|&row| groups[row as usize]).collect()),
-            Some(&row) => {
-                let table = &self.columns.table;
-                let group = table.column(name, wanted_by)?.text(row as usize).unwrap_or_default().into_owned();
-                Err(Error::GroupInTest { file: table.origin().to_string(), column: name.to_string(), group })
-            }
+    let mut idle = Vec::new();
+    for column in columns.made {
+        match fit_input(column, data, features, train, table, &mut Vec::new())? {
+            Some(input) => inputs.push(input),
+            None => idle.push(column.name.as_str()),
         }
     }
-
-    fn encode(&self, rows: &split::Rows) -> Result<Splits> {
-        let (data, features, table) = (&self.data, &self.features, &self.columns.table);
-        let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| self.targets[row as usize]).collect() };
-        let mut target = self.target.clone();
-        target.fit(&of_rows(&rows[0]), table.origin())?;
-
-        let mut warnings = Vec::new();
-        let raw = feature_columns(table, data)?;
-        let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
-        let mut inputs = Vec::new();
-        for column in raw.into_iter().filter(is_kept) {
-            inputs.extend(fit_input(column, data, features, &rows[0], table, &mut warnings)?);
-        }
-        let mut idle = Vec::new();
-        for column in &self.columns.made {
-            match fit_input(column, data, features, &rows[0], table, &mut Vec::new())? {
-                Some(input) => inputs.push(input),
-                None => idle.push(column.name.as_str()),
-            }
-        }
-        if !idle.is_empty() {
-            let names = crate::error::listed(idle.iter().copied());
-            warnings.push(format!("of no use, since they have a single value in all train rows: {names}"));
-        }
-        if inputs.is_empty() {
-            let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
-            return Err(Error::NoFeatures { file, target, reason });
-        }
-        let preprocessor = Preprocessor::new(self.raw_columns(&inputs, &rows[0]), inputs, features, target);
-        check_width(&preprocessor, table)?;
-        let encode = |rows: &Vec<u32>| -> Result<Part> {
-            Ok(Part { target: of_rows(rows), ..preprocessor.encode(&self.columns, rows.clone())? })
-        };
-        let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
-        let reason = self.problem_reason.clone();
-        let info = info::describe(data, table, [&train, &valid, &test], &preprocessor, reason, warnings);
-        Ok(Splits { train, valid, test, preprocessor, info })
+    if !idle.is_empty() {
+        let names = crate::error::listed(idle.iter().copied());
+        warnings.push(format!("of no use, since they have a single value in all train rows: {names}"));
     }
-
-    /// The raw columns that inference needs: those that are encoded and those that others are computed from.
-    fn raw_columns(&self, inputs: &[Input], train: &[u32]) -> Vec<RawColumn> {
-        let is_encoded = |name: &str| inputs.iter().any(|input| input.name == name);
-        let raw = |column: &Column| {
-            let column_type = column_type(column, &self.data)?;
-            let nullable = train.iter().any(|&row| column.is_missing(row as usize));
-            (is_encoded(&column.name) || self.features.engineer.uses(&column.name)).then(|| RawColumn {
-                name: column.name.clone(),
-                column_type,
-                nullable,
-            })
-        };
-        self.columns.table.columns().iter().filter_map(raw).collect()
+    if inputs.is_empty() {
+        let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
+        return Err(Error::NoFeatures { file, target, reason });
     }
+    let preprocessor = Preprocessor::new(raw_columns(table, data, features, &inputs, train), inputs, features, target);
+    check_width(&preprocessor, table)?;
+    Ok(preprocessor)
+}
+
+/// The raw columns that inference needs: those that are encoded and those that others are computed from.
+fn raw_columns(
+    table: &Table,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    inputs: &[Input],
+    train: &[u32],
+) -> Vec<RawColumn> {
+    let is_needed = |name: &str| inputs.iter().any(|input| input.name == name) || features.engineer.uses(name);
+    let raw = |column: &Column| {
+        let column_type = column_type(column, data)?;
+        let nullable = train.iter().any(|&row| column.is_missing(row as usize));
+        Some(RawColumn { name: column.name.clone(), column_type, nullable })
+    };
+    table.columns().iter().filter(|column| is_needed(&column.name)).filter_map(raw).collect()
 }
 
 /// The columns that no setting excludes. Checks that every column named in a setting exists and has one role.
-fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Column>> {
+pub(crate) fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Column>> {
     if data.target.is_empty() {
         let columns = crate::error::listed(table.names());
         return Err(Error::NoTarget { file: table.origin().to_string(), columns });
@@ -227,7 +178,7 @@ fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Co
 }
 
 /// A number from 0 for the group of each row of the table. The group column must be listed as no feature.
-fn group_numbers(table: &Table, data: &DataConfig, name: &str, wanted_by: &'static str) -> Result<Vec<u32>> {
+pub(crate) fn group_numbers(table: &Table, data: &DataConfig, name: &str, wanted_by: &'static str) -> Result<Vec<u32>> {
     let column = table.column(name, wanted_by)?;
     if name == data.target {
         return Err(Error::ColumnRole { column: name.to_string(), role: "target", wanted_by });
@@ -274,7 +225,7 @@ fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32]
 }
 
 /// An error if a part has a class that no train row has.
-fn check_seen(table: &Table, target: &Target, targets: &[f32], parts: [&Vec<u32>; 3]) -> Result<()> {
+pub(crate) fn check_seen(table: &Table, target: &Target, targets: &[f32], parts: [&Vec<u32>; 3]) -> Result<()> {
     let mut seen = vec![false; target.labels().len()];
     if seen.is_empty() {
         return Ok(());

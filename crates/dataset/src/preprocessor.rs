@@ -14,6 +14,9 @@ use crate::{
 /// The layout of the stored JSON. Raise it when a field changes its meaning.
 const VERSION: u32 = 2;
 
+/// Encoded between two cuts of the table.
+const ROWS_AT_ONCE: usize = 1 << 20;
+
 const OTHER: &str = "<other>";
 const MISSING: &str = "<missing>";
 
@@ -265,7 +268,8 @@ impl Preprocessor {
     ///
     /// The part's `target` is empty: see [`Preprocessor::encode_target`].
     pub fn transform(&self, table: &Table) -> Result<Part> {
-        self.encode(&self.engineer.apply(table)?, (0..table.n_rows() as u32).collect())
+        let made = self.engineer.apply(table)?;
+        self.encode(Columns { table, made: &made }, (0..table.n_rows() as u32).collect())
     }
 
     /// The target of every row of a table that has it: class indices, or numbers in their own units.
@@ -275,18 +279,48 @@ impl Preprocessor {
     }
 
     /// Encodes the given rows; `target` stays empty.
-    pub(crate) fn encode(&self, columns: &Columns, rows: Vec<u32>) -> Result<Part> {
-        let width = self.n_numeric();
-        let mut numeric = vec![0.0; rows.len() * width];
+    pub(crate) fn encode(&self, columns: Columns, rows: Vec<u32>) -> Result<Part> {
+        let mut part = Part::empty(rows, Vec::new());
+        self.make_room(&mut part);
+        self.fill(columns, 0, &mut part)?;
+        Ok(part)
+    }
+
+    /// Encodes the rows of all parts and takes the table down on the way: a large table and all of its encoded rows need
+    /// not stand in memory together.
+    pub(crate) fn encode_all(&self, mut table: Table, mut made: Vec<Column>, parts: &mut [&mut Part]) -> Result<()> {
+        parts.iter_mut().for_each(|part| self.make_room(part));
+        // From the end, because that is where a column can be cut.
+        for start in (0..table.n_rows()).step_by(ROWS_AT_ONCE).rev() {
+            let columns = Columns { table: &table, made: &made };
+            parts.iter_mut().try_for_each(|part| self.fill(columns, start as u32, part))?;
+            table.truncate(start);
+            made.iter_mut().for_each(|column| column.truncate(start));
+        }
+        Ok(())
+    }
+
+    /// Zeros for all rows; they take no memory until they are written.
+    fn make_room(&self, part: &mut Part) {
+        part.numeric = vec![0.0; part.n_rows() * self.n_numeric()];
+        part.categorical = vec![0; part.n_rows() * self.cardinalities().len()];
+    }
+
+    /// Encodes those rows of the part that lie between `start` and the end of the table.
+    fn fill(&self, columns: Columns, start: u32, part: &mut Part) -> Result<()> {
+        let from = part.row_numbers.partition_point(|&row| row < start);
+        let to = part.row_numbers.partition_point(|&row| (row as usize) < columns.table.n_rows());
+        let rows = &part.row_numbers[from..to];
+        let (width, n_categorical) = (self.n_numeric(), self.cardinalities().len());
+        let numeric = &mut part.numeric[from * width..to * width];
+        let categorical = &mut part.categorical[from * n_categorical..to * n_categorical];
         for (j, input) in self.numbers().enumerate() {
             let indicator = input.has_indicator().then(|| self.indicator_index(&input.name));
-            fill_numbers(&mut numeric, width, j, indicator, input, columns, &rows)?;
+            fill_numbers(numeric, width, j, indicator, input, columns, rows)?;
         }
         let mut n_done = self.numbers().count() + self.numbers().filter(|input| input.has_indicator()).count();
-        let n_categorical = self.cardinalities().len();
-        let mut categorical = vec![0; rows.len() * n_categorical];
         for (j, input) in self.categories().enumerate() {
-            let slots = input_slots(input, columns, &rows)?;
+            let slots = input_slots(input, columns, rows)?;
             for (i, slot) in slots.into_iter().enumerate().filter_map(|(i, slot)| Some((i, slot?))) {
                 match self.categorical {
                     CategoricalEncoding::OneHot => numeric[i * width + n_done + slot] = 1.0,
@@ -295,7 +329,7 @@ impl Preprocessor {
             }
             n_done += input.n_slots();
         }
-        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: columns.table.clone() })
+        Ok(())
     }
 
     fn indicator_index(&self, name: &str) -> usize {
@@ -349,7 +383,7 @@ fn fill_numbers(
     place: usize,
     indicator: Option<usize>,
     input: &Input,
-    columns: &Columns,
+    columns: Columns,
     rows: &[u32],
 ) -> Result<()> {
     let Encoder::Numeric { fill, scaler, .. } = input.encoder else { return Ok(()) };
@@ -364,7 +398,7 @@ fn fill_numbers(
 }
 
 /// The slot of each row's level; `None` for an unknown one.
-fn input_slots(input: &Input, columns: &Columns, rows: &[u32]) -> Result<Vec<Option<usize>>> {
+fn input_slots(input: &Input, columns: Columns, rows: &[u32]) -> Result<Vec<Option<usize>>> {
     let Encoder::Category { levels, other, missing } = &input.encoder else { return Ok(Vec::new()) };
     let column = columns.column(&input.name, "the model's inputs")?;
     let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();

@@ -4,21 +4,20 @@
 //! typed sources are written in their shortest exact form.
 
 use std::collections::HashSet;
-use std::fs;
+use std::fs::{self, File};
 use std::path::Path;
-use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
 use crate::{Column, DataConfig, Error, Result};
 
-/// Named columns of equal length. Cheap to clone.
+/// Named columns of equal length.
 #[derive(Clone, Debug)]
 pub struct Table {
     origin: String,
     sha256: Option<String>,
-    columns: Arc<[Column]>,
+    columns: Vec<Column>,
     n_rows: usize,
 }
 
@@ -36,7 +35,7 @@ impl Table {
                 return Err(Error::ColumnLength { column: name, found: column.len(), expected: n_rows });
             }
         }
-        Ok(Self { origin: origin.to_string(), sha256: None, columns: columns.into(), n_rows })
+        Ok(Self { origin: origin.to_string(), sha256: None, columns, n_rows })
     }
 
     /// The same table, with the sha256 of the file that it came from.
@@ -79,37 +78,49 @@ impl Table {
         })
     }
 
-    /// Writes the given 0-based rows and `extra` columns (one value per row written) as CSV with a header. A raw column
-    /// with the name of an extra one is left out.
-    pub fn write_csv(&self, rows: &[u32], extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
-        if let Some((name, values)) = extra.iter().find(|(_, values)| values.len() != rows.len()) {
-            return Err(Error::ColumnLength { column: name.to_string(), found: values.len(), expected: rows.len() });
+    /// The same columns with the given 0-based rows only, in their order. Panics beyond the last row.
+    pub fn select(&self, rows: &[u32]) -> Self {
+        let columns = self.columns.iter().map(|column| column.select(rows)).collect();
+        Self { origin: self.origin.clone(), sha256: self.sha256.clone(), columns, n_rows: rows.len() }
+    }
+
+    /// Drops the rows from `n_rows` on, and gives their memory back.
+    pub(crate) fn truncate(&mut self, n_rows: usize) {
+        self.columns.iter_mut().for_each(|column| column.truncate(n_rows));
+        self.n_rows = n_rows;
+    }
+
+    /// Writes all rows and `extra` columns (one value per row) as CSV with a header; the file is whole or not there.
+    ///
+    /// A raw column with the name of an extra one is left out.
+    pub fn write_csv(&self, extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
+        if let Some((name, values)) = extra.iter().find(|(_, values)| values.len() != self.n_rows) {
+            return Err(Error::ColumnLength { column: name.to_string(), found: values.len(), expected: self.n_rows });
         }
-        let text = self.csv(rows, extra).map_err(Error::io("format rows for", path))?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
         let temporary = Path::new(&temporary);
-        let written = fs::write(temporary, &text).and_then(|()| fs::rename(temporary, path));
+        let written = self.write_rows(extra, temporary).and_then(|()| fs::rename(temporary, path));
         if written.is_err() {
             let _ = fs::remove_file(temporary);
         }
         written.map_err(Error::io("write", path))
     }
 
-    fn csv(&self, rows: &[u32], extra: &[(&str, Vec<String>)]) -> std::io::Result<Vec<u8>> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
+    fn write_rows(&self, extra: &[(&str, Vec<String>)], path: &Path) -> std::io::Result<()> {
+        let mut writer = csv::Writer::from_writer(File::create(path)?);
         let is_raw = |column: &&Column| !extra.iter().any(|(name, _)| *name == column.name);
         let columns: Vec<&Column> = self.columns.iter().filter(is_raw).collect();
         let names = columns.iter().map(|column| column.name.as_str());
         writer.write_record(names.chain(extra.iter().map(|(name, _)| *name)))?;
-        for (i, &row) in rows.iter().enumerate() {
+        for row in 0..self.n_rows {
             for column in &columns {
-                column.with_text(row as usize, |text| writer.write_field(text.unwrap_or_default()))?;
+                column.with_text(row, |text| writer.write_field(text.unwrap_or_default()))?;
             }
-            extra.iter().try_for_each(|(_, values)| writer.write_field(&values[i]))?;
+            extra.iter().try_for_each(|(_, values)| writer.write_field(&values[row]))?;
             writer.write_record(None::<&[u8]>)?;
         }
-        writer.into_inner().map_err(|error| error.into_error())
+        writer.into_inner().map_err(|error| error.into_error())?.sync_all()
     }
 
     /// A fingerprint of names, values and `part_of_row` (0, 1, 2): 32 hex digits, the first half of a sha256.

@@ -223,8 +223,8 @@ fn text_columns_too_wide_for_memory() {
 fn stored_preprocessors_of_another_version() {
     let data = DataConfig { source: Some(Builtin::WineQuality), target: "quality".into(), ..DataConfig::default() };
     let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
-    let newer = Preprocessor::from_json(&json.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap_err().to_string();
-    assert!(newer.contains("it has version 2, this program reads version 1"), "{newer}");
+    let newer = Preprocessor::from_json(&json.replacen("\"version\": 2", "\"version\": 3", 1)).unwrap_err().to_string();
+    assert!(newer.contains("it has version 3, this program reads version 2"), "{newer}");
     let data = DataConfig { problem_type: ProblemTypeSetting::Regression, ..data };
     let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -225,8 +225,9 @@ fn the_preprocessor_survives_json_and_repeats_itself() {
         let splits = load(&data, &features, 1).unwrap();
         let stored = Preprocessor::from_json(&splits.preprocessor.to_json().unwrap()).unwrap();
         assert_eq!(stored, splits.preprocessor);
-        let whole = stored.transform(&splits.train.table).unwrap();
-        let target = stored.encode_target(&splits.train.table).unwrap();
+        let raw = read_table(&data).unwrap();
+        let whole = stored.transform(&raw).unwrap();
+        let target = stored.encode_target(&raw).unwrap();
         let width = stored.n_numeric();
         for part in [&splits.train, &splits.valid, &splits.test] {
             for (i, &row) in part.row_numbers.iter().enumerate() {
@@ -262,16 +263,13 @@ fn predictions_repeat_the_raw_rows() {
     let splits = load(&data, &FeaturesConfig::default(), 1).unwrap();
     let path = folder.path().join("predictions.csv");
     let proba = [0.25f32, 1.0 / 3.0].map(|p| p.to_string()).to_vec();
-    splits
-        .test
-        .write_predictions(&[("y_pred", vec!["no".into(), "yes, sure".into()]), ("y_proba", proba)], &path)
-        .unwrap();
+    splits.write_predictions(&[("y_pred", vec!["no".into(), "yes, sure".into()]), ("y_proba", proba)], &path).unwrap();
     let expected = "id,age,city,member,empty,const,y,part,y_pred,y_proba\n\
                     13,,Basel,false,,k,yes,test,no,0.25\n\
                     14,80,,true,,k,no,TEST,\"yes, sure\",0.33333334\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
-    let short = splits.test.write_predictions(&[("y_pred", Vec::new())], &path).unwrap_err();
+    let short = splits.write_predictions(&[("y_pred", Vec::new())], &path).unwrap_err();
     assert_eq!(short.to_string(), "column `y_pred` has 0 values for 2 rows");
 }
 

@@ -123,7 +123,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let (run, console) = (&session.run, &session.console);
 
     // Data
-    let splits = load_data(config, session)?;
+    let mut splits = load_data(config, session)?;
     let preprocessor = &splits.preprocessor;
 
     // Model
@@ -138,8 +138,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     console.note(&format!("model: {} parameters", model.num_params()));
 
     // Loop
-    let train = Rows::new(&splits.train, preprocessor, &device.clone().autodiff());
-    let valid = Rows::new(&splits.valid, preprocessor, &device);
+    let train = Rows::new(&mut splits.train, preprocessor, &device.clone().autodiff());
+    let valid = Rows::new(&mut splits.valid, preprocessor, &device);
     let monitor = config.training.early_stopping.metric();
     let direction = direction_of(monitor, scoring::kind_of(task)).map_err(|names| unknown_metric(monitor, &names))?;
     let mut stopping = EarlyStopping::new(&config.training.early_stopping, direction);
@@ -181,8 +181,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Result: the best epoch's weights, the test rows scored once
     let (best_epoch, _) = stopping.best().with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
     let best: TabularMlp = modeling::load_weights(fitted.model.valid(), &weights.join(BEST_WEIGHTS))?;
-    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test].map(|part| {
-        let rows = Rows::new(part, preprocessor, &device);
+    let test = Rows::new(&mut splits.test, preprocessor, &device);
+    let scored = [(train.inner(), &splits.train), (valid, &splits.valid), (test, &splits.test)];
+    let [train, valid, test] = scored.map(|(rows, part)| {
         scoring::evaluate(|numeric, categorical| best.forward(numeric, categorical), &rows, part, task, preprocessor)
     });
     log_all(run, &test.named("test"), best_epoch);
