@@ -649,7 +649,7 @@ fn accuracy(bins: &[usize], target: &[f64]) -> f64 {
             |counts: BTreeMap<u32, usize>| counts.into_iter().max_by_key(|(_, n)| *n).map_or(0, |(class, _)| class);
         half.into_iter().map(|(bin, counts)| (bin, most(counts))).collect()
     });
-    let is_right = |i: &usize| best[1 - half(i)].get(&bins[*i]) == Some(&(target[*i] as u32));
+    let is_right = |i: &usize| best[1 - half(*i)].get(&bins[*i]) == Some(&(target[*i] as u32));
     (0..bins.len()).filter(is_right).count() as f64 / bins.len() as f64
 }
 
