@@ -19,19 +19,21 @@ mod load;
 mod parquet_file;
 mod preprocessor;
 mod read;
+mod scaler;
 mod split;
 mod table;
 mod target;
 
 pub use column::{Column, ColumnType};
 pub use config::{
-    Builtin, CategoricalEncoding, ColumnKind, DataConfig, FeaturesConfig, Format, Imputation, ProblemTypeSetting,
-    Scaling, SplitConfig, TargetBins,
+    Builtin, CategoricalEncoding, ColumnKind, ColumnSettings, DataConfig, FeaturesConfig, Format, Imputation,
+    ProblemTypeSetting, Scaling, SplitConfig, TargetBins, TargetScaling, TargetTransform,
 };
 pub use error::{Error, Result};
 pub use info::{DatasetInfo, PartInfo};
 pub use load::{Part, Splits, load};
-pub use preprocessor::{Encoder, Input, Preprocessor, Scaler};
+pub use preprocessor::{Encoder, Input, Preprocessor};
 pub use read::read_table;
-pub use table::Table;
+pub use scaler::Scaler;
+pub use table::{DataFile, Table};
 pub use target::{ProblemType, Target, TargetEncoding};

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::target::Target;
 use crate::{
-    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, Result, Table,
-    csv_file::UNNAMED, info, preprocessor::Input, read_table, split,
+    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, Result, SplitConfig,
+    Table, csv_file::UNNAMED, info, preprocessor::Input, read_table, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -39,7 +39,7 @@ pub struct Part {
     pub categorical: Vec<u32>,
     /// `[rows]`: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
     pub target: Vec<f32>,
-    /// `[rows]`: the 0-based data row in the file; ascending.
+    /// `[rows]`: the 0-based data row in the file, counted on through the files where there are several; ascending.
     pub row_numbers: Vec<u32>,
 }
 
@@ -66,6 +66,11 @@ impl Splits {
 pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
     features.check()?;
     let table = read_table(data)?;
+    let files = table.files().to_vec();
+    load_table(table, data, features, seed).map_err(|error| error.located(&files))
+}
+
+fn load_table(table: Table, data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
     let Plan { target, problem_reason, targets, rows } = Plan::new(&table, data, seed)?;
     let mut warnings = Vec::new();
     let preprocessor = fit(&table, data, features, target, &targets, &rows[0], &mut warnings)?;
@@ -113,7 +118,7 @@ pub(crate) fn fit(
     warnings: &mut Vec<String>,
 ) -> Result<Preprocessor> {
     let of_train: Vec<f32> = train.iter().map(|&row| targets[row as usize]).collect();
-    target.fit(&of_train, table.origin())?;
+    target.fit(&of_train, data.target_scaling, table.origin())?;
     let mut inputs = Vec::new();
     for column in feature_columns(table, data)? {
         inputs.extend(fit_input(column, data, features, train, table, warnings)?);
@@ -122,6 +127,7 @@ pub(crate) fn fit(
         let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
         return Err(Error::NoFeatures { file, target, reason });
     }
+    check_column_settings(features, table, &inputs)?;
     let preprocessor = Preprocessor::new(inputs, features.categorical, target);
     check_width(&preprocessor, table)?;
     Ok(preprocessor)
@@ -144,10 +150,11 @@ fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Co
             excluded.push(name);
         }
     }
-    if let Some(name) = &data.split.column {
-        table.column(name, "`data.split.column`")?;
+    for (key, name) in [("`data.split.column`", &data.split.column), ("`data.split.group`", &data.split.group)] {
+        let Some(name) = name else { continue };
+        table.column(name, key)?;
         if *name == data.target {
-            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`data.split.column`" });
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: key });
         }
         excluded.push(name);
     }
@@ -158,15 +165,15 @@ fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Co
 }
 
 fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
-    let is_stratified = data.split.stratify && !target.labels().is_empty();
     let rows = match &data.split.column {
         Some(name) => split::by_column(table.column(name, "`data.split.column`")?, table.origin())?,
-        None => {
-            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
-            split::by_ratio(&targets.iter().map(class).collect::<Vec<_>>(), &data.split, seed)
-        }
+        None => divide(table, data, target, targets, seed)?,
     };
     split::check_not_empty(&rows, &data.split, table.origin())?;
+    if let Some(name) = &data.split.group {
+        let column = table.column(name, "`data.split.group`")?;
+        split::check_groups(column, &split::group_numbers(column), &rows, table.origin())?;
+    }
     let mut seen = vec![false; target.labels().len()];
     if seen.is_empty() {
         return Ok(rows);
@@ -178,6 +185,31 @@ fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32]
             return Err(Error::UnseenClass { file: table.origin().to_string(), row: row as usize + 1, class, part });
         }
     }
+    Ok(rows)
+}
+
+/// Deals rows out by ratio: all of them, or with a test file those of the train file. A file per part needs no dealing.
+fn divide(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
+    let all = table.n_rows() as u32;
+    let sizes: Vec<u32> = table.files().iter().map(|file| file.n_rows as u32).collect();
+    let n_dealt = match sizes.as_slice() {
+        [train, valid, _] => return Ok([0..*train, *train..train + valid, train + valid..all].map(Vec::from_iter)),
+        [train, _] => *train,
+        _ => all,
+    };
+    let config = SplitConfig { test: if n_dealt < all { 0.0 } else { data.split.test }, ..data.split.clone() };
+    let mut rows = match &data.split.group {
+        Some(name) => {
+            let groups = split::group_numbers(table.column(name, "`data.split.group`")?);
+            split::by_group(&groups[..n_dealt as usize], &config, seed)
+        }
+        None => {
+            let is_stratified = data.split.stratify && !target.labels().is_empty();
+            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
+            split::by_ratio(&targets[..n_dealt as usize].iter().map(class).collect::<Vec<_>>(), &config, seed)
+        }
+    };
+    rows[2].extend(n_dealt..all);
     Ok(rows)
 }
 
@@ -209,6 +241,19 @@ fn fit_input(
     };
     warnings.extend(doubt(&input, column, train.len()));
     Ok(Some(input))
+}
+
+/// An error if `features.columns` names a column that is none of the numeric features. A dropped one may be named.
+fn check_column_settings(features: &FeaturesConfig, table: &Table, inputs: &[Input]) -> Result<()> {
+    for name in features.columns.keys() {
+        table.column(name, "`features.columns`")?;
+        let input = inputs.iter().find(|input| input.name == *name);
+        if input.is_some_and(|input| input.column_type == ColumnType::String) {
+            let problem = format!("column `{name}` is categorical, so it is neither imputed nor scaled");
+            return Err(Error::Setting { key: "features.columns", problem });
+        }
+    }
+    Ok(())
 }
 
 /// What may be wrong with a column although it can be used.
