@@ -39,8 +39,13 @@ pub fn log_data(run: &Run, splits: &Splits) {
         ("n_features".to_owned(), splits.preprocessor.feature_names().len().to_string()),
         ("feature_columns".to_owned(), info.feature_columns.join(",")),
     ]));
-    if let Some(sha256) = &info.file_sha256 {
-        run.set_tag("dataset_file_sha256", sha256);
+    let parts: &[&str] = match info.files.len() {
+        3 => &[".train", ".valid", ".test"],
+        2 => &[".train", ".test"],
+        _ => &[""],
+    };
+    for (part, file) in parts.iter().zip(&info.files) {
+        run.set_tag(&format!("dataset_file_sha256{part}"), &file.sha256);
     }
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());

@@ -97,7 +97,7 @@ pub enum Role {
     Feature,
     /// Dropped, since it cannot help.
     Dropped,
-    /// Of `data.id_columns`, `data.ignore_columns`, or the split column.
+    /// Of `data.id_columns`, `data.ignore_columns`, or what rows are split by.
     Ignored,
     /// The column to predict.
     Target,
@@ -239,7 +239,9 @@ impl Source {
         let role = match () {
             () if *name == data.target => Role::Target,
             () if self.preprocessor.raw.iter().any(|raw| raw.name == *name) => Role::Feature,
-            () if is_excluded || data.split.column.as_ref() == Some(name) => Role::Ignored,
+            () if is_excluded || [&data.split.column, &data.split.group].contains(&&Some(name.clone())) => {
+                Role::Ignored
+            }
             () => Role::Dropped,
         };
         let column_type = if role == Role::Feature { column_type(column, data) } else { column.column_type() };

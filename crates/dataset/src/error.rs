@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::DataFile;
+
 /// Result of reading or encoding data.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -101,6 +103,17 @@ pub enum Error {
     #[error("`{file}` has no column `{column}` (named in {wanted_by}); {hint}")]
     NoColumn { file: String, column: String, wanted_by: String, hint: String },
 
+    /// Files of one data set with different columns.
+    #[error("`{file}` has a column `{column}`, which `{train}` does not have; all parts need the same columns")]
+    ExtraColumn { file: String, column: String, train: String },
+
+    /// A group whose rows are in two parts.
+    #[error(
+        "`{file}`, row {row}: `{group}` of `data.split.group: {column}` is in {part} and in an earlier part too; \
+         a group must be in one part"
+    )]
+    SplitGroup { file: String, column: String, group: String, row: usize, part: &'static str },
+
     /// One column in two roles.
     #[error("column `{column}` is the {role}, so it cannot be listed in {wanted_by} too")]
     ColumnRole { column: String, role: &'static str, wanted_by: &'static str },
@@ -128,6 +141,13 @@ pub enum Error {
         "`{file}`: the target `{column}` is missing in {count} rows, first in row {row}; fill or remove these rows"
     )]
     MissingTarget { file: String, column: String, count: usize, row: usize },
+
+    /// A target outside of the logarithm's range.
+    #[error(
+        "`{file}`, column `{column}`, row {row}: `data.target_transform: log` takes ln(1 + y), which `{value}` has none \
+         of; every value must be above -1"
+    )]
+    NoLogarithm { file: String, column: String, row: usize, value: f32 },
 
     /// Nothing to tell apart.
     #[error("`{file}`: every row has the same target, `{column}` = `{class}`; there is nothing to learn")]
@@ -167,10 +187,6 @@ pub enum Error {
     /// A group column that would tell the network which group a row belongs to.
     #[error("column `{column}` is named in {wanted_by}, so it cannot be a feature too; list it in `data.id_columns`")]
     GroupIsFeature { column: String, wanted_by: &'static str },
-
-    /// Rows of no group.
-    #[error("`{file}`, row {row}: the group column `{column}` has no value; fill it in")]
-    MissingGroup { file: String, column: String, row: usize },
 
     /// A group with rows in the test part and outside.
     #[error(
@@ -216,6 +232,28 @@ pub enum Error {
 }
 
 impl Error {
+    /// With the row counted within its own file, where a table has the rows of several.
+    pub(crate) fn located(mut self, files: &[DataFile]) -> Self {
+        if let Self::NotANumber { file, row, .. }
+        | Self::MixedColumn { file, row, .. }
+        | Self::MissingTarget { file, row, .. }
+        | Self::NoLogarithm { file, row, .. }
+        | Self::UnseenClass { file, row, .. }
+        | Self::SplitGroup { file, row, .. }
+        | Self::Undefined { file, row, .. }
+        | Self::NotADate { file, row, .. } = &mut self
+        {
+            for one in files {
+                if *row <= one.n_rows {
+                    file.clone_from(&one.path);
+                    break;
+                }
+                *row -= one.n_rows;
+            }
+        }
+        self
+    }
+
     /// Wraps an I/O error of a file; `doing` is a verb such as `read`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.to_path_buf(), source }

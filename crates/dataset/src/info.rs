@@ -1,13 +1,13 @@
 //! What a run records about its data.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::split::PARTS;
 use crate::target::Target;
-use crate::{ColumnType, DataConfig, Part, Preprocessor, ProblemType, Table};
+use crate::{ColumnType, DataConfig, DataFile, Part, Preprocessor, ProblemType, Table};
 
 /// A data set as a tracking server and a reader of logs should see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,8 +19,8 @@ pub struct DatasetInfo {
     /// The first half of a sha256 over column names, cells (after trimming and `null_values`) and each row's part, so
     /// it changes with a value, a name, the order of rows or columns, and the split, but not with encoding or model.
     pub digest: String,
-    /// The sha256 of the file in hex; `None` for built-in data.
-    pub file_sha256: Option<String>,
+    /// The file, or those of train, (valid) and test; none for built-in data.
+    pub files: Vec<DataFile>,
     /// Rows of all parts.
     pub n_rows: usize,
     /// Train, valid and test.
@@ -78,7 +78,7 @@ pub(crate) fn describe(
     DatasetInfo {
         name: data.display_name(),
         digest: table.digest(&part_of_row),
-        file_sha256: table.sha256().map(str::to_string),
+        files: table.files().to_vec(),
         n_rows: table.n_rows(),
         target: target.name.clone(),
         problem_type: target.problem_type,
@@ -117,9 +117,18 @@ fn source(data: &DataConfig) -> (&'static str, Value) {
         (_, _, Some(builtin)) => ("code", json!({"tags": {"dataset": builtin.name()}})),
         (Some(url), _, None) => ("http", json!({"url": url})),
         (None, path, None) => {
-            let path = path.as_deref().unwrap_or(Path::new(""));
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-            ("local", json!({"uri": absolute.display().to_string()}))
+            let uri = |path: &PathBuf| {
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                absolute.display().to_string()
+            };
+            // MLflow looks at `uri` only.
+            let keys = [
+                ("uri", path.as_ref().or(data.train_path.as_ref())),
+                ("valid_uri", data.valid_path.as_ref()),
+                ("test_uri", data.test_path.as_ref()),
+            ];
+            let uris = keys.into_iter().filter_map(|(key, path)| Some((key.to_string(), json!(uri(path?)))));
+            ("local", Value::Object(uris.collect()))
         }
     }
 }

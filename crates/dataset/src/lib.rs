@@ -27,6 +27,7 @@ mod load;
 mod parquet_file;
 mod preprocessor;
 mod read;
+mod scaler;
 mod source;
 mod split;
 mod statistics;
@@ -35,8 +36,8 @@ mod target;
 
 pub use column::{Column, ColumnType};
 pub use config::{
-    Builtin, CategoricalEncoding, ColumnKind, DataConfig, FeaturesConfig, Format, Imputation, ProblemTypeSetting,
-    Scaling, SplitConfig, TargetBins,
+    Builtin, CategoricalEncoding, ColumnKind, ColumnSettings, DataConfig, FeaturesConfig, Format, Imputation,
+    ProblemTypeSetting, Scaling, SplitConfig, TargetBins, TargetScaling, TargetTransform,
 };
 pub use data_report::{
     Alone, ColumnReport, DataReport, DataWarning, Drift, LevelCount, NumberStats, RepeatedRows, Role, TargetReport,
@@ -48,8 +49,9 @@ pub use features::{DatetimeFeature, EngineerConfig, PowerFeature, RatioFeature};
 pub use folds::{CrossValidationConfig, Fold};
 pub use info::{DatasetInfo, PartInfo};
 pub use load::{Part, Splits, load};
-pub use preprocessor::{Encoder, Input, Preprocessor, RawColumn, Scaler};
+pub use preprocessor::{Encoder, Input, Preprocessor, RawColumn};
 pub use read::read_table;
+pub use scaler::Scaler;
 pub use source::Source;
-pub use table::Table;
+pub use table::{DataFile, Table};
 pub use target::{ProblemType, Target, TargetEncoding};

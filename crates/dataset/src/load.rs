@@ -1,6 +1,5 @@
 //! The whole way from a file to three encoded parts.
 
-use std::collections::HashMap;
 use std::path::Path;
 
 use crate::features::Columns;
@@ -9,7 +8,7 @@ use crate::source::Source;
 use crate::target::Target;
 use crate::{
     Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, RawColumn, Result,
-    Table, csv_file::UNNAMED, split,
+    SplitConfig, Table, csv_file::UNNAMED, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -43,7 +42,7 @@ pub struct Part {
     pub categorical: Vec<u32>,
     /// `[rows]`: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
     pub target: Vec<f32>,
-    /// `[rows]`: the 0-based data row in the file; ascending.
+    /// `[rows]`: the 0-based data row in the file, counted on through the files where there are several; ascending.
     pub row_numbers: Vec<u32>,
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn fit(
     let table = columns.table;
     let of_train: Vec<f32> = train.iter().map(|&row| plan.targets[row as usize]).collect();
     let mut target = plan.target.clone();
-    target.fit(&of_train, table.origin())?;
+    target.fit(&of_train, data.target_scaling, table.origin())?;
     let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
     let mut inputs = Vec::new();
     for column in feature_columns(table, data)?.into_iter().filter(is_kept) {
@@ -128,6 +127,7 @@ pub(crate) fn fit(
         let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
         return Err(Error::NoFeatures { file, target, reason });
     }
+    check_column_settings(features, columns, &inputs)?;
     let preprocessor = Preprocessor::new(raw_columns(table, data, features, &inputs, train), inputs, features, target);
     check_width(&preprocessor, table)?;
     Ok(preprocessor)
@@ -167,59 +167,27 @@ pub(crate) fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result
             excluded.push(name);
         }
     }
-    if let Some(name) = &data.split.column {
-        table.column(name, "`data.split.column`")?;
+    for (key, name) in [("`data.split.column`", &data.split.column), ("`data.split.group`", &data.split.group)] {
+        let Some(name) = name else { continue };
+        table.column(name, key)?;
         if *name == data.target {
-            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`data.split.column`" });
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: key });
         }
         excluded.push(name);
     }
     Ok(table.columns().iter().filter(|column| !excluded.contains(&&column.name)).collect())
 }
 
-/// A number from 0 for the group of each row of the table. The group column must be listed as no feature.
-pub(crate) fn group_numbers(table: &Table, data: &DataConfig, name: &str, wanted_by: &'static str) -> Result<Vec<u32>> {
-    let column = table.column(name, wanted_by)?;
-    if name == data.target {
-        return Err(Error::ColumnRole { column: name.to_string(), role: "target", wanted_by });
-    }
-    if feature_columns(table, data)?.iter().any(|feature| feature.name == name) {
-        return Err(Error::GroupIsFeature { column: name.to_string(), wanted_by });
-    }
-    let mut numbers: HashMap<String, u32> = HashMap::new();
-    let number = |row: usize| {
-        column.with_text(row, |text| {
-            let missing =
-                || Error::MissingGroup { file: table.origin().to_string(), column: name.to_string(), row: row + 1 };
-            let text = text.ok_or_else(missing)?;
-            if let Some(&number) = numbers.get(text) {
-                return Ok(number);
-            }
-            let number = numbers.len() as u32;
-            numbers.insert(text.to_string(), number);
-            Ok(number)
-        })
-    };
-    (0..table.n_rows()).map(number).collect()
-}
-
 fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
-    let is_stratified = data.split.stratify && !target.labels().is_empty();
     let rows = match &data.split.column {
         Some(name) => split::by_column(table.column(name, "`data.split.column`")?, table.origin())?,
-        None => {
-            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
-            let classes: Vec<u32> = targets.iter().map(class).collect();
-            match &data.split.group {
-                None => split::by_ratio(&classes, &data.split, seed),
-                Some(name) => {
-                    let groups = group_numbers(table, data, name, "`data.split.group`")?;
-                    split::by_group(&groups, &data.split, seed)
-                }
-            }
-        }
+        None => divide(table, data, target, targets, seed)?,
     };
     split::check_not_empty(&rows, &data.split, table.origin())?;
+    if let Some(name) = &data.split.group {
+        let column = table.column(name, "`data.split.group`")?;
+        split::check_groups(column, &split::group_numbers(column), &rows, table.origin())?;
+    }
     check_seen(table, target, targets, [&rows[0], &rows[1], &rows[2]])?;
     Ok(rows)
 }
@@ -250,6 +218,31 @@ pub(crate) fn column_type(column: &Column, data: &DataConfig) -> Option<ColumnTy
     })
 }
 
+/// Deals rows out by ratio: all of them, or with a test file those of the train file. A file per part needs no dealing.
+fn divide(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
+    let all = table.n_rows() as u32;
+    let sizes: Vec<u32> = table.files().iter().map(|file| file.n_rows as u32).collect();
+    let n_dealt = match sizes.as_slice() {
+        [train, valid, _] => return Ok([0..*train, *train..train + valid, train + valid..all].map(Vec::from_iter)),
+        [train, _] => *train,
+        _ => all,
+    };
+    let config = SplitConfig { test: if n_dealt < all { 0.0 } else { data.split.test }, ..data.split.clone() };
+    let mut rows = match &data.split.group {
+        Some(name) => {
+            let groups = split::group_numbers(table.column(name, "`data.split.group`")?);
+            split::by_group(&groups[..n_dealt as usize], &config, seed)
+        }
+        None => {
+            let is_stratified = data.split.stratify && !target.labels().is_empty();
+            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
+            split::by_ratio(&targets[..n_dealt as usize].iter().map(class).collect::<Vec<_>>(), &config, seed)
+        }
+    };
+    rows[2].extend(n_dealt..all);
+    Ok(rows)
+}
+
 /// `None`, with a warning, for a column that cannot help.
 fn fit_input(
     column: &Column,
@@ -273,6 +266,19 @@ fn fit_input(
     };
     warnings.extend(doubt(&input, column, train.len()));
     Ok(Some(input))
+}
+
+/// An error if `features.columns` names a column that is none of the numeric features. A dropped one may be named.
+fn check_column_settings(features: &FeaturesConfig, columns: Columns, inputs: &[Input]) -> Result<()> {
+    for name in features.columns.keys() {
+        columns.column(name, "`features.columns`")?;
+        let input = inputs.iter().find(|input| input.name == *name);
+        if input.is_some_and(|input| input.column_type == ColumnType::String) {
+            let problem = format!("column `{name}` is categorical, so it is neither imputed nor scaled");
+            return Err(Error::Setting { key: "features.columns", problem });
+        }
+    }
+    Ok(())
 }
 
 /// What may be wrong with a column although it can be used.

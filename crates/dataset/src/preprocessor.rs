@@ -5,13 +5,16 @@ use std::collections::HashMap;
 use serde::{Deserialize, Serialize};
 
 use crate::features::Columns;
+use crate::scaler::Scaler;
 use crate::target::{Target, TargetEncoding};
 use crate::{
-    CategoricalEncoding, Column, ColumnType, EngineerConfig, Error, FeaturesConfig, Imputation, Part, Result, Scaling,
-    Table,
+    CategoricalEncoding, Column, ColumnType, EngineerConfig, Error, FeaturesConfig, Imputation, Part, Result, Table,
 };
 
-/// The layout of the stored JSON. Raise it when a field changes its meaning.
+/// The layout of the stored JSON. Raise it when a field is added or changes its meaning.
+///
+/// - 1: numbers with `fill` and `scaler` (`none`, `standard`, `min_max`), categories, target with `mean` and `std`.
+/// - 2: the scaler `quantile_normal`, `transform` of a numeric target, `raw` and `engineer`.
 const VERSION: u32 = 2;
 
 /// Encoded between two cuts of the table.
@@ -92,58 +95,6 @@ pub enum Encoder {
     },
 }
 
-/// How a number is brought to a common scale.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scaler {
-    /// As it is.
-    None,
-    /// `(x - mean) / std`
-    Standard {
-        /// Mean of the train rows.
-        mean: f64,
-        /// Population standard deviation of the train rows.
-        std: f64,
-    },
-    /// `(x - min) / (max - min)`
-    MinMax {
-        /// Smallest train value.
-        min: f64,
-        /// Largest train value.
-        max: f64,
-    },
-}
-
-impl Scaler {
-    fn fit(scaling: Scaling, values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        match scaling {
-            Scaling::None => Self::None,
-            Scaling::Standard => {
-                let mean = values.iter().sum::<f64>() / n;
-                let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
-                // The rounded mean of equal values may differ from them in the last bit.
-                let is_constant = values.iter().all(|&x| x == values[0]);
-                Self::Standard { mean, std: if is_constant { 0.0 } else { variance.sqrt() } }
-            }
-            Scaling::MinMax => Self::MinMax {
-                min: values.iter().copied().fold(f64::INFINITY, f64::min),
-                max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            },
-        }
-    }
-
-    /// A constant column (its width is 0) becomes 0.
-    fn apply(self, x: f64) -> f64 {
-        let scale = |from: f64, width: f64| (x - from) / if width > 0.0 { width } else { 1.0 };
-        match self {
-            Self::None => x,
-            Self::Standard { mean, std } => scale(mean, std),
-            Self::MinMax { min, max } => scale(min, max - min),
-        }
-    }
-}
-
 impl Input {
     /// Fits the encoder on the train rows. `None` if the column tells no train row from another.
     pub(crate) fn fit(
@@ -156,7 +107,7 @@ impl Input {
         let nullable = train.iter().any(|&row| column.is_missing(row as usize));
         let encoder = match column_type {
             ColumnType::String => fit_category(column, train, config),
-            _ => fit_numeric(&column.numbers(train, file)?, nullable, config),
+            _ => fit_numeric(&column.numbers(train, file)?, nullable, &config.of_column(&column.name)),
         };
         Ok(encoder.map(|encoder| Self { name: column.name.clone(), column_type, nullable, encoder }))
     }
@@ -181,6 +132,7 @@ fn fit_numeric(cells: &[Option<f64>], nullable: bool, config: &FeaturesConfig) -
     let fill = match config.impute {
         Imputation::Mean => present.iter().sum::<f64>() / present.len() as f64,
         Imputation::Median => median(&mut present),
+        Imputation::MostFrequent => most_frequent(&mut present),
         Imputation::Constant => config.fill_value,
     };
     let filled: Vec<f64> = cells.iter().map(|cell| cell.unwrap_or(fill)).collect();
@@ -193,6 +145,18 @@ fn median(values: &mut [f64]) -> f64 {
     values.sort_unstable_by(f64::total_cmp);
     let middle = values.len() / 2;
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
+}
+
+/// The value that occurs most often; the smallest of several such.
+fn most_frequent(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let mut best: &[f64] = &[];
+    for equal in values.chunk_by(|a, b| a == b) {
+        if equal.len() > best.len() {
+            best = equal;
+        }
+    }
+    best.first().copied().unwrap_or_default()
 }
 
 fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
@@ -337,18 +301,25 @@ impl Preprocessor {
         self.numbers().count() + before.count()
     }
 
-    /// Regression: a value in its own units -> mean 0, standard deviation 1 over the train rows. Classes stay.
+    /// Regression: a value in its own units -> transformed, then mean 0 and standard deviation 1 over the train rows, as
+    /// far as `data.target_transform` and `data.target_scaling` say so. Classes stay.
     pub fn standardize(&self, value: f32) -> f32 {
-        match self.target.encoding {
-            TargetEncoding::Number { mean, std } => ((f64::from(value) - mean) / std) as f32,
+        match &self.target.encoding {
+            TargetEncoding::Number { transform, mean, std } => {
+                ((transform.apply(f64::from(value)) - mean) / std) as f32
+            }
             TargetEncoding::Classes { .. } => value,
         }
     }
 
     /// The inverse of [`Preprocessor::standardize`].
     pub fn restore(&self, value: f32) -> f32 {
-        match self.target.encoding {
-            TargetEncoding::Number { mean, std } => (f64::from(value) * std + mean) as f32,
+        match &self.target.encoding {
+            TargetEncoding::Number { transform, mean, std } => {
+                // A wild output of the network must not become infinite: it would hide every other row's error.
+                let number = transform.invert(f64::from(value) * std + mean);
+                number.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+            }
             TargetEncoding::Classes { .. } => value,
         }
     }
@@ -372,7 +343,12 @@ impl Preprocessor {
             return Err(Error::Preprocessor { reason });
         }
         let preprocessor: Self = serde_json::from_str(json).map_err(unusable)?;
-        preprocessor.target.check().map_err(|reason| Error::Preprocessor { reason })?;
+        let scalers = preprocessor.inputs.iter().map(|input| match &input.encoder {
+            Encoder::Numeric { scaler, .. } => scaler.check().map_err(|reason| format!("`{}`: {reason}", input.name)),
+            Encoder::Category { .. } => Ok(()),
+        });
+        let checks = scalers.chain([preprocessor.target.check()]).collect::<std::result::Result<(), String>>();
+        checks.map_err(|reason| Error::Preprocessor { reason })?;
         Ok(preprocessor)
     }
 }
@@ -386,10 +362,10 @@ fn fill_numbers(
     columns: Columns,
     rows: &[u32],
 ) -> Result<()> {
-    let Encoder::Numeric { fill, scaler, .. } = input.encoder else { return Ok(()) };
+    let Encoder::Numeric { fill, scaler, .. } = &input.encoder else { return Ok(()) };
     let numbers = columns.column(&input.name, "the model's inputs")?.numbers(rows, columns.table.origin())?;
     for (row, number) in numeric.chunks_exact_mut(width).zip(numbers) {
-        row[place] = scaler.apply(number.unwrap_or(fill)) as f32;
+        row[place] = scaler.apply(number.unwrap_or(*fill)) as f32;
         if let Some(indicator) = indicator {
             row[indicator] = f32::from(number.is_none());
         }

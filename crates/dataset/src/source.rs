@@ -1,7 +1,7 @@
 //! A data set that is read once: for its report, its splits and the folds of a cross-validation.
 
 use crate::features::Columns;
-use crate::load::{Plan, check_seen, fit, group_numbers};
+use crate::load::{Plan, check_seen, feature_columns, fit};
 use crate::{
     Column, CrossValidationConfig, DataConfig, Error, FeaturesConfig, Fold, Part, Preprocessor, Result, Splits, Table,
     folds, info, read_table, split,
@@ -27,6 +27,11 @@ impl Source {
     pub fn open(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
         features.check()?;
         let table = read_table(data)?;
+        let files = table.files().to_vec();
+        Self::of_table(table, data, features, seed).map_err(|error| error.located(&files))
+    }
+
+    fn of_table(table: Table, data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
         let plan = Plan::new(&table, data, seed)?;
         let mut taken = vec![(data.target.as_str(), "target")];
         taken.extend(data.split.column.as_deref().map(|name| (name, "split column")));
@@ -45,9 +50,12 @@ impl Source {
     pub fn splits(self) -> Result<Splits> {
         let [mut train, mut valid, mut test] = self.parts(&self.plan.rows);
         let Self { data, table, made, plan, preprocessor, warnings, .. } = self;
+        let files = table.files().to_vec();
         let info = info::describe(&data, &table, [&train, &valid, &test], &preprocessor, plan.problem_reason, warnings);
         let test_table = table.select(&test.row_numbers);
-        preprocessor.encode_all(table, made, &mut [&mut train, &mut valid, &mut test])?;
+        preprocessor
+            .encode_all(table, made, &mut [&mut train, &mut valid, &mut test])
+            .map_err(|error| error.located(&files))?;
         Ok(Splits { train, valid, test, test_table, preprocessor, info })
     }
 
@@ -86,7 +94,8 @@ impl Source {
         let info = info::describe(&self.data, &self.table, parts, &preprocessor, reason, warnings);
         let test_table = self.table.select(&test.row_numbers);
         let encode = |part: Part| -> Result<Part> {
-            Ok(Part { target: part.target, ..preprocessor.encode(columns, part.row_numbers)? })
+            let encoded = preprocessor.encode(columns, part.row_numbers);
+            Ok(Part { target: part.target, ..encoded.map_err(|error| error.located(self.table.files()))? })
         };
         let (train, valid, test) = (encode(train)?, encode(valid)?, encode(test)?);
         Ok(Splits { train, valid, test, test_table, preprocessor, info })
@@ -102,14 +111,21 @@ impl Source {
 
     /// The number of each row's group. An error if the test part shares a group with `rows`.
     fn groups(&self, name: &str, wanted_by: &'static str, rows: &[u32]) -> Result<Vec<u32>> {
-        let groups = group_numbers(&self.table, &self.data, name, wanted_by)?;
+        let column = self.table.column(name, wanted_by)?;
+        if name == self.data.target {
+            return Err(Error::ColumnRole { column: name.to_string(), role: "target", wanted_by });
+        }
+        if feature_columns(&self.table, &self.data)?.iter().any(|feature| feature.name == name) {
+            return Err(Error::GroupIsFeature { column: name.to_string(), wanted_by });
+        }
+        let groups = split::group_numbers(column);
         let n_groups = groups.iter().max().map_or(0, |&last| last as usize + 1);
         let mut is_here = vec![false; n_groups];
         rows.iter().for_each(|&row| is_here[groups[row as usize] as usize] = true);
         match self.plan.rows[2].iter().find(|&&row| is_here[groups[row as usize] as usize]) {
             None => Ok(rows.iter().map(|&row| groups[row as usize]).collect()),
             Some(&row) => {
-                let group = self.table.column(name, wanted_by)?.text(row as usize).unwrap_or_default().into_owned();
+                let group = column.text(row as usize).unwrap_or_default().into_owned();
                 Err(Error::GroupInTest { file: self.table.origin().to_string(), column: name.to_string(), group })
             }
         }

@@ -128,10 +128,4 @@ fn mistakes_are_named() {
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.contains(expected), "{found}\nlacks\n{expected}");
     }
-    let split = SplitConfig { group: Some("town".into()), ..SplitConfig::default() };
-    let error = load(&DataConfig { split, ..data.clone() }, &FeaturesConfig::default(), 1).unwrap_err().to_string();
-    assert!(error.contains("column `town` is named in `data.split.group`"), "{error}");
-    let split = SplitConfig { group: Some("town".into()), column: Some("town".into()), ..SplitConfig::default() };
-    let error = load(&DataConfig { split, ..data }, &FeaturesConfig::default(), 1).unwrap_err().to_string();
-    assert!(error.contains("`data.split.column` says where each row goes"), "{error}");
 }

@@ -198,9 +198,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 
 /// Finds or downloads the file, reads, splits and encodes it, and records what it is.
 fn load_data(config: &Config, session: &Session) -> Result<Splits> {
-    let path = session.find_data(&config.data, &config.paths)?;
     let url = config.data.url.as_deref().map(tracking::redact_url);
-    let data = DataConfig { path, url, ..config.data.clone() };
+    let data = DataConfig { url, ..session.find_data(&config.data, &config.paths)? };
     let splits = dataset::load(&data, &config.features, config.seed)?;
     session.console.note(&outputs::describe_data(&splits.info));
     splits.info.warnings.iter().for_each(|warning| session.console.warn(warning));
