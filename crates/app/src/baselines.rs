@@ -31,8 +31,8 @@ pub fn fit_baselines(
     for kind in kinds {
         let name = kind.name();
         let tags = [("model_type", name.to_owned()), ("baseline", "true".to_owned())];
-        let scores: Vec<(String, Option<f64>)> =
-            session.nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested))?;
+        let scores: Vec<(String, Option<f64>)> = session
+            .nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested))?;
         let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
         log_all(&session.run, &finite.collect::<Vec<_>>(), 0);
         all.push((name.to_owned(), scores));

@@ -129,7 +129,8 @@ impl TabularFlags {
         let mut all = Vec::new();
         if let Some(path) = &self.csv_path {
             push(&mut all, "--csv-path", "data.path", Some(path.display().to_string()));
-            for key in ["data.source", "data.url", "data.sha256", "data.name"] {
+            let others = ["data.train_path", "data.valid_path", "data.test_path"];
+            for key in ["data.source", "data.url", "data.sha256", "data.name"].into_iter().chain(others) {
                 push(&mut all, "--csv-path", key, Some(Value::Null));
             }
         }

@@ -142,7 +142,8 @@ impl ResultTable {
     /// One metric of the network and of every baseline, the network first.
     pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
         let own = self.to_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-        let of = |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
+        let of =
+            |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
         let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
         std::iter::once(("mlp".to_owned(), own)).chain(others).collect()
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::Result;
-use dataset::{DatasetInfo, Splits};
+use dataset::{DatasetInfo, Source, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize, weight_bytes};
 use serde::{Deserialize, Serialize};
 use tracking::{Dataset, DatasetInput};
@@ -25,12 +25,21 @@ fn describe_data(info: &DatasetInfo) -> String {
         + &format!("task: {} ({}){classes}", problem_name(info), info.problem_reason)
 }
 
+/// Looks at the raw columns: a short table on the console, `data_report.html`, `.md` and `.json` among the outputs.
+pub fn report_data(session: &Session, source: &Source) -> Result<()> {
+    let report = source.report()?;
+    session.console.note(&report.to_text());
+    session.write_text("data_report.html", &report.to_html())?;
+    session.write_text("data_report.md", &report.to_markdown())?;
+    session.write_text("data_report.json", &report.to_json()?)?;
+    session.console.stop_if_interrupted()
+}
+
 /// Says what the data is, and records it: facts as params, row counts as tags, and one input with the split inside its
 /// digest.
 pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     let (run, info) = (&session.run, &splits.info);
     session.console.note(&describe_data(info));
-    info.warnings.iter().for_each(|warning| session.console.warn(warning));
     run.log_params(&BTreeMap::from([
         ("dataset_name".to_owned(), info.name.clone()),
         ("dataset_digest".to_owned(), info.digest.clone()),
@@ -38,8 +47,13 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
         ("n_features".to_owned(), splits.preprocessor.feature_names().len().to_string()),
         ("feature_columns".to_owned(), info.feature_columns.join(",")),
     ]));
-    if let Some(sha256) = &info.file_sha256 {
-        run.set_tag("dataset_file_sha256", sha256);
+    let parts: &[&str] = match info.files.len() {
+        3 => &[".train", ".valid", ".test"],
+        2 => &[".train", ".test"],
+        _ => &[""],
+    };
+    for (part, file) in parts.iter().zip(&info.files) {
+        run.set_tag(&format!("dataset_file_sha256{part}"), &file.sha256);
     }
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
@@ -90,7 +104,9 @@ pub fn model_summary(job: &Job) -> String {
     let total: usize = layers.iter().map(|layer| layer.parameters).sum();
     let flops: usize = layers.iter().map(|layer| layer.flops).sum();
     let kib = weight_bytes(&layers) as f64 / 1024.0;
-    text + &format!("{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n")
+    text + &format!(
+        "{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n"
+    )
 }
 
 /// `classification_report.txt`: precision, recall, F1, support and AUC of every class on the test rows.
@@ -101,7 +117,10 @@ pub fn write_class_report(session: &Session, job: &Job, test: &Scores) -> Result
         return Ok(());
     }
     let width = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max(5);
-    let heading = format!("{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n", "class", "precision", "recall", "f1", "auc", "support");
+    let heading = format!(
+        "{:width$}  {:>9}  {:>9}  {:>9}  {:>9}  {:>9}\n",
+        "class", "precision", "recall", "f1", "auc", "support"
+    );
     let row = |(label, s): (&String, &ClassScores)| {
         format!("{label:width$}  {:9.4}  {:9.4}  {:9.4}  {:9.4}  {:9}\n", s.precision, s.recall, s.f1, s.auc, s.support)
     };

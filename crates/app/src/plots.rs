@@ -7,11 +7,12 @@ use dataset::Splits;
 use modeling::Task;
 use report::{
     CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, LearningCurves, LearningRateFinder,
-    LearningRateSchedule, ModelComparison, ModelScore, PermutationImportance, RankingCurve, RankingCurves, ScoreGroup, ScoreHistograms, Series,
+    LearningRateSchedule, ModelComparison, ModelScore, PermutationImportance, RankingCurve, RankingCurves, ScoreGroup,
+    ScoreHistograms, Series,
 };
 use training::metrics::{
-    Band, Direction, auc_interval, auc_of, average_precision_of, calibration_curve, confusion_matrix, metrics_for, pr_band,
-    precision_recall_curve, roc_band, roc_curve,
+    Band, Direction, auc_interval, auc_of, average_precision_of, calibration_curve, confusion_matrix, metrics_for,
+    pr_band, precision_recall_curve, roc_band, roc_curve,
 };
 use training::{Importance, LearningRateSweep, TrainingConfig};
 
@@ -133,10 +134,8 @@ fn scores_by_class(test: &Scores, task: Task) -> Vec<(usize, Vec<f32>)> {
 
 fn plot_ranking(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    let pictures = [
-        ("ROC curve, test", "roc", ROC),
-        ("Precision-recall curve, test", "precision_recall", PRECISION_RECALL),
-    ];
+    let pictures =
+        [("ROC curve, test", "roc", ROC), ("Precision-recall curve, test", "precision_recall", PRECISION_RECALL)];
     for (title, file, Ranking { corners, area, interval, band, write }) in pictures {
         let points: Vec<_> = classes.iter().map(|(class, scores)| corners(target, scores, *class as f32)).collect();
         // Bands of many curves hide each other.

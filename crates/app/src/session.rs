@@ -289,16 +289,19 @@ impl Session {
         })
     }
 
-    /// The output folder of this run.
-    pub fn output_folder(&self) -> &Path {
-        &self.folder
-    }
-
-    /// Makes sure that the data file is there; `None` for a built-in data set.
-    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<Option<PathBuf>> {
-        let Some(path) = &data.path else { return Ok(None) };
-        let (url, sha256) = (data.url.as_deref(), data.sha256.as_deref());
-        download::find_or_download(path, url, sha256, &paths.data_dir, &self.console).map(Some)
+    /// Makes sure that the data files are there; gives the settings with the places where they were found.
+    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<DataConfig> {
+        let find = |key: &str, path: &Option<PathBuf>, url: Option<&str>, sha256: Option<&str>| {
+            let find = |path| download::find_or_download(key, path, url, sha256, &paths.data_dir, &self.console);
+            path.as_deref().map(find).transpose()
+        };
+        Ok(DataConfig {
+            path: find("data.path", &data.path, data.url.as_deref(), data.sha256.as_deref())?,
+            train_path: find("data.train_path", &data.train_path, None, None)?,
+            valid_path: find("data.valid_path", &data.valid_path, None, None)?,
+            test_path: find("data.test_path", &data.test_path, None, None)?,
+            ..data.clone()
+        })
     }
 
     /// Makes a folder below the run's output folder.

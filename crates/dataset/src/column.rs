@@ -229,6 +229,23 @@ impl Column {
         }
     }
 
+    /// Adds the cells of another column below its own.
+    pub(crate) fn append(&mut self, other: &Self) {
+        use ColumnType::{Double, Long};
+        let declared = match (self.declared, other.declared) {
+            (own, others) if own == others => own,
+            (Some(Long | Double), Some(Long | Double)) => Some(Double),
+            _ => None,
+        };
+        let mut builder = ColumnBuilder::new("");
+        std::mem::swap(&mut builder.column, self);
+        if let Cells::Texts { levels, .. } = &builder.column.cells {
+            builder.index = levels.iter().cloned().zip(0..).collect();
+        }
+        (0..other.len()).for_each(|row| other.with_text(row, |text| builder.push(text)));
+        *self = Self { declared, ..builder.finish() };
+    }
+
     /// The first missing row and how many there are.
     pub(crate) fn missing_rows(&self) -> Option<(usize, usize)> {
         let mut rows = (0..self.len()).filter(|&row| self.is_missing(row));

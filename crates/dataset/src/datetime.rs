@@ -71,9 +71,9 @@ impl DatetimePart {
             Self::Weekday => |moment| Self::Weekday.of(moment) / 7.0,
             Self::Hour => |moment| Self::Hour.of(moment) / 24.0,
             Self::Minute => |moment| Self::Minute.of(moment) / 60.0,
-            Self::DayOfYear => |moment| {
-                (Self::DayOfYear.of(moment) - 1.0) / if is_leap(moment.year) { 366.0 } else { 365.0 }
-            },
+            Self::DayOfYear => {
+                |moment| (Self::DayOfYear.of(moment) - 1.0) / if is_leap(moment.year) { 366.0 } else { 365.0 }
+            }
             Self::Year | Self::IsWeekend | Self::EpochDays => return None,
         })
     }
@@ -229,6 +229,7 @@ impl Moment {
 
 /// `Z`, `+02`, `+0200` or `+02:00`.
 fn is_zone(text: &str) -> bool {
-    let is_offset = |offset: &str| offset.len() >= 2 && offset.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    let is_offset =
+        |offset: &str| offset.len() >= 2 && offset.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
     text == "Z" || text.strip_prefix(['+', '-']).is_some_and(is_offset)
 }

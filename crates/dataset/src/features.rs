@@ -75,15 +75,16 @@ pub struct PowerFeature {
 }
 
 /// Raw and engineered columns under one roof.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Columns<'a> {
     pub table: &'a Table,
     /// The engineered ones, in the order in which they were made.
-    pub made: Vec<Column>,
+    pub made: &'a [Column],
 }
 
-impl Columns<'_> {
+impl<'a> Columns<'a> {
     /// The column of that name; an engineered one comes first.
-    pub(crate) fn column(&self, name: &str, wanted_by: &str) -> Result<&Column> {
+    pub(crate) fn column(self, name: &str, wanted_by: &str) -> Result<&'a Column> {
         if let Some(made) = self.made.iter().find(|column| column.name == name) {
             return Ok(made);
         }
@@ -99,7 +100,19 @@ impl Columns<'_> {
         })
     }
 
-    fn numbers(&self, name: &str, wanted_by: &str, rows: &[u32]) -> Result<Vec<Option<f64>>> {
+    /// Checks that no new column has the name of another one.
+    pub(crate) fn check_names(self) -> Result<()> {
+        let clash = |(i, column): (usize, &Column)| {
+            let is_twice = self.made[..i].iter().any(|other| other.name == column.name);
+            (is_twice || self.table.names().any(|raw| raw == column.name)).then(|| column.name.clone())
+        };
+        match self.made.iter().enumerate().find_map(clash) {
+            Some(column) => Err(Error::EngineeredName { file: self.table.origin().to_string(), column }),
+            None => Ok(()),
+        }
+    }
+
+    fn numbers(self, name: &str, wanted_by: &str, rows: &[u32]) -> Result<Vec<Option<f64>>> {
         self.column(name, wanted_by)?.numbers(rows, self.table.origin())
     }
 }
@@ -117,7 +130,10 @@ impl EngineerConfig {
         }
         for date in &self.datetime {
             if date.parts.is_empty() {
-                return invalid("features.engineer.datetime", format!("`{}` has an empty list of `parts`", date.column));
+                return invalid(
+                    "features.engineer.datetime",
+                    format!("`{}` has an empty list of `parts`", date.column),
+                );
             }
             if let Some(format) = &date.format {
                 DateFormat::new(format)
@@ -156,10 +172,9 @@ impl EngineerConfig {
         self.used().into_iter().map(|(name, _)| name).collect()
     }
 
-    /// The raw columns that something is made of: inference needs them.
-    pub(crate) fn raw_sources<'a>(&self, columns: &'a Columns) -> Vec<&'a Column> {
-        let sources = self.sources();
-        columns.table.columns().iter().filter(|column| sources.contains(&column.name.as_str())).collect()
+    /// Whether something is made of this column.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        self.sources().contains(&name)
     }
 
     /// Whether a column is replaced by what is made of it.
@@ -178,53 +193,84 @@ impl EngineerConfig {
         Ok(())
     }
 
-    /// Checks that no new column has the name of another one.
-    pub(crate) fn check_names(columns: &Columns) -> Result<()> {
-        let made = &columns.made;
-        let clash = |(i, column): (usize, &Column)| {
-            let is_twice = made[..i].iter().any(|other| other.name == column.name);
-            (is_twice || columns.table.names().any(|raw| raw == column.name)).then(|| column.name.clone())
-        };
-        match made.iter().enumerate().find_map(clash) {
-            Some(column) => Err(Error::EngineeredName { file: columns.table.origin().to_string(), column }),
-            None => Ok(()),
-        }
-    }
-
     /// Computes the new columns of every row.
-    pub(crate) fn apply<'a>(&self, table: &'a Table) -> Result<Columns<'a>> {
-        let mut columns = Columns { table, made: Vec::new() };
-        let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+    pub(crate) fn apply(&self, table: &Table) -> Result<Vec<Column>> {
+        let mut made: Vec<Column> = Vec::new();
+        let rows: Vec<u32> = if *self == Self::default() { Vec::new() } else { (0..table.n_rows() as u32).collect() };
         for date in &self.datetime {
-            let made = date_columns(date, &columns, &rows)?;
-            columns.made.extend(made);
+            let parts = date_columns(date, Columns { table, made: &made }, &rows)?;
+            made.extend(parts);
         }
         for RatioFeature { numerator, denominator } in &self.ratio {
+            let columns = Columns { table, made: &made };
             let above = columns.numbers(numerator, "`features.engineer.ratio`", &rows)?;
             let below = columns.numbers(denominator, "`features.engineer.ratio`", &rows)?;
             let quotients = above.into_iter().zip(below).map(|(a, b)| ratio(a?, b?)).collect();
-            columns.made.push(Column::from_numbers(&format!("{numerator}/{denominator}"), quotients));
+            made.push(Column::from_numbers(&format!("{numerator}/{denominator}"), quotients));
         }
         for factors in &self.product {
-            let mut product = columns.numbers(&factors[0], "`features.engineer.product`", &rows)?;
-            for factor in &factors[1..] {
-                let factor = columns.numbers(factor, "`features.engineer.product`", &rows)?;
-                product.iter_mut().zip(factor).for_each(|(a, b)| *a = a.and_then(|a| Some(a * b?)));
-            }
-            columns.made.push(Column::from_numbers(&factors.join("*"), product));
+            made.push(product(factors, Columns { table, made: &made }, &rows)?);
         }
         for PowerFeature { column, exponent } in &self.power {
-            let made = map(&columns, column, "`features.engineer.power`", &format!("{column}^{exponent}"), |x| {
-                x.powf(*exponent)
-            })?;
-            columns.made.push(made);
+            let source =
+                Source { columns: Columns { table, made: &made }, name: column, key: "`features.engineer.power`" };
+            made.push(source.map(&format!("{column}^{exponent}"), &rows, |x| x.powf(*exponent))?);
         }
         for column in &self.log1p {
-            let made = map(&columns, column, "`features.engineer.log1p`", &format!("log1p({column})"), f64::ln_1p)?;
-            columns.made.push(made);
+            let source =
+                Source { columns: Columns { table, made: &made }, name: column, key: "`features.engineer.log1p`" };
+            made.push(source.map(&format!("log1p({column})"), &rows, f64::ln_1p)?);
         }
-        Ok(columns)
+        Ok(made)
     }
+}
+
+fn product(factors: &[String], columns: Columns, rows: &[u32]) -> Result<Column> {
+    let key = "`features.engineer.product`";
+    let name = factors.join("*");
+    let mut product = columns.numbers(&factors[0], key, rows)?;
+    for factor in &factors[1..] {
+        let values = columns.numbers(factor, key, rows)?;
+        for (row, (a, b)) in product.iter_mut().zip(values).enumerate() {
+            *a = a.and_then(|a| Some(a * b?));
+            if let (Some(a), Some(value)) = (*a, b) {
+                check_range(a, &name, factor, value, row, columns.table)?;
+            }
+        }
+    }
+    Ok(Column::from_numbers(&name, product))
+}
+
+/// A column to compute a new one from.
+struct Source<'a> {
+    columns: Columns<'a>,
+    name: &'a str,
+    /// The key that names it.
+    key: &'static str,
+}
+
+impl Source<'_> {
+    /// A column of `f(x)`; an error where that is no number.
+    fn map(&self, name: &str, rows: &[u32], f: impl Fn(f64) -> f64) -> Result<Column> {
+        let mut values = self.columns.numbers(self.name, self.key, rows)?;
+        for (row, value) in values.iter_mut().enumerate() {
+            if let Some(x) = *value {
+                let y = f(x);
+                check_range(y, name, self.name, x, row, self.columns.table)?;
+                *value = Some(y);
+            }
+        }
+        Ok(Column::from_numbers(name, values))
+    }
+}
+
+/// An error if `y`, which `function` made of a value of `column`, is none or beyond what `f32` holds.
+fn check_range(y: f64, function: &str, column: &str, value: f64, row: usize, table: &Table) -> Result<()> {
+    if y.abs() <= f64::from(f32::MAX) {
+        return Ok(());
+    }
+    let (file, column, function) = (table.origin().to_string(), column.to_string(), function.to_string());
+    Err(Error::Undefined { file, column, row: row + 1, value, function })
 }
 
 /// Missing where the quotient is none, or beyond what `f32` holds.
@@ -233,25 +279,7 @@ fn ratio(above: f64, below: f64) -> Option<f64> {
     (quotient.abs() <= f64::from(f32::MAX)).then_some(quotient)
 }
 
-/// A column of `f(x)`; an error where that is no number.
-fn map(columns: &Columns, source: &str, key: &str, name: &str, f: impl Fn(f64) -> f64) -> Result<Column> {
-    let rows: Vec<u32> = (0..columns.table.n_rows() as u32).collect();
-    let values = columns.numbers(source, key, &rows)?;
-    let results: Vec<Option<f64>> = values.iter().map(|value| value.map(&f)).collect();
-    let is_wrong = |result: &Option<f64>| result.is_some_and(|y| !(y.abs() <= f64::from(f32::MAX)));
-    match results.iter().position(is_wrong) {
-        None => Ok(Column::from_numbers(name, results)),
-        Some(row) => Err(Error::Undefined {
-            file: columns.table.origin().to_string(),
-            column: source.to_string(),
-            row: row + 1,
-            value: values[row].unwrap_or_default(),
-            function: name.to_string(),
-        }),
-    }
-}
-
-fn date_columns(date: &DatetimeFeature, columns: &Columns, rows: &[u32]) -> Result<Vec<Column>> {
+fn date_columns(date: &DatetimeFeature, columns: Columns, rows: &[u32]) -> Result<Vec<Column>> {
     let column = columns.column(&date.column, "`features.engineer.datetime`")?;
     let format = date.format.as_deref().unwrap_or(DateFormat::ISO);
     let problem = |problem| Error::Setting { key: "features.engineer.datetime", problem };

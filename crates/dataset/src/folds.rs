@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(valid, PINNED.map(|rows| rows.to_vec()));
     }
 
-    const PINNED: [&[u32]; 6] = [&[], &[], &[], &[], &[], &[]];
+    const PINNED: [&[u32]; 6] = [&[5, 6, 7, 8], &[2, 3, 9], &[0, 1, 4], &[0, 1, 5, 7], &[3, 4, 8], &[2, 6, 9]];
 
     #[test]
     fn groups_stay_together() {
@@ -299,7 +299,6 @@ mod tests {
         assert_eq!(by_classes(&counts, 3), STRATIFIED_GROUP_K_FOLD);
     }
 
-    const GROUPS: [[usize; 2]; 10] =
-        [[5, 1], [2, 2], [0, 7], [9, 0], [3, 4], [1, 1], [6, 2], [2, 5], [4, 0], [1, 3]];
+    const GROUPS: [[usize; 2]; 10] = [[5, 1], [2, 2], [0, 7], [9, 0], [3, 4], [1, 1], [6, 2], [2, 5], [4, 0], [1, 3]];
     const STRATIFIED_GROUP_K_FOLD: [usize; 10] = [2, 0, 1, 0, 2, 0, 1, 0, 2, 2];
 }

@@ -12,9 +12,17 @@ use crate::{Builtin, Column, DataConfig, Error, Format, Result, Table, csv_file}
 /// The part of a file that shows its type and delimiter.
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// Reads the data set that `data` names, as it is: no typing, no splitting.
+/// Reads the data set that `data` names, as it is: no typing, no splitting. With a file per part, the rows of the train
+/// file come first, then those of the valid file, if there is one, then those of the test file.
 pub fn read_table(data: &DataConfig) -> Result<Table> {
     data.check()?;
+    if let Some(path) = &data.train_path {
+        let mut table = read_file(path, data)?;
+        for path in data.valid_path.iter().chain(&data.test_path) {
+            table.append(read_file(path, data)?)?;
+        }
+        return Ok(table);
+    }
     match (data.source, &data.path) {
         (Some(Builtin::WineQuality), _) => wine_quality(),
         (None, Some(path)) => read_file(path, data),

@@ -7,6 +7,7 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::path::Path;
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
@@ -16,9 +17,20 @@ use crate::{Column, DataConfig, Error, Result};
 #[derive(Clone, Debug)]
 pub struct Table {
     origin: String,
-    sha256: Option<String>,
+    files: Vec<DataFile>,
     columns: Vec<Column>,
     n_rows: usize,
+}
+
+/// A file that rows came from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DataFile {
+    /// Its path as it was given.
+    pub path: String,
+    /// The sha256 of its bytes in hex.
+    pub sha256: String,
+    /// Its rows.
+    pub n_rows: usize,
 }
 
 impl Table {
@@ -35,22 +47,37 @@ impl Table {
                 return Err(Error::ColumnLength { column: name, found: column.len(), expected: n_rows });
             }
         }
-        Ok(Self { origin: origin.to_string(), sha256: None, columns, n_rows })
+        Ok(Self { origin: origin.to_string(), files: Vec::new(), columns, n_rows })
     }
 
     /// The same table, with the sha256 of the file that it came from.
     pub(crate) fn with_sha256(self, sha256: String) -> Self {
-        Self { sha256: Some(sha256), ..self }
+        let file = DataFile { path: self.origin.clone(), sha256, n_rows: self.n_rows };
+        Self { files: vec![file], ..self }
     }
 
-    /// The file's path, or the name of a built-in data set.
+    /// Adds the rows of another file with the same columns.
+    pub(crate) fn append(&mut self, other: Self) -> Result<()> {
+        if let Some(extra) = other.names().find(|name| !self.names().any(|known| known == *name)) {
+            let (file, column, train) = (other.origin.clone(), extra.to_string(), self.origin.clone());
+            return Err(Error::ExtraColumn { file, column, train });
+        }
+        for column in &mut self.columns {
+            column.append(other.column(&column.name, "`data.train_path`, whose columns every part needs")?);
+        }
+        self.files.extend(other.files);
+        self.n_rows += other.n_rows;
+        Ok(())
+    }
+
+    /// The (first) file's path, or the name of a built-in data set.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 
-    /// The sha256 of the file in hex; `None` for tables that are no file.
-    pub fn sha256(&self) -> Option<&str> {
-        self.sha256.as_deref()
+    /// The files that the rows came from, in order; none for built-in data.
+    pub fn files(&self) -> &[DataFile] {
+        &self.files
     }
 
     /// All columns in file order.
@@ -78,10 +105,11 @@ impl Table {
         })
     }
 
-    /// The same columns with the given 0-based rows only, in their order. Panics beyond the last row.
+    /// The same columns with the given 0-based rows only, in their order; they are no longer rows of a file. Panics beyond the
+    /// last row.
     pub fn select(&self, rows: &[u32]) -> Self {
         let columns = self.columns.iter().map(|column| column.select(rows)).collect();
-        Self { origin: self.origin.clone(), sha256: self.sha256.clone(), columns, n_rows: rows.len() }
+        Self { origin: self.origin.clone(), files: Vec::new(), columns, n_rows: rows.len() }
     }
 
     /// Drops the rows from `n_rows` on, and gives their memory back.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::column::parse_number;
 use crate::error::listed;
-use crate::{Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins};
+use crate::{
+    Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins, TargetScaling,
+    TargetTransform,
+};
 
 /// Up to this many distinct integers are classes when nobody says otherwise.
 const MAX_INTEGER_CLASSES: usize = 20;
@@ -48,11 +51,13 @@ pub enum TargetEncoding {
         /// How a numeric target is cut into these classes first.
         bins: Option<TargetBins>,
     },
-    /// Numbers stay in their own units; mean and standard deviation of the train rows serve to standardise them.
+    /// Numbers stay in their own units; transform, mean and standard deviation serve to standardise them.
     Number {
-        /// Mean of the train rows.
+        /// Applied before mean and standard deviation.
+        transform: TargetTransform,
+        /// Mean of the transformed train rows; 0 without scaling.
         mean: f64,
-        /// Population standard deviation of the train rows, above 0.
+        /// Population standard deviation of the transformed train rows, above 0; 1 without scaling.
         std: f64,
     },
 }
@@ -61,7 +66,7 @@ impl Target {
     /// Says what no target that was fitted can be.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         match &self.encoding {
-            TargetEncoding::Number { mean, std } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
+            TargetEncoding::Number { mean, std, .. } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
                 Err(format!("mean {mean} and standard deviation {std} cannot standardise `{}`", self.name))
             }
             TargetEncoding::Classes { bins: Some(bins), .. } => bins.check().map_err(|error| error.to_string()),
@@ -88,9 +93,10 @@ impl Target {
                 let problem = format!("the problem is a regression ({reason}), which has no classes");
                 return Err(Error::Setting { key: "data.num_classes", problem });
             }
-            let encoding = TargetEncoding::Number { mean: 0.0, std: 1.0 };
+            let encoding = TargetEncoding::Number { transform: data.target_transform, mean: 0.0, std: 1.0 };
             Self { name: data.target.clone(), column_type, problem_type: ProblemType::Regression, encoding }
         } else {
+            check_no_number_settings(data, &reason)?;
             classes(column, column_type, setting, data, table.origin())?
         };
         Ok((target, reason))
@@ -108,8 +114,9 @@ impl Target {
     pub(crate) fn encode(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>> {
         let column = table.column(&self.name, "the target")?;
         check_complete(column, table.origin())?;
-        let TargetEncoding::Classes { labels, bins } = &self.encoding else {
-            return Ok(column.numbers(rows, table.origin())?.into_iter().flatten().map(|y| y as f32).collect());
+        let (labels, bins) = match &self.encoding {
+            TargetEncoding::Classes { labels, bins } => (labels, bins),
+            TargetEncoding::Number { transform, .. } => return numbers(column, *transform, rows, table.origin()),
         };
         let index: HashMap<&str, usize> = labels.iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
         let class_index = |class: String| {
@@ -137,17 +144,43 @@ impl Target {
     }
 
     /// Sets mean and standard deviation of a regression target from its train values.
-    pub(crate) fn fit(&mut self, train: &[f32], file: &str) -> Result<()> {
-        let TargetEncoding::Number { mean, std } = &mut self.encoding else { return Ok(()) };
-        let n = train.len() as f64;
-        *mean = train.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
-        *std = (train.iter().map(|&y| (f64::from(y) - *mean).powi(2)).sum::<f64>() / n).sqrt();
+    pub(crate) fn fit(&mut self, train: &[f32], scaling: TargetScaling, file: &str) -> Result<()> {
+        let TargetEncoding::Number { transform, mean, std } = &mut self.encoding else { return Ok(()) };
         if train.iter().all(|y| *y == train[0]) {
             let class = train[0].to_string();
             return Err(Error::OneClass { file: file.to_string(), column: self.name.clone(), class });
         }
+        if scaling == TargetScaling::Standard {
+            let n = train.len() as f64;
+            let transformed = train.iter().map(|&y| transform.apply(f64::from(y)));
+            *mean = transformed.clone().sum::<f64>() / n;
+            *std = (transformed.map(|z| (z - *mean).powi(2)).sum::<f64>() / n).sqrt();
+        }
         Ok(())
     }
+}
+
+/// The values of a numeric target: `[rows]`.
+fn numbers(column: &Column, transform: TargetTransform, rows: &[u32], file: &str) -> Result<Vec<f32>> {
+    let numbers = column.numbers(rows, file)?.into_iter().flatten().map(|y| y as f32);
+    let numbers: Vec<f32> = numbers.collect();
+    let has_none = |y: &f32| transform == TargetTransform::Log && *y <= -1.0;
+    let Some(place) = numbers.iter().position(has_none) else { return Ok(numbers) };
+    let (file, column, row) = (file.to_string(), column.name.clone(), rows[place] as usize + 1);
+    Err(Error::NoLogarithm { file, column, row, value: numbers[place] })
+}
+
+/// A target that becomes classes cannot be transformed or left unscaled.
+fn check_no_number_settings(data: &DataConfig, reason: &str) -> Result<()> {
+    let key = if data.target_transform != TargetTransform::None {
+        "data.target_transform"
+    } else if data.target_scaling != TargetScaling::Standard {
+        "data.target_scaling"
+    } else {
+        return Ok(());
+    };
+    let problem = format!("it is for a number to predict, but the target becomes classes ({reason})");
+    Err(Error::Setting { key, problem })
 }
 
 fn target_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {

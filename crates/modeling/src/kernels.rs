@@ -152,7 +152,12 @@ pub(crate) fn unfinish_layer(gradient: &mut [f32], columns: usize, slope: Slope)
         match slope {
             Slope::One => sum_rows(block, sums),
             Slope::Sign { result, scale } => {
-                scale_and_sum(block, &result[here], sums, move |gradient, y| if y > 0.0 { gradient * scale } else { 0.0 });
+                scale_and_sum(
+                    block,
+                    &result[here],
+                    sums,
+                    move |gradient, y| if y > 0.0 { gradient * scale } else { 0.0 },
+                );
             }
             Slope::Values(slopes) => scale_and_sum(block, &slopes[here], sums, |gradient, slope| gradient * slope),
         }
@@ -303,8 +308,10 @@ fn expm1(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let series = ((((1.987_569_1e-4 * r + 1.398_2e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1) * r;
+    let series =
+        ((((1.987_569_1e-4 * r + 1.398_2e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1) * r;
     let p = (series + 0.5) * r * r + r;
-    let power = f32::from_bits((shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32 - 127).wrapping_shl(23) as u32);
+    let power =
+        f32::from_bits((shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32 - 127).wrapping_shl(23) as u32);
     power * p + (power - 1.0)
 }

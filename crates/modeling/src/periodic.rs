@@ -23,10 +23,7 @@ impl Periodic {
     /// Frequencies are normal with standard deviation `sigma`; the linear layer maps `2 k` values to `dim`.
     pub(crate) fn new(n_numbers: usize, k: usize, sigma: f64, dim: usize, device: &Device) -> Self {
         let frequencies = Tensor::random([n_numbers, k], Distribution::Normal(0.0, sigma), device);
-        Self {
-            frequencies: Param::from_tensor(frequencies),
-            linear: nn::LinearConfig::new(2 * k, dim).init(device),
-        }
+        Self { frequencies: Param::from_tensor(frequencies), linear: nn::LinearConfig::new(2 * k, dim).init(device) }
     }
 
     pub(crate) fn n_numbers(&self) -> usize {

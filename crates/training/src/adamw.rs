@@ -116,7 +116,8 @@ impl Optimizer for FusedAdamW {
 /// The tensor's numbers in order, in a buffer of just their size.
 fn own<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     // The caller looked at the device; an optimizer sees tensors without gradients.
-    let tensor = tensor.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("not a plain CPU tensor: {error:?}"));
+    let tensor =
+        tensor.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("not a plain CPU tensor: {error:?}"));
     let fits = tensor.layout().start_offset() == 0 && tensor.storage::<f32>().len() == tensor.layout().num_elements();
     if tensor.is_contiguous() && fits { tensor } else { tensor.to_contiguous() }
 }

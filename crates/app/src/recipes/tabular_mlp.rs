@@ -20,9 +20,9 @@ use crate::device::{DeviceKind, use_threads};
 use crate::fitting::{Fitted, Job};
 use crate::history::ResultTable;
 use crate::importance::measure_importance;
-use crate::{outputs, plots};
 use crate::resume::{self, StoppedRun};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
+use crate::{outputs, plots};
 
 /// Config file that the program takes when none is given.
 pub const DEFAULT_CONFIG: &str = "configs/train_tabular_baseline.yaml";
@@ -156,10 +156,11 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     use_threads(config.threads)?;
     let device = config.device.open(console)?;
     let source = open_data(config, session)?;
+    outputs::report_data(session, &source)?;
     if let Some(cv) = &config.cv {
         cross_validate(cv, &source, config, &device, session)?;
     }
-    let mut splits = source.into_splits()?;
+    let mut splits = source.splits()?;
     outputs::record_data(session, &splits)?;
     let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
@@ -191,9 +192,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 
 /// Finds or downloads the file, reads and splits it.
 fn open_data(config: &Config, session: &Session) -> Result<Source> {
-    let path = session.find_data(&config.data, &config.paths)?;
     let url = config.data.url.as_deref().map(tracking::redact_url);
-    let data = DataConfig { path, url, ..config.data.clone() };
+    let data = DataConfig { url, ..session.find_data(&config.data, &config.paths)? };
     Ok(Source::open(&data, &config.features, config.seed)?)
 }
 
