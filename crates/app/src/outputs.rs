@@ -29,6 +29,7 @@ fn describe_data(info: &DatasetInfo) -> String {
 pub fn report_data(session: &Session, source: &Source) -> Result<()> {
     let report = source.report()?;
     session.console.note(&report.to_text());
+    report.warnings.iter().for_each(|warning| session.console.warn(&warning.message));
     session.write_text("data_report.html", &report.to_html())?;
     session.write_text("data_report.md", &report.to_markdown())?;
     session.write_text("data_report.json", &report.to_json()?)?;
