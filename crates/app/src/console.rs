@@ -216,10 +216,11 @@ pub fn table(heading: &[&str], rows: &[(String, Vec<f64>)]) -> String {
         rows.iter().map(|(name, values)| (name.clone(), values.iter().map(|&value| number(value)).collect())).collect();
     let name_width = shown.iter().map(|(name, _)| name.len()).chain([heading[0].len()]).max().unwrap_or(0);
     let mut text = format!("  {:name_width$}", heading[0]);
-    heading[1..].iter().for_each(|title| text.push_str(&format!("  {title:>12}")));
+    let widths: Vec<usize> = heading[1..].iter().map(|title| title.len().max(12)).collect();
+    heading[1..].iter().zip(&widths).for_each(|(title, width)| text.push_str(&format!("  {title:>width$}")));
     for (name, values) in &shown {
         text.push_str(&format!("\n  {name:name_width$}"));
-        values.iter().for_each(|value| text.push_str(&format!("  {value:>12}")));
+        values.iter().zip(&widths).for_each(|(value, width)| text.push_str(&format!("  {value:>width$}")));
     }
     text
 }

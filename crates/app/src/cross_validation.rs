@@ -3,13 +3,15 @@
 use anyhow::Result;
 use burn::tensor::Device;
 use dataset::{CrossValidationConfig, Source};
+use report::FoldMetric;
+use training::metrics::{Direction, METRICS};
 
 use crate::console::number;
 use crate::fitting::Job;
 use crate::recipes::tabular_mlp::Config;
 use crate::session::{Session, log_all};
 
-/// Metrics of the left-out rows, fold by fold. What is not a number is `None`: JSON has no NaN.
+/// Metrics of the left-out rows of a fold. What is not a number is `None`: JSON has no NaN.
 type FoldScores = Vec<(String, Option<f64>)>;
 
 /// Trains on every fold and logs `cv_<metric>_mean` and `cv_<metric>_std` (of a sample, n - 1) to the parent run.
@@ -40,6 +42,7 @@ pub fn cross_validate(
     let summary = summarize(&scores);
     log_all(&session.run, &summary, 0);
     session.write_text("cv_results.csv", &to_csv(&scores))?;
+    plot_folds(session, &scores, &summary)?;
     session.console.note(&describe(config.training.early_stopping.metric(), scores.len(), &summary));
     Ok(())
 }
@@ -63,6 +66,34 @@ fn summarize(scores: &[FoldScores]) -> Vec<(String, f64)> {
         summary.extend([(format!("cv_{name}_mean"), mean), (format!("cv_{name}_std"), variance.sqrt())]);
     }
     summary
+}
+
+/// Up to four metrics with a point per fold.
+fn plot_folds(session: &Session, scores: &[FoldScores], summary: &[(String, f64)]) -> Result<()> {
+    let mut drawn: Vec<(&str, Direction, Vec<f64>)> = Vec::new();
+    for metric in METRICS {
+        let of_fold = |fold: &FoldScores| {
+            fold.iter().find(|(name, _)| name.strip_prefix("val_") == Some(metric.name)).and_then(|(_, value)| *value)
+        };
+        if let Some(values) = scores.iter().map(of_fold).collect::<Option<Vec<f64>>>() {
+            drawn.push((metric.name, metric.direction, values));
+        }
+    }
+    let of = |name: String| summary.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value);
+    let metrics: Vec<FoldMetric> = drawn
+        .iter()
+        .take(4)
+        .map(|(name, direction, values)| FoldMetric {
+            name,
+            lower_is_better: *direction == Direction::Minimize,
+            values,
+            mean: of(format!("cv_{name}_mean")),
+            sd: of(format!("cv_{name}_std")),
+        })
+        .collect();
+    let subtitle = format!("{} · {} trainings", session.run.name(), scores.len());
+    let spec = report::FoldScores { title: "Cross-validation, left-out rows", subtitle: &subtitle, metrics: &metrics };
+    Ok(report::fold_scores(&spec, &session.folder("plots")?.join("cross_validation"))?)
 }
 
 /// One row per fold.

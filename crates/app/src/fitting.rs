@@ -45,8 +45,8 @@ pub struct Job<'a> {
     pub valid: Rows,
     /// Rows to score once, at the end.
     pub test: Rows,
-    /// Weights to start from, in place of random ones.
-    pub init_from: Option<PathBuf>,
+    /// Weights to start from, in place of random ones: those of each member of an ensemble in turn.
+    pub init_from: &'a [PathBuf],
 }
 
 /// How a training went, and where its weights are.
@@ -83,16 +83,19 @@ impl<'a> Job<'a> {
         let train = Rows::new(&mut splits.train, &preprocessor, &device.clone().autodiff());
         let [valid, test] = [&mut splits.valid, &mut splits.test].map(|part| Rows::new(part, &preprocessor, device));
         let (inputs, task) = (scoring::inputs_of(&preprocessor), scoring::task_of(&preprocessor));
-        Self { model, training, splits, inputs, task, device: device.clone(), train, valid, test, init_from: None }
+        Self { model, training, splits, inputs, task, device: device.clone(), train, valid, test, init_from: &[] }
     }
 
-    /// A network to train, with fresh weights or those of `init_from`.
+    /// A network to train, with fresh weights or those of `init_from`; another seed starts from another member.
     pub fn init(&self, seed: u64) -> Result<TabularMlp> {
         self.device.seed(seed);
         let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
-        match &self.init_from {
-            Some(path) => modeling::load_weights(model, path).context("`init_from`"),
-            None => Ok(model),
+        match self.init_from {
+            [] => Ok(model),
+            files => {
+                let file = &files[seed as usize % files.len()];
+                modeling::load_weights(model, file).context("`init_from`")
+            }
         }
     }
 

@@ -202,7 +202,7 @@ pub fn write_bundle(session: &Session, job: &Job, members: &[Fitted], result: &R
     session.write_text("model/preprocessor.json", &preprocessor)?;
     session.write_text("extra_artifacts/preprocessor.json", &preprocessor)?;
     let bundle = Bundle {
-        version: 1,
+        version: 2,
         model_type: "tabular_mlp".to_owned(),
         model: job.model.clone(),
         inputs: job.inputs.clone(),

@@ -70,7 +70,7 @@ pub fn find_folder(what: &str, mlflow: &MlflowConfig, paths: &PathsConfig) -> Re
         None => download(what, open_tracker(mlflow, paths)?.store(), mlflow, paths)?,
     };
     if !folder.join(EFFECTIVE_CONFIG).is_file() {
-        let problem = format!("`--resume {what}`: `{}` is not the output folder of a run", folder.display());
+        let problem = format!("`{what}`: `{}` is not the output folder of a run", folder.display());
         return Err(Mistake::new(problem).hint(format!("it has no `{EFFECTIVE_CONFIG}`")).into());
     }
     folder.canonicalize().with_context(|| format!("cannot open folder `{}`", folder.display()))
@@ -107,7 +107,7 @@ fn local_folder(what: &str, models_dir: &Path) -> Option<PathBuf> {
 /// Copies a run's artifacts to the place where its output folder belongs.
 fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<PathBuf> {
     let nowhere = |error: &dyn std::fmt::Display| {
-        let problem = format!("`--resume {what}`: no such folder, and no such run in `{}`: {error}", store.uri());
+        let problem = format!("`{what}`: no such folder, and no such run in `{}`: {error}", store.uri());
         Mistake::new(problem).hint(format!("stopped runs on this machine: {}", list_runs(&paths.models_dir)))
     };
     let info = store.run(what).map_err(|error| nowhere(&error))?.info;

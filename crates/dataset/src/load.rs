@@ -84,12 +84,23 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(table: &Table, data: &DataConfig, seed: u64) -> Result<Self> {
+    /// `known`: the target of a model that is trained on; otherwise the data says what the target is.
+    pub(crate) fn new(table: &Table, data: &DataConfig, known: Option<&Target>, seed: u64) -> Result<Self> {
         feature_columns(table, data)?;
-        let (target, problem_reason) = Target::new(table, data)?;
+        let (target, problem_reason) = match known {
+            Some(target) if target.name != data.target => {
+                let problem = format!("the model that is trained on predicts `{}`", target.name);
+                return Err(Error::Setting { key: "data.target", problem });
+            }
+            Some(target) => (target.clone(), "as the model that is trained on".to_string()),
+            None => Target::new(table, data)?,
+        };
         let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
         let targets = target.encode(table, &all_rows)?;
         let rows = split_rows(table, data, &target, &targets, seed)?;
+        if known.is_none() {
+            check_seen(table, &target, &targets, [&rows[0], &rows[1], &rows[2]])?;
+        }
         Ok(Self { target, problem_reason, targets, rows })
     }
 }
@@ -188,7 +199,6 @@ fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32]
         let column = table.column(name, "`data.split.group`")?;
         split::check_groups(column, &split::group_numbers(column), &rows, table.origin())?;
     }
-    check_seen(table, target, targets, [&rows[0], &rows[1], &rows[2]])?;
     Ok(rows)
 }
 

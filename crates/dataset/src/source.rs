@@ -31,8 +31,31 @@ impl Source {
         Self::of_table(table, data, features, seed).map_err(|error| error.located(&files))
     }
 
+    /// For more training of a model on other rows: columns and target are encoded by what the model's own train rows
+    /// said. Errors if the data lacks a column of the model, or has a class that the model does not know.
+    pub fn open_for(data: &DataConfig, model: &Preprocessor, seed: u64) -> Result<Self> {
+        let table = read_table(data)?;
+        let files = table.files().to_vec();
+        Self::of_model(table, data, model, seed).map_err(|error| error.located(&files))
+    }
+
+    fn of_model(table: Table, data: &DataConfig, model: &Preprocessor, seed: u64) -> Result<Self> {
+        let plan = Plan::new(&table, data, Some(&model.target), seed)?;
+        for column in &model.raw {
+            table.column(&column.name, "the model that is trained on")?;
+        }
+        let features = FeaturesConfig {
+            engineer: model.engineer.clone(),
+            categorical: model.categorical,
+            ..FeaturesConfig::default()
+        };
+        let made = features.engineer.apply(&table)?;
+        let (data, preprocessor, warnings) = (data.clone(), model.clone(), Vec::new());
+        Ok(Self { data, features, seed, table, made, plan, preprocessor, warnings })
+    }
+
     fn of_table(table: Table, data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
-        let plan = Plan::new(&table, data, seed)?;
+        let plan = Plan::new(&table, data, None, seed)?;
         let mut taken = vec![(data.target.as_str(), "target")];
         taken.extend(data.split.column.as_deref().map(|name| (name, "split column")));
         features.engineer.check_sources(&taken)?;

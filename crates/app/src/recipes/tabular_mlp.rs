@@ -22,6 +22,7 @@ use crate::history::ResultTable;
 use crate::importance::measure_importance;
 use crate::resume::{self, StoppedRun};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
+use crate::trained_model::TrainedModel;
 use crate::{outputs, plots};
 
 /// Config file that the program takes when none is given.
@@ -45,6 +46,9 @@ pub struct Config {
     pub ensemble: usize,
     /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none.
     pub cv: Option<CrossValidationConfig>,
+    /// A model to train on, with new data: a run's id, its output folder, or a folder with a `bundle.json`. Network,
+    /// columns, encoding and target are the model's; `model` and `features` of this file are not used.
+    pub init_from: Option<String>,
     /// Classical models to see the network beside, each as a nested run.
     pub baselines: Vec<BaselineKind>,
     /// Settings of the baselines.
@@ -71,6 +75,7 @@ impl Default for Config {
             training: TrainingConfig::default(),
             ensemble: 1,
             cv: None,
+            init_from: None,
             baselines: Vec::new(),
             baseline_options: BaselineConfig::default(),
             mlflow: MlflowConfig::default(),
@@ -87,6 +92,9 @@ impl Config {
     pub fn check(&self) -> Result<(), (String, String)> {
         self.data.check().and_then(|()| self.features.check()).map_err(setting)?;
         self.cv.as_ref().map_or(Ok(()), CrossValidationConfig::check).map_err(setting)?;
+        if self.init_from.is_some() && self.cv.is_some() {
+            return Err(("cv".to_owned(), "a fold would be scored on rows that `init_from` has seen".to_owned()));
+        }
         if let Some(threads) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
             return Err(("threads".to_owned(), format!("`{threads}` is not between 1 and 1024")));
         }
@@ -155,7 +163,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Data
     use_threads(config.threads)?;
     let device = config.device.open(console)?;
-    let source = open_data(config, session)?;
+    let start = config.init_from.as_deref().map(|from| TrainedModel::find(from, config, session)).transpose()?;
+    let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
     if let Some(cv) = &config.cv {
         cross_validate(cv, &source, config, &device, session)?;
@@ -165,7 +174,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
     // Model
-    let job = Job::new(&config.model, &config.training, &mut splits, &device);
+    let shape = start.as_ref().map_or(&config.model, |start| &start.bundle.model);
+    let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
+    let job = Job { init_from: weights, ..Job::new(shape, &config.training, &mut splits, &device) };
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
     run.log_param("n_params", &n_params.to_string());
@@ -191,10 +202,13 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 }
 
 /// Finds or downloads the file, reads and splits it.
-fn open_data(config: &Config, session: &Session) -> Result<Source> {
+fn open_data(config: &Config, start: Option<&TrainedModel>, session: &Session) -> Result<Source> {
     let url = config.data.url.as_deref().map(tracking::redact_url);
     let data = DataConfig { url, ..session.find_data(&config.data, &config.paths)? };
-    Ok(Source::open(&data, &config.features, config.seed)?)
+    Ok(match start {
+        Some(start) => Source::open_for(&data, &start.preprocessor, config.seed)?,
+        None => Source::open(&data, &config.features, config.seed)?,
+    })
 }
 
 /// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
