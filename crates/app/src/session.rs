@@ -239,6 +239,10 @@ impl Session {
             && let Ok(text) = fs::read_to_string(self.runs_folder.join(run_id).join(NESTED_RESULT))
         {
             self.console.note(&format!("{name}: done before, in run {run_id}"));
+            if self.tracker.store().run(run_id)?.info.status == RunStatus::Running {
+                // Killed between its last file and its last word to the store.
+                self.start_nested(name, tags, Some(run_id))?.close(None);
+            }
             return Ok(serde_json::from_str(&text)?);
         }
         let child = self.start_nested(name, tags, known.get(name))?;
