@@ -279,8 +279,9 @@ impl Session {
 
     /// A copy, because the log goes on while files are uploaded.
     fn copy_log(&self) {
-        let name = self.log_file.file_name().unwrap_or_default();
-        let copied = self.folder("logs").and_then(|folder| Ok(fs::copy(&self.log_file, folder.join(name))?));
+        let name = self.log_file.file_name().unwrap_or_default().to_string_lossy();
+        let copied =
+            self.write_file(&format!("logs/{name}"), |temporary| fs::copy(&self.log_file, temporary).map(drop));
         if let Err(error) = copied {
             self.console.warn(&format!("the log is not among the artifacts: {error}"));
         }

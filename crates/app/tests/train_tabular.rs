@@ -340,3 +340,42 @@ fn the_schema_in_configs_is_current() {
     let command = "cargo run --bin train_tabular_mlp -- --print-schema > configs/schema/train_tabular_mlp.schema.json";
     assert!(schema == committed, "the schema is out of date: run `{command}`");
 }
+
+/// At most three times the numeric matrix, and what the program needs for itself: the raw table goes as the rows are
+/// encoded, and the rows are in memory once.
+#[cfg(target_os = "linux")]
+#[test]
+fn memory_follows_the_numeric_matrix() {
+    const ROWS: u32 = 300_000;
+    const MATRIX_KB: u64 = ROWS as u64 * 20 * 4 / 1024;
+    const PROGRAM_KB: u64 = 64 * 1024;
+    let names: Vec<String> = (0..20).map(|column| format!("x{column}")).collect();
+    let mut text = format!("{},y\n", names.join(","));
+    let mut state = 1u32;
+    for _ in 0..ROWS {
+        let mut sum = 0;
+        for _ in 0..20 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            sum += state >> 16;
+            text += &format!("{}.{:04},", state >> 28, (state >> 12) % 10_000);
+        }
+        text += if sum > 20 * 32_768 { "1\n" } else { "0\n" };
+    }
+    let dir = Workdir::new();
+    dir.write("data.csv", &text);
+    let args = ["--csv-path", "data.csv", "--target-column", "y", "--epochs", "1", "--no-mlflow", "--quiet"];
+    let mut command = dir.command(&[&args[..], &["--set", "training.batch_size=2048"]].concat());
+    let mut child = command.args(["--set", "training.warmup_epochs=0"]).spawn().unwrap();
+    let status = Path::new("/proc").join(child.id().to_string()).join("status");
+    let mut peak_kb = 0;
+    while child.try_wait().unwrap().is_none() {
+        let status = fs::read_to_string(&status).unwrap_or_default();
+        let peak =
+            status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB")?.parse().ok());
+        peak_kb = peak.unwrap_or(0).max(peak_kb);
+        sleep(Duration::from_millis(5));
+    }
+    assert!(child.wait().unwrap().success());
+    println!("peak {peak_kb} kB, matrix {MATRIX_KB} kB");
+    assert!(peak_kb > MATRIX_KB && peak_kb < 3 * MATRIX_KB + PROGRAM_KB, "{peak_kb} kB");
+}

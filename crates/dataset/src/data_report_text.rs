@@ -64,9 +64,10 @@ impl DataReport {
         text += " alone | drift valid | drift test |\n";
         text += "|---|---|---|--:|--:|---|--:|--:|--:|--:|--:|--:|--:|--:|\n";
         for column in &self.columns {
-            let numbers = column.numbers.as_ref().filter(|numbers| numbers.count > 0).map_or([""; 5].join(" | "), |n| {
-                [n.min, n.quantiles[0], n.quantiles[2], n.quantiles[4], n.max].map(short).join(" | ")
-            });
+            let numbers =
+                column.numbers.as_ref().filter(|numbers| numbers.count > 0).map_or([""; 5].join(" | "), |n| {
+                    [n.min, n.quantiles[0], n.quantiles[2], n.quantiles[4], n.max].map(short).join(" | ")
+                });
             let drift = |i: usize| column.drift.get(i).map_or(String::new(), Drift::figures);
             let _ = writeln!(
                 text,

@@ -127,7 +127,7 @@ pub(crate) fn fit(
         let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
         return Err(Error::NoFeatures { file, target, reason });
     }
-    check_column_settings(features, columns, &inputs)?;
+    check_column_settings(features, columns, &target.name, &inputs)?;
     let preprocessor = Preprocessor::new(raw_columns(table, data, features, &inputs, train), inputs, features, target);
     check_width(&preprocessor, table)?;
     Ok(preprocessor)
@@ -269,9 +269,12 @@ fn fit_input(
 }
 
 /// An error if `features.columns` names a column that is none of the numeric features. A dropped one may be named.
-fn check_column_settings(features: &FeaturesConfig, columns: Columns, inputs: &[Input]) -> Result<()> {
+fn check_column_settings(features: &FeaturesConfig, columns: Columns, target: &str, inputs: &[Input]) -> Result<()> {
     for name in features.columns.keys() {
         columns.column(name, "`features.columns`")?;
+        if *name == target {
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`features.columns`" });
+        }
         let input = inputs.iter().find(|input| input.name == *name);
         if input.is_some_and(|input| input.column_type == ColumnType::String) {
             let problem = format!("column `{name}` is categorical, so it is neither imputed nor scaled");

@@ -1,7 +1,8 @@
 //! Parquet to columns, through polars.
 
 use std::fmt::{Display, Write};
-use std::io::Cursor;
+use std::fs::File;
+use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, SerReader};
@@ -11,36 +12,32 @@ use crate::table::clean;
 use crate::{Column, ColumnType, DataConfig, Error, Result};
 
 /// All columns of the file. An ignored column of a type that cannot be read is kept, without its values.
-pub(crate) fn read(bytes: Vec<u8>, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+pub(crate) fn read(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
     // Polars panics on some damaged files: a fault of the file must stay an error.
-    catch_unwind(AssertUnwindSafe(|| read_columns(bytes, file, data)))
+    catch_unwind(AssertUnwindSafe(|| read_columns(input, file, data)))
         .unwrap_or_else(|_| Err(Error::NotParquet { file: file.to_string(), reason: "it is damaged".to_string() }))
 }
 
-fn read_columns(bytes: Vec<u8>, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+fn read_columns(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
     let not_parquet = |error: PolarsError| Error::NotParquet { file: file.to_string(), reason: error.to_string() };
-    if !bytes.starts_with(b"PAR1") {
-        let reason = "it does not begin with `PAR1`".to_string();
-        return Err(Error::NotParquet { file: file.to_string(), reason });
-    }
-    let mut reader = ParquetReader::new(Cursor::new(bytes));
+    let mut reader = ParquetReader::new(BufReader::new(input));
     let schema = reader.schema().map_err(not_parquet)?;
     let n_rows = reader.num_rows().map_err(not_parquet)?;
-    let mut readable = Vec::new();
+    let mut columns = Vec::new();
     for (name, field) in schema.iter() {
-        if is_readable(field.dtype()) {
-            readable.push(name.to_string());
-        } else if !data.ignore_columns.iter().any(|ignored| ignored == name.as_str()) {
+        columns.push(if is_readable(field.dtype()) {
+            // One at a time, so that polars' and our form of a large table are not in memory together.
+            let reader = ParquetReader::new(BufReader::new(input)).with_columns(Some(vec![name.to_string()]));
+            let frame = reader.finish().map_err(not_parquet)?;
+            read_column(&frame, name, data).map_err(not_parquet)?
+        } else if data.ignore_columns.iter().any(|ignored| ignored == name.as_str()) {
+            Column::new(name, vec![None; n_rows])
+        } else {
             let found = format!("{:?}", field.dtype());
             return Err(Error::UnsupportedColumnType { file: file.to_string(), column: name.to_string(), found });
-        }
+        });
     }
-    let frame = reader.with_columns(Some(readable)).finish().map_err(not_parquet)?;
-    let column = |name: &str| match frame.get_column_index(name) {
-        Some(_) => read_column(&frame, name, data).map_err(not_parquet),
-        None => Ok(Column::new(name, vec![None; n_rows])),
-    };
-    schema.iter_names().map(|name| column(name)).collect()
+    Ok(columns)
 }
 
 fn is_readable(found: &ArrowDataType) -> bool {

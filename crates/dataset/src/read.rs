@@ -1,7 +1,7 @@
 //! From a file or a built-in data set to a [`Table`].
 
 use std::fs::File;
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -37,7 +37,7 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
     if path.is_dir() {
         return Err(Error::Folder { path: path.to_path_buf() });
     }
-    let mut input = File::open(path).map_err(|error| match error.kind() {
+    let input = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::FileNotFound {
             path: path.to_path_buf(),
             absolute: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
@@ -46,18 +46,20 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
     })?;
     let file = path.display().to_string();
     let mut head = Vec::new();
-    (&mut input).take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    (&input).take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
     check_file_type(&head, &file)?;
     let is_parquet = match data.format {
         Format::Auto => head.starts_with(b"PAR1"),
         Format::Csv => false,
         Format::Parquet => true,
     };
-    let mut source = Source { input: head.as_slice().chain(input), hasher: Sha256::new(), last_byte: 0 };
+    let mut source = Source { input: head.as_slice().chain(&input), hasher: Sha256::new(), last_byte: 0 };
     let columns = if is_parquet {
-        let mut bytes = Vec::new();
-        source.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
-        read_parquet(bytes, &file, data)?
+        io::copy(&mut source, &mut io::sink()).map_err(Error::io("read", path))?;
+        if !head.starts_with(b"PAR1") {
+            return Err(Error::NotParquet { file, reason: "it does not begin with `PAR1`".to_string() });
+        }
+        read_parquet(&input, &file, data)?
     } else {
         csv_file::read(&head, &mut source, &file, data)?
     };
@@ -77,7 +79,7 @@ pub(crate) struct Source<R> {
 }
 
 impl<R: Read> Read for Source<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let n = self.input.read(buffer)?;
         self.hasher.update(&buffer[..n]);
         if let Some(byte) = buffer[..n].trim_ascii_end().last() {
@@ -91,7 +93,7 @@ impl<R: Read> Read for Source<R> {
 use crate::parquet_file::read as read_parquet;
 
 #[cfg(not(feature = "parquet"))]
-fn read_parquet(_bytes: Vec<u8>, file: &str, _data: &DataConfig) -> Result<Vec<Column>> {
+fn read_parquet(_input: &File, file: &str, _data: &DataConfig) -> Result<Vec<Column>> {
     Err(Error::ParquetNotBuilt { file: file.to_string() })
 }
 
