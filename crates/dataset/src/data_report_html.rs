@@ -16,7 +16,7 @@ thead th{position:sticky;top:0;background:var(--ground)}\
 .n{text-align:right;font-variant-numeric:tabular-nums}.soft{color:var(--soft)}.alert{color:var(--alert);font-weight:600}\
 .name{font-weight:600;max-width:15rem;overflow:hidden;text-overflow:ellipsis}.wide{overflow-x:auto}\
 ul.warnings{list-style:none;margin:0;padding:0}ul.warnings li{background:var(--tint);border-left:3px solid var(--alert);\
-margin:.3rem 0;padding:.4rem .8rem;border-radius:0 4px 4px 0}ul.warnings b{display:inline-block;min-width:9rem;font-weight:600}\
+margin:.3rem 0;padding:.4rem .8rem;border-radius:0 4px 4px 0}ul.warnings b{display:inline-block;min-width:10.5rem;font-weight:600}\
 svg{display:block}svg rect{fill:var(--bar)}.level{display:grid;grid-template-columns:6.5rem 3.5rem;gap:.5rem;font-size:11px;line-height:1.35}\
 .level span:first-child{overflow:hidden;text-overflow:ellipsis}.track{background:var(--tint);border-radius:2px;align-self:center}\
 .track i{display:block;height:7px;background:var(--bar);border-radius:2px}.narrow{width:auto}";
