@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::data_report_text::{NOTES, count, percent, short};
+use crate::data_report_text::{FIGURES, NOTES, count, percent, short};
 use crate::{Alone, ColumnReport, DataReport, Drift, NumberStats, Role, WarningKind};
 
 const STYLE: &str = "\
@@ -75,14 +75,7 @@ impl DataReport {
         if !self.target.numbers.is_empty() {
             table += "<tr><td class=\"soft\">distribution</td>";
             self.target.numbers.iter().for_each(|numbers| table += &format!("<td>{}</td>", histogram(numbers)));
-            let figures: [(&str, fn(&NumberStats) -> f64); 5] = [
-                ("mean", |n| n.mean),
-                ("std", |n| n.std),
-                ("min", |n| n.min),
-                ("median", |n| n.quantiles[2]),
-                ("max", |n| n.max),
-            ];
-            for (name, figure) in figures {
+            for (name, figure) in FIGURES {
                 let _ = write!(table, "</tr><tr><td class=\"soft\">{name}</td>");
                 self.target.numbers.iter().for_each(|n| table += &format!("<td class=\"n\">{}</td>", short(figure(n))));
             }
