@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::data_report_text::{NOTES, count, percent, short};
+use crate::data_report_text::{FIGURES, NOTES, count, percent, short};
 use crate::{Alone, ColumnReport, DataReport, Drift, NumberStats, Role, WarningKind};
 
 const STYLE: &str = "\
@@ -16,7 +16,7 @@ thead th{position:sticky;top:0;background:var(--ground)}\
 .n{text-align:right;font-variant-numeric:tabular-nums}.soft{color:var(--soft)}.alert{color:var(--alert);font-weight:600}\
 .name{font-weight:600;max-width:15rem;overflow:hidden;text-overflow:ellipsis}.wide{overflow-x:auto}\
 ul.warnings{list-style:none;margin:0;padding:0}ul.warnings li{background:var(--tint);border-left:3px solid var(--alert);\
-margin:.3rem 0;padding:.4rem .8rem;border-radius:0 4px 4px 0}ul.warnings b{display:inline-block;min-width:9rem;font-weight:600}\
+margin:.3rem 0;padding:.4rem .8rem;border-radius:0 4px 4px 0}ul.warnings b{display:inline-block;min-width:10.5rem;font-weight:600}\
 svg{display:block}svg rect{fill:var(--bar)}.level{display:grid;grid-template-columns:6.5rem 3.5rem;gap:.5rem;font-size:11px;line-height:1.35}\
 .level span:first-child{overflow:hidden;text-overflow:ellipsis}.track{background:var(--tint);border-radius:2px;align-self:center}\
 .track i{display:block;height:7px;background:var(--bar);border-radius:2px}.narrow{width:auto}";
@@ -75,14 +75,7 @@ impl DataReport {
         if !self.target.numbers.is_empty() {
             table += "<tr><td class=\"soft\">distribution</td>";
             self.target.numbers.iter().for_each(|numbers| table += &format!("<td>{}</td>", histogram(numbers)));
-            let figures: [(&str, fn(&NumberStats) -> f64); 5] = [
-                ("mean", |n| n.mean),
-                ("std", |n| n.std),
-                ("min", |n| n.min),
-                ("median", |n| n.quantiles[2]),
-                ("max", |n| n.max),
-            ];
-            for (name, figure) in figures {
+            for (name, figure) in FIGURES {
                 let _ = write!(table, "</tr><tr><td class=\"soft\">{name}</td>");
                 self.target.numbers.iter().for_each(|n| table += &format!("<td class=\"n\">{}</td>", short(figure(n))));
             }

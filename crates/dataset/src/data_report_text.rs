@@ -108,14 +108,7 @@ impl DataReport {
             row(label, self.parts.iter().map(share).collect());
         }
         if !self.target.numbers.is_empty() {
-            let figures: [(&str, fn(&NumberStats) -> f64); 5] = [
-                ("mean", |n| n.mean),
-                ("standard deviation", |n| n.std),
-                ("min", |n| n.min),
-                ("median", |n| n.quantiles[2]),
-                ("max", |n| n.max),
-            ];
-            for (name, figure) in figures {
+            for (name, figure) in FIGURES {
                 row(name, self.target.numbers.iter().map(|numbers| short(figure(numbers))).collect());
             }
         }
@@ -149,6 +142,18 @@ impl DataReport {
         format!("{}{}", if is_bound { ">" } else { "" }, count(column.distinct))
     }
 }
+
+/// A figure of a summary.
+type Figure = fn(&NumberStats) -> f64;
+
+/// What is shown of a numeric target.
+pub(crate) const FIGURES: [(&str, Figure); 5] = [
+    ("mean", |n| n.mean),
+    ("standard deviation", |n| n.std),
+    ("min", |n| n.min),
+    ("median", |n| n.quantiles[2]),
+    ("max", |n| n.max),
+];
 
 /// Below the table of columns.
 pub(crate) const NOTES: &str = "\

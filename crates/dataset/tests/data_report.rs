@@ -119,7 +119,7 @@ fn texts_are_whole_and_narrow() {
     let html = report.to_html();
     assert!(html.starts_with("<!doctype html>") && !html.contains("http"));
     assert_eq!(html.matches("<tr").count(), html.matches("</tr>").count());
-    assert_eq!(html.matches("<svg").count(), 7, "a histogram per numeric column");
+    assert_eq!(html.matches("<svg").count(), 8, "a histogram per numeric column");
     let json: serde_json::Value = serde_json::from_str(&report.to_json().unwrap()).unwrap();
     assert_eq!(json["columns"].as_array().unwrap().len(), 13);
     assert_eq!(json["warnings"][1]["kind"], "identifier");
