@@ -19,7 +19,8 @@ fn main() {
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (mut threads, mut seconds, mut wanted) = (1, 1.5, Vec::new());
     while let Some(argument) = arguments.next() {
-        let mut number = || arguments.next().and_then(|text| text.parse::<f64>().ok()).expect("a number after the flag");
+        let mut number =
+            || arguments.next().and_then(|text| text.parse::<f64>().ok()).expect("a number after the flag");
         match argument.as_str() {
             "--threads" => threads = number() as usize,
             "--seconds" => seconds = number(),

@@ -46,10 +46,12 @@ impl DeviceKind {
 /// The first device found; `None` stands for a build that cannot look for any.
 fn first(found: Option<Vec<Device>>, name: &str, needed: &str) -> Result<Device, Mistake> {
     let Some(found) = found else {
-        return Err(Mistake::new(format!("`device: {name}`: this build has no support for it"))
-            .hint(format!("build with the cargo feature: `cargo run --features {name} --bin train_tabular_mlp`; or choose `auto`")));
+        return Err(Mistake::new(format!("`device: {name}`: this build has no support for it")).hint(format!(
+            "build with the cargo feature: `cargo run --features {name} --bin train_tabular_mlp`; or choose `auto`"
+        )));
     };
-    let missing = || Mistake::new(format!("`device: {name}`: no such device on this machine")).hint(format!("it takes {needed}"));
+    let missing =
+        || Mistake::new(format!("`device: {name}`: no such device on this machine")).hint(format!("it takes {needed}"));
     found.into_iter().next().ok_or_else(missing)
 }
 

@@ -89,7 +89,9 @@ pub fn model_summary(config: &TabularMlpConfig, inputs: &Inputs, task: Task) -> 
     let total: usize = layers.iter().map(|layer| layer.parameters).sum();
     let flops: usize = layers.iter().map(|layer| layer.flops).sum();
     let kib = weight_bytes(&layers) as f64 / 1024.0;
-    text + &format!("{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n")
+    text + &format!(
+        "{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n"
+    )
 }
 
 /// Learning curves; for classes ROC, precision-recall and confusion matrix; for numbers predicted-vs-actual and residuals.

@@ -38,14 +38,20 @@ pub(crate) fn layer(
     let plan = Plan { activation, dropout };
     if !x.device().is_autodiff() {
         let [x, weight] = [x.clone(), weight].map(|tensor| tensor.try_into_primitive::<Flex>());
-        let (out, _) = plan.forward(&single(x.ok()?)?, &single(weight.ok()?)?, &single(bias.try_into_primitive::<Flex>().ok()?)?, false);
+        let (out, _) = plan.forward(
+            &single(x.ok()?)?,
+            &single(weight.ok()?)?,
+            &single(bias.try_into_primitive::<Flex>().ok()?)?,
+            false,
+        );
         return Some(Tensor::from_primitive::<Flex>(out));
     }
     let (x, x_node) = x.clone().try_into_primitive::<Tracked>().ok()?.into_parts();
     let (weight, weight_node) = weight.try_into_primitive::<Tracked>().ok()?.into_parts();
     let (bias, bias_node) = bias.try_into_primitive::<Tracked>().ok()?.into_parts();
     let (x, weight, bias) = (single(x)?, single(weight)?, single(bias)?);
-    let prepared = LayerBackward.prepare::<NoCheckpointing>([x_node, weight_node, bias_node]).compute_bound().stateful();
+    let prepared =
+        LayerBackward.prepare::<NoCheckpointing>([x_node, weight_node, bias_node]).compute_bound().stateful();
     let out = match prepared {
         OpsKind::Tracked(prepared) => {
             let (out, follows) = plan.forward(&x, &weight, &bias, true);
@@ -92,14 +98,26 @@ struct Plan {
 
 impl Plan {
     /// The layer's result; `keep_slope` when it will be differentiated.
-    fn forward(&self, x: &FlexTensor, weight: &FlexTensor, bias: &FlexTensor, keep_slope: bool) -> (FlexTensor, Follows) {
+    fn forward(
+        &self,
+        x: &FlexTensor,
+        weight: &FlexTensor,
+        bias: &FlexTensor,
+        keep_slope: bool,
+    ) -> (FlexTensor, Follows) {
         let mask = (self.dropout > 0.0).then(|| Mask::new(draw(), self.dropout));
         let mut out = Flex::float_matmul(x.clone(), weight.clone());
         let by_sign = matches!(self.activation, Some(Activation::Relu));
         let needs_values = keep_slope && !by_sign && (self.activation.is_some() || mask.is_some());
         let mut slopes = needs_values.then(|| FlexTensor::empty(out.shape(), DType::F32));
         let bias = values(bias);
-        kernels::finish_layer(out.storage_mut(), slopes.as_mut().map(FlexTensor::storage_mut), bias, self.activation, mask);
+        kernels::finish_layer(
+            out.storage_mut(),
+            slopes.as_mut().map(FlexTensor::storage_mut),
+            bias,
+            self.activation,
+            mask,
+        );
         let follows = match slopes {
             Some(slopes) => Follows::Values(slopes),
             None if by_sign && keep_slope => {
@@ -310,7 +328,12 @@ mod tests {
                 // Sums over rows in another order differ in the last digits.
                 for (index, (fused, plain)) in fused.iter().zip(&plain).enumerate() {
                     let tolerance = if index < 2 { 1e-5 } else { 1e-5 * (rows as f32).sqrt() };
-                    assert_close(fused, plain, tolerance, &format!("{activation:?} {rows}x{inputs}x{outputs}: {index}"));
+                    assert_close(
+                        fused,
+                        plain,
+                        tolerance,
+                        &format!("{activation:?} {rows}x{inputs}x{outputs}: {index}"),
+                    );
                 }
             }
         }

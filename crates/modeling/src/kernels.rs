@@ -50,11 +50,14 @@ impl Mask {
     pub(crate) fn fill(self, out: &mut [f32], columns: usize) {
         for_blocks(out, columns, |first, block| {
             let mask = self;
-            Arch::new().dispatch(move || {
-                for (offset, value) in block.iter_mut().enumerate() {
-                    *value = mask.factor(first.wrapping_add(offset as u32));
-                }
-            });
+            Arch::new().dispatch(
+                #[inline(always)]
+                move || {
+                    for (offset, value) in block.iter_mut().enumerate() {
+                        *value = mask.factor(first.wrapping_add(offset as u32));
+                    }
+                },
+            );
         });
     }
 }
@@ -70,7 +73,7 @@ pub(crate) fn finish_layer(
     mask: Option<Mask>,
 ) {
     match activation {
-        None => masked(out, slopes, bias, |x| (x, 1.0), mask),
+        None => masked(out, slopes, bias, identity, mask),
         Some(Activation::Relu) => masked(out, slopes, bias, relu, mask),
         Some(Activation::LeakyRelu) => masked(out, slopes, bias, leaky_relu, mask),
         Some(Activation::Gelu) => masked(out, slopes, bias, gelu, mask),
@@ -87,8 +90,22 @@ where
     F: Fn(f32) -> (f32, f32) + Copy + Send + Sync,
 {
     match mask {
-        None => activate(out, slopes, bias, function, |_| 1.0),
-        Some(mask) => activate(out, slopes, bias, function, move |place| mask.factor(place)),
+        None => activate(
+            out,
+            slopes,
+            bias,
+            function,
+            #[inline(always)]
+            |_| 1.0,
+        ),
+        Some(mask) => activate(
+            out,
+            slopes,
+            bias,
+            function,
+            #[inline(always)]
+            move |place| mask.factor(place),
+        ),
     }
 }
 
@@ -100,29 +117,35 @@ where
     let columns = bias.len();
     let Some(slopes) = slopes else {
         return for_blocks(out, columns, |first, block| {
-            Arch::new().dispatch(move || {
-                for (row, values) in block.chunks_exact_mut(columns).enumerate() {
-                    let first = first.wrapping_add((row * columns) as u32);
-                    for (column, (value, bias)) in values.iter_mut().zip(bias).enumerate() {
-                        *value = function(*value + bias).0 * factor(first.wrapping_add(column as u32));
+            Arch::new().dispatch(
+                #[inline(always)]
+                move || {
+                    for (row, values) in block.chunks_exact_mut(columns).enumerate() {
+                        let first = first.wrapping_add((row * columns) as u32);
+                        for (column, (value, bias)) in values.iter_mut().zip(bias).enumerate() {
+                            *value = function(*value + bias).0 * factor(first.wrapping_add(column as u32));
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     };
     for_block_pairs(out, slopes, columns, |first, block, slopes| {
-        Arch::new().dispatch(move || {
-            for (row, (values, slopes)) in
-                block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)).enumerate()
-            {
-                let first = first.wrapping_add((row * columns) as u32);
-                for (column, ((value, slope), bias)) in values.iter_mut().zip(slopes).zip(bias).enumerate() {
-                    let kept = factor(first.wrapping_add(column as u32));
-                    let (result, change) = function(*value + bias);
-                    (*value, *slope) = (result * kept, change * kept);
+        Arch::new().dispatch(
+            #[inline(always)]
+            move || {
+                for (row, (values, slopes)) in
+                    block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)).enumerate()
+                {
+                    let first = first.wrapping_add((row * columns) as u32);
+                    for (column, ((value, slope), bias)) in values.iter_mut().zip(slopes).zip(bias).enumerate() {
+                        let kept = factor(first.wrapping_add(column as u32));
+                        let (result, change) = function(*value + bias);
+                        (*value, *slope) = (result * kept, change * kept);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -152,9 +175,20 @@ pub(crate) fn unfinish_layer(gradient: &mut [f32], columns: usize, slope: Slope)
         match slope {
             Slope::One => sum_rows(block, sums),
             Slope::Sign { result, scale } => {
-                scale_and_sum(block, &result[here], sums, move |gradient, y| if y > 0.0 { gradient * scale } else { 0.0 });
+                scale_and_sum(
+                    block,
+                    &result[here],
+                    sums,
+                    move |gradient, y| if y > 0.0 { gradient * scale } else { 0.0 },
+                );
             }
-            Slope::Values(slopes) => scale_and_sum(block, &slopes[here], sums, |gradient, slope| gradient * slope),
+            Slope::Values(slopes) => scale_and_sum(
+                block,
+                &slopes[here],
+                sums,
+                #[inline(always)]
+                |gradient, slope| gradient * slope,
+            ),
         }
     };
     if is_worth_sharing(gradient.len()) {
@@ -176,22 +210,28 @@ where
     F: Fn(f32, f32) -> f32 + Copy,
 {
     let columns = sums.len();
-    Arch::new().dispatch(move || {
-        for (row, by) in block.chunks_exact_mut(columns).zip(by.chunks_exact(columns)) {
-            for ((gradient, by), sum) in row.iter_mut().zip(by).zip(sums.iter_mut()) {
-                *gradient = change(*gradient, *by);
-                *sum += *gradient;
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            for (row, by) in block.chunks_exact_mut(columns).zip(by.chunks_exact(columns)) {
+                for ((gradient, by), sum) in row.iter_mut().zip(by).zip(sums.iter_mut()) {
+                    *gradient = change(*gradient, *by);
+                    *sum += *gradient;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 fn sum_rows(block: &[f32], sums: &mut [f32]) {
-    Arch::new().dispatch(move || {
-        for row in block.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-    });
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            for row in block.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        },
+    );
 }
 
 /// Mean of `max(x, 0) - x y + log(1 + exp(-|x|))`, the binary cross-entropy of logits `x` for labels `y`, and its
@@ -248,6 +288,11 @@ fn for_block_pairs(
 
 // Activations: the value and its derivative, without branches or calls, so that the loops above become vector code.
 
+#[inline(always)]
+fn identity(x: f32) -> (f32, f32) {
+    (x, 1.0)
+}
+
 /// Lets NaN through, so that a training that went wrong is noticed.
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
@@ -303,8 +348,10 @@ fn expm1(x: f32) -> f32 {
     let shifted = x * std::f32::consts::LOG2_E + ROUNDER;
     let n = shifted - ROUNDER;
     let r = x - n * 0.693_359_4 + n * 2.121_944_4e-4;
-    let series = ((((1.987_569_1e-4 * r + 1.398_2e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1) * r;
+    let series =
+        ((((1.987_569_1e-4 * r + 1.398_2e-3) * r + 8.333_452e-3) * r + 4.166_579_6e-2) * r + 1.666_666_5e-1) * r;
     let p = (series + 0.5) * r * r + r;
-    let power = f32::from_bits((shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32 - 127).wrapping_shl(23) as u32);
+    let power =
+        f32::from_bits((shifted.to_bits() as i32).wrapping_sub(ROUNDER.to_bits() as i32 - 127).wrapping_shl(23) as u32);
     power * p + (power - 1.0)
 }

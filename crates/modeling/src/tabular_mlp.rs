@@ -401,7 +401,8 @@ mod tests {
         // Inputs: 2 numbers of width 3, one 0/1 column, categories of width 2 and 50. Products times two.
         let products = 2 * 10 * 3 + 59 * 8 + 8 * 8 + 8 * 2;
         assert_eq!(layers.iter().map(|layer| layer.flops).sum::<usize>(), 2 * products);
-        let skips: Vec<bool> = layers.iter().filter(|l| l.kind.contains("Dropout")).map(|l| l.kind.contains("skip")).collect();
+        let skips: Vec<bool> =
+            layers.iter().filter(|l| l.kind.contains("Dropout")).map(|l| l.kind.contains("skip")).collect();
         assert_eq!(skips, [false, true], "only the second layer is as wide as its input");
     }
 

@@ -72,13 +72,16 @@ impl Factors {
     }
 
     fn update_block(self, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        Arch::new().dispatch(move || {
-            for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
-                *first = self.old[0] * *first + self.new[0] * gradient;
-                *second = self.old[1] * *second + self.new[1] * (gradient * gradient);
-                *weight = *weight * self.keep - self.step * *first / (second.sqrt() * self.root + self.epsilon);
-            }
-        });
+        Arch::new().dispatch(
+            #[inline(always)]
+            move || {
+                for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
+                    *first = self.old[0] * *first + self.new[0] * gradient;
+                    *second = self.old[1] * *second + self.new[1] * (gradient * gradient);
+                    *weight = *weight * self.keep - self.step * *first / (second.sqrt() * self.root + self.epsilon);
+                }
+            },
+        );
     }
 }
 
@@ -116,7 +119,8 @@ impl Optimizer for FusedAdamW {
 /// The tensor's numbers in order, in a buffer of just their size.
 fn own<const D: usize>(tensor: Tensor<D>) -> FlexTensor {
     // The caller looked at the device; an optimizer sees tensors without gradients.
-    let tensor = tensor.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("not a plain CPU tensor: {error:?}"));
+    let tensor =
+        tensor.try_into_primitive::<Flex>().unwrap_or_else(|error| panic!("not a plain CPU tensor: {error:?}"));
     let fits = tensor.layout().start_offset() == 0 && tensor.storage::<f32>().len() == tensor.layout().num_elements();
     if tensor.is_contiguous() && fits { tensor } else { tensor.to_contiguous() }
 }
@@ -128,19 +132,22 @@ pub(crate) fn sum_of_squares<const D: usize>(gradient: Tensor<D>) -> f64 {
     }
     let gradient = own(gradient);
     let values = gradient.storage::<f32>();
-    Arch::new().dispatch(|| {
-        // Sixteen sums side by side, as wide as a vector register.
-        let mut sums = [0.0_f32; 16];
-        let mut total = 0.0;
-        for block in values.chunks(4096) {
-            let (rows, rest) = block.as_chunks::<16>();
-            for row in rows {
-                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+    Arch::new().dispatch(
+        #[inline(always)]
+        || {
+            // Sixteen sums side by side, as wide as a vector register.
+            let mut sums = [0.0_f32; 16];
+            let mut total = 0.0;
+            for block in values.chunks(4096) {
+                let (rows, rest) = block.as_chunks::<16>();
+                for row in rows {
+                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+                }
+                total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
+                total += rest.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+                sums = [0.0; 16];
             }
-            total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
-            total += rest.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-            sums = [0.0; 16];
-        }
-        total
-    })
+            total
+        },
+    )
 }

@@ -44,12 +44,9 @@ impl Optimizer {
         let [beta_1, beta_2] = config.betas.map(|beta| beta as f32);
         let epsilon = config.epsilon as f32;
         let inner = match config.optimizer {
-            OptimizerKind::AdamW => FusedAdamW {
-                betas: config.betas,
-                epsilon: config.epsilon,
-                weight_decay: config.weight_decay,
+            OptimizerKind::AdamW => {
+                FusedAdamW { betas: config.betas, epsilon: config.epsilon, weight_decay: config.weight_decay }.into()
             }
-            .into(),
             OptimizerKind::Adam => {
                 let rule = AdamConfig::new().with_beta_1(beta_1).with_beta_2(beta_2).with_epsilon(epsilon);
                 rule.with_weight_decay(penalty).init()
