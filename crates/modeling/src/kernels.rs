@@ -2,6 +2,9 @@
 //!
 //! Each loop works on blocks of rows whose size does not depend on the number of threads, and sums them in order: the
 //! same numbers come out for any number of threads. No fused multiply-add is used, so neither does the instruction set matter.
+//!
+//! The closures given to `dispatch` begin by taking over a slice (`let block = block`). A closure that may be called twice is
+//! called through a function that no `inline` reaches, and its loop would be compiled for the oldest of processors.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -53,6 +56,7 @@ impl Mask {
             Arch::new().dispatch(
                 #[inline(always)]
                 move || {
+                    let block = block;
                     for (offset, value) in block.iter_mut().enumerate() {
                         *value = mask.factor(first.wrapping_add(offset as u32));
                     }
@@ -120,6 +124,7 @@ where
             Arch::new().dispatch(
                 #[inline(always)]
                 move || {
+                    let block = block;
                     for (row, values) in block.chunks_exact_mut(columns).enumerate() {
                         let first = first.wrapping_add((row * columns) as u32);
                         for (column, (value, bias)) in values.iter_mut().zip(bias).enumerate() {
@@ -134,6 +139,7 @@ where
         Arch::new().dispatch(
             #[inline(always)]
             move || {
+                let (block, slopes) = (block, slopes);
                 for (row, (values, slopes)) in
                     block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)).enumerate()
                 {
@@ -213,6 +219,7 @@ where
     Arch::new().dispatch(
         #[inline(always)]
         move || {
+            let (block, sums) = (block, sums);
             for (row, by) in block.chunks_exact_mut(columns).zip(by.chunks_exact(columns)) {
                 for ((gradient, by), sum) in row.iter_mut().zip(by).zip(sums.iter_mut()) {
                     *gradient = change(*gradient, *by);
@@ -227,6 +234,7 @@ fn sum_rows(block: &[f32], sums: &mut [f32]) {
     Arch::new().dispatch(
         #[inline(always)]
         move || {
+            let sums = sums;
             for row in block.chunks_exact(sums.len()) {
                 sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
             }

@@ -75,6 +75,8 @@ impl Factors {
         Arch::new().dispatch(
             #[inline(always)]
             move || {
+                // As in every `dispatch`: a closure that takes over a slice is inlined, one that borrows it is not.
+                let weights = weights;
                 for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
                     *first = self.old[0] * *first + self.new[0] * gradient;
                     *second = self.old[1] * *second + self.new[1] * (gradient * gradient);
@@ -131,10 +133,12 @@ pub(crate) fn sum_of_squares<const D: usize>(gradient: Tensor<D>) -> f64 {
         return f64::from(gradient.square().sum().into_scalar::<f32>());
     }
     let gradient = own(gradient);
-    let values = gradient.storage::<f32>();
     Arch::new().dispatch(
         #[inline(always)]
-        || {
+        move || {
+            // Not only borrowed, for the same reason as above.
+            let gradient = gradient;
+            let values = gradient.storage::<f32>();
             // Sixteen sums side by side, as wide as a vector register.
             let mut sums = [0.0_f32; 16];
             let mut total = 0.0;
