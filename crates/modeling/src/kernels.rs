@@ -5,6 +5,7 @@
 //!
 //! The closures given to `dispatch` begin by taking over a slice (`let block = block`). A closure that may be called twice is
 //! called through a function that no `inline` reaches, and its loop would be compiled for the oldest of processors.
+//! Places are counted with `wrapping_add`: a check for overflow would keep the loop from becoming vector code.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -56,9 +57,10 @@ impl Mask {
             Arch::new().dispatch(
                 #[inline(always)]
                 move || {
-                    let block = block;
-                    for (offset, value) in block.iter_mut().enumerate() {
-                        *value = mask.factor(first.wrapping_add(offset as u32));
+                    let mut place = first;
+                    for value in block {
+                        *value = mask.factor(place);
+                        place = place.wrapping_add(1);
                     }
                 },
             );
@@ -125,10 +127,11 @@ where
                 #[inline(always)]
                 move || {
                     let block = block;
-                    for (row, values) in block.chunks_exact_mut(columns).enumerate() {
-                        let first = first.wrapping_add((row * columns) as u32);
-                        for (column, (value, bias)) in values.iter_mut().zip(bias).enumerate() {
-                            *value = function(*value + bias).0 * factor(first.wrapping_add(column as u32));
+                    let mut place = first;
+                    for values in block.chunks_exact_mut(columns) {
+                        for (value, bias) in values.iter_mut().zip(bias) {
+                            *value = function(*value + bias).0 * factor(place);
+                            place = place.wrapping_add(1);
                         }
                     }
                 },
@@ -140,14 +143,13 @@ where
             #[inline(always)]
             move || {
                 let (block, slopes) = (block, slopes);
-                for (row, (values, slopes)) in
-                    block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)).enumerate()
-                {
-                    let first = first.wrapping_add((row * columns) as u32);
-                    for (column, ((value, slope), bias)) in values.iter_mut().zip(slopes).zip(bias).enumerate() {
-                        let kept = factor(first.wrapping_add(column as u32));
+                let mut place = first;
+                for (values, slopes) in block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)) {
+                    for ((value, slope), bias) in values.iter_mut().zip(slopes).zip(bias) {
+                        let kept = factor(place);
                         let (result, change) = function(*value + bias);
                         (*value, *slope) = (result * kept, change * kept);
+                        place = place.wrapping_add(1);
                     }
                 }
             },
@@ -304,7 +306,7 @@ fn identity(x: f32) -> (f32, f32) {
 /// Lets NaN through, so that a training that went wrong is noticed.
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
-    if x < 0.0 { (0.0, 0.0) } else { (x, if x > 0.0 { 1.0 } else { 0.0 }) }
+    (if x < 0.0 { 0.0 } else { x }, if x > 0.0 { 1.0 } else { 0.0 })
 }
 
 #[inline(always)]
