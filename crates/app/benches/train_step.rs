@@ -27,7 +27,7 @@ fn main() {
             shape => wanted.push(shape.to_owned()),
         }
     }
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is not in use yet");
+    app::device::use_threads(threads).expect("no tensor was made yet");
     for (columns, width, layers) in NETS {
         for batch in BATCHES {
             let name = format!("{columns}x{width}x{layers}@{batch}");

@@ -74,7 +74,8 @@ impl Config {
     pub fn check(&self) -> Result<(), (String, String)> {
         self.data.check().and_then(|()| self.features.check()).map_err(setting)?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
-        self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))
+        self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
+        self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
     }
 
     /// `tabular_mlp__dataset=adult__seed=42`
