@@ -1,7 +1,8 @@
 """Samples per second of PyTorch's training steps on the CPU, the same steps as crates/app/benches/train_step.rs.
 
-python peer.py THREADS SECONDS SHAPE        prints: SHAPE THREADS EAGER FUSED
-SHAPE is COLUMNSxWIDTHxLAYERS@BATCH. EAGER and FUSED are AdamW without and with fused=True.
+python peer.py THREADS SECONDS SHAPE        prints: SHAPE THREADS EAGER EAGER_CPU FUSED FUSED_CPU
+SHAPE is COLUMNSxWIDTHxLAYERS@BATCH. EAGER and FUSED are AdamW without and with fused=True,
+in samples per second of wall time and of the processor's time.
 """
 
 import sys
@@ -10,7 +11,7 @@ import time
 import torch
 
 
-def samples_per_second(columns, width, layers, batch, seconds, fused):
+def speeds_of(columns, width, layers, batch, seconds, fused):
     torch.manual_seed(0)
     widths = [columns] + [width] * layers
     blocks = []
@@ -36,7 +37,7 @@ def samples_per_second(columns, width, layers, batch, seconds, fused):
     for i in range(5):
         step(order[:batch])
     # Median over slices of time, as the peer does.
-    speeds, start = [], time.perf_counter()
+    speeds, start, cpu_start, all_steps = [], time.perf_counter(), time.process_time(), 0
     slice_start, steps, i = start, 0, 0
     while time.perf_counter() - start < seconds:
         step(order[i * batch : (i + 1) * batch])
@@ -44,11 +45,12 @@ def samples_per_second(columns, width, layers, batch, seconds, fused):
         if i == 0:
             order = torch.randperm(rows)
         steps += 1
+        all_steps += 1
         if time.perf_counter() - slice_start >= seconds / 10:
             speeds.append(steps * batch / (time.perf_counter() - slice_start))
             slice_start, steps = time.perf_counter(), 0
     speeds.sort()
-    return speeds[len(speeds) // 2]
+    return speeds[len(speeds) // 2], all_steps * batch / (time.process_time() - cpu_start)
 
 
 def main():
@@ -56,7 +58,7 @@ def main():
     torch.set_num_threads(threads)
     net, batch = shape.split("@")
     columns, width, layers = map(int, net.split("x"))
-    speeds = [samples_per_second(columns, width, layers, int(batch), seconds, fused) for fused in (False, True)]
+    speeds = [speed for fused in (False, True) for speed in speeds_of(columns, width, layers, int(batch), seconds, fused)]
     print(shape, threads, *(f"{speed:.0f}" for speed in speeds))
 
 

@@ -1,5 +1,5 @@
 //! Speed of whole training steps: rows selected, forward, loss, backward, optimizer, through `training::fit`, as a
-//! program does it. Prints one line per shape: `name threads samples_per_second`.
+//! program does it. Prints one line per shape: `name threads samples_per_second samples_per_cpu_second`.
 //!
 //! `cargo bench --profile dev --bench train_step -- --threads 1 --seconds 1.5 14x256x3@1024`
 //! With no shape named all are run. `scripts/bench_speed/run.sh` sets the figures beside PyTorch's.
@@ -27,20 +27,21 @@ fn main() {
             shape => wanted.push(shape.to_owned()),
         }
     }
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the pool is not in use yet");
+    app::device::use_threads(Some(threads)).expect("no tensor was made yet");
     for (columns, width, layers) in NETS {
         for batch in BATCHES {
             let name = format!("{columns}x{width}x{layers}@{batch}");
             if wanted.is_empty() || wanted.contains(&name) {
-                let speed = samples_per_second(columns, &vec![width; layers], batch, Duration::from_secs_f64(seconds));
-                println!("{name} {threads} {speed:.0}");
+                let [wall, cpu] = speeds(columns, &vec![width; layers], batch, Duration::from_secs_f64(seconds));
+                println!("{name} {threads} {wall:.0} {cpu:.0}");
             }
         }
     }
 }
 
-/// Median speed of equal slices of time, so that a moment in which the machine does other work does not count.
-fn samples_per_second(columns: usize, hidden_dims: &[usize], batch_size: usize, time: Duration) -> f64 {
+/// Samples per second of wall time, as the median of equal slices, and per second of the processor's time, which other work
+/// on the machine disturbs less.
+fn speeds(columns: usize, hidden_dims: &[usize], batch_size: usize, time: Duration) -> [f64; 2] {
     let device = Device::flex().autodiff();
     let model = TabularMlpConfig { hidden_dims: hidden_dims.to_vec(), dropout: 0.1, ..Default::default() };
     let inputs = Inputs { n_numeric: columns, n_real: columns, cardinalities: vec![] };
@@ -55,13 +56,15 @@ fn samples_per_second(columns: usize, hidden_dims: &[usize], batch_size: usize, 
     };
     let slice = time / 10;
     let (mut start, mut slice_start, mut steps, mut speeds) = (Instant::now(), Instant::now(), 0, Vec::new());
+    let (mut cpu_start, mut all_steps) = (0.0, 0);
     let on_step = |end: StepEnd| {
         if end.global_step <= 5 {
             start = Instant::now();
-            (slice_start, steps) = (start, 0);
+            (slice_start, steps, cpu_start) = (start, 0, cpu_seconds());
             return Next::Continue;
         }
         steps += 1;
+        all_steps += 1;
         if slice_start.elapsed() >= slice {
             speeds.push((steps * batch_size) as f64 / slice_start.elapsed().as_secs_f64());
             (slice_start, steps) = (Instant::now(), 0);
@@ -72,7 +75,16 @@ fn samples_per_second(columns: usize, hidden_dims: &[usize], batch_size: usize, 
     let ended = fit(model, plan, step, on_step, |_| Ok::<_, std::io::Error>(Next::Continue));
     assert!(ended.is_ok(), "training failed");
     speeds.sort_by(f64::total_cmp);
-    speeds[speeds.len() / 2]
+    [speeds[speeds.len() / 2], (all_steps * batch_size) as f64 / (cpu_seconds() - cpu_start)]
+}
+
+/// Processor time of this process in steps of 10 ms, from Linux's `/proc`; NaN elsewhere.
+fn cpu_seconds() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    // After the name in brackets: field 3 and on; user and system time are fields 14 and 15.
+    let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
+    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
+    if ticks.len() == 2 { (ticks[0] + ticks[1]) / 100.0 } else { f64::NAN }
 }
 
 fn constant() -> TrainingConfig {

@@ -25,15 +25,26 @@ pub enum DeviceKind {
 }
 
 impl DeviceKind {
-    /// Opens the device. Errors if this build or this machine lacks the one that was asked for by name.
+    /// Says what is wrong with the value, as `(key, reason)`: that this build lacks the device asked for by name.
+    pub fn check(self) -> Result<(), (&'static str, String)> {
+        let (name, is_built) = match self {
+            Self::Auto | Self::Cpu => return Ok(()),
+            Self::Cuda => ("cuda", cfg!(feature = "cuda")),
+            Self::Wgpu => ("wgpu", cfg!(feature = "wgpu")),
+        };
+        let how = format!("build it in with `cargo run --features {name} --bin train_tabular_mlp`, or choose `auto`");
+        if is_built { Ok(()) } else { Err(("device", format!("this build has no support for `{name}`; {how}"))) }
+    }
+
+    /// Opens the device. Errors if this machine lacks the one that was asked for by name.
     pub fn open(self, console: &Console) -> Result<Device, Mistake> {
         match self {
             Self::Cpu => Ok(Device::flex()),
             Self::Cuda => first(cuda_devices(), "cuda", "an NVIDIA GPU with its driver"),
             Self::Wgpu => first(wgpu_devices(), "wgpu", "a GPU with a Vulkan, Metal or DirectX 12 driver"),
             Self::Auto => {
-                let accelerators = cuda_devices().into_iter().chain(wgpu_devices()).flatten();
-                let device = accelerators.into_iter().next().unwrap_or_else(Device::flex);
+                let mut accelerators = cuda_devices().into_iter().chain(wgpu_devices());
+                let device = accelerators.next().unwrap_or_else(Device::flex);
                 if device != Device::flex() {
                     console.note(&format!("`device: auto` took {device:?}"));
                 }
@@ -43,42 +54,35 @@ impl DeviceKind {
     }
 }
 
-/// Limits the threads of everything that runs on the CPU; `None` leaves one per core.
-pub fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
-    match threads {
-        None => Ok(()),
-        Some(threads) => Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?),
-    }
+/// Limits the CPU to this many threads; `None` for one per core (or what `RAYON_NUM_THREADS` says). For the whole process: call it
+/// before the first tensor. The number of threads changes the speed of a training, not one bit of its result.
+pub fn use_threads(threads: Option<usize>) -> Result<(), Mistake> {
+    let threads = threads.unwrap_or(0);
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    pool.map_err(|error| Mistake::new(format!("cannot run on {threads} threads: {error}")))
 }
 
-/// The first device found; `None` stands for a build that cannot look for any.
-fn first(found: Option<Vec<Device>>, name: &str, needed: &str) -> Result<Device, Mistake> {
-    let Some(found) = found else {
-        return Err(Mistake::new(format!("`device: {name}`: this build has no support for it")).hint(format!(
-            "build with the cargo feature: `cargo run --features {name} --bin train_tabular_mlp`; or choose `auto`"
-        )));
-    };
-    let missing =
-        || Mistake::new(format!("`device: {name}`: no such device on this machine")).hint(format!("it takes {needed}"));
-    found.into_iter().next().ok_or_else(missing)
+fn first(found: Vec<Device>, name: &str, needed: &str) -> Result<Device, Mistake> {
+    let missing = || Mistake::new(format!("`device: {name}`: no such device on this machine"));
+    found.into_iter().next().ok_or_else(|| missing().hint(format!("it takes {needed}")))
 }
 
 #[cfg(feature = "cuda")]
-fn cuda_devices() -> Option<Vec<Device>> {
-    Some(Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec())
+fn cuda_devices() -> Vec<Device> {
+    Device::enumerate(burn::tensor::DeviceType::Cuda).into_vec()
 }
 
 #[cfg(not(feature = "cuda"))]
-fn cuda_devices() -> Option<Vec<Device>> {
-    None
+fn cuda_devices() -> Vec<Device> {
+    Vec::new()
 }
 
 #[cfg(feature = "wgpu")]
-fn wgpu_devices() -> Option<Vec<Device>> {
-    Some(Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec())
+fn wgpu_devices() -> Vec<Device> {
+    Device::enumerate(burn::tensor::DeviceType::Wgpu).into_vec()
 }
 
 #[cfg(not(feature = "wgpu"))]
-fn wgpu_devices() -> Option<Vec<Device>> {
-    None
+fn wgpu_devices() -> Vec<Device> {
+    Vec::new()
 }

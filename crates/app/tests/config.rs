@@ -174,3 +174,16 @@ fn printed_config_is_a_config() {
     let values = |finished: &Finished| -> serde_yaml::Value { serde_yaml::from_str(&finished.stdout).unwrap() };
     assert_eq!(values(&first), values(&second));
 }
+
+#[test]
+fn a_device_that_the_build_lacks_is_named_with_its_cargo_feature() {
+    let dir = Workdir::new();
+    for (device, is_built) in
+        [("auto", true), ("cpu", true), ("cuda", cfg!(feature = "cuda")), ("wgpu", cfg!(feature = "wgpu"))]
+    {
+        let finished = print_config(&dir, &["--device", device], &[]);
+        assert_eq!(finished.code, if is_built { 0 } else { 2 }, "{}", finished.stderr);
+        let command = format!("cargo run --features {device} --bin train_tabular_mlp");
+        assert_eq!(finished.stderr.contains(&command), !is_built, "{}", finished.stderr);
+    }
+}

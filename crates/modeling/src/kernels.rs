@@ -2,6 +2,10 @@
 //!
 //! Each loop works on blocks of rows whose size does not depend on the number of threads, and sums them in order: the
 //! same numbers come out for any number of threads. No fused multiply-add is used, so neither does the instruction set matter.
+//!
+//! The closures given to `dispatch` begin by taking over a slice (`let block = block`). A closure that may be called twice is
+//! called through a function that no `inline` reaches, and its loop would be compiled for the oldest of processors.
+//! Places are counted with `wrapping_add`: a check for overflow would keep the loop from becoming vector code.
 
 use pulp::Arch;
 use rayon::prelude::*;
@@ -50,11 +54,16 @@ impl Mask {
     pub(crate) fn fill(self, out: &mut [f32], columns: usize) {
         for_blocks(out, columns, |first, block| {
             let mask = self;
-            Arch::new().dispatch(move || {
-                for (offset, value) in block.iter_mut().enumerate() {
-                    *value = mask.factor(first.wrapping_add(offset as u32));
-                }
-            });
+            Arch::new().dispatch(
+                #[inline(always)]
+                move || {
+                    let mut place = first;
+                    for value in block {
+                        *value = mask.factor(place);
+                        place = place.wrapping_add(1);
+                    }
+                },
+            );
         });
     }
 }
@@ -70,7 +79,7 @@ pub(crate) fn finish_layer(
     mask: Option<Mask>,
 ) {
     match activation {
-        None => masked(out, slopes, bias, |x| (x, 1.0), mask),
+        None => masked(out, slopes, bias, identity, mask),
         Some(Activation::Relu) => masked(out, slopes, bias, relu, mask),
         Some(Activation::LeakyRelu) => masked(out, slopes, bias, leaky_relu, mask),
         Some(Activation::Gelu) => masked(out, slopes, bias, gelu, mask),
@@ -87,8 +96,22 @@ where
     F: Fn(f32) -> (f32, f32) + Copy + Send + Sync,
 {
     match mask {
-        None => activate(out, slopes, bias, function, |_| 1.0),
-        Some(mask) => activate(out, slopes, bias, function, move |place| mask.factor(place)),
+        None => activate(
+            out,
+            slopes,
+            bias,
+            function,
+            #[inline(always)]
+            |_| 1.0,
+        ),
+        Some(mask) => activate(
+            out,
+            slopes,
+            bias,
+            function,
+            #[inline(always)]
+            move |place| mask.factor(place),
+        ),
     }
 }
 
@@ -100,29 +123,37 @@ where
     let columns = bias.len();
     let Some(slopes) = slopes else {
         return for_blocks(out, columns, |first, block| {
-            Arch::new().dispatch(move || {
-                for (row, values) in block.chunks_exact_mut(columns).enumerate() {
-                    let first = first.wrapping_add((row * columns) as u32);
-                    for (column, (value, bias)) in values.iter_mut().zip(bias).enumerate() {
-                        *value = function(*value + bias).0 * factor(first.wrapping_add(column as u32));
+            Arch::new().dispatch(
+                #[inline(always)]
+                move || {
+                    let block = block;
+                    let mut place = first;
+                    for values in block.chunks_exact_mut(columns) {
+                        for (value, bias) in values.iter_mut().zip(bias) {
+                            *value = function(*value + bias).0 * factor(place);
+                            place = place.wrapping_add(1);
+                        }
                     }
-                }
-            });
+                },
+            );
         });
     };
     for_block_pairs(out, slopes, columns, |first, block, slopes| {
-        Arch::new().dispatch(move || {
-            for (row, (values, slopes)) in
-                block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)).enumerate()
-            {
-                let first = first.wrapping_add((row * columns) as u32);
-                for (column, ((value, slope), bias)) in values.iter_mut().zip(slopes).zip(bias).enumerate() {
-                    let kept = factor(first.wrapping_add(column as u32));
-                    let (result, change) = function(*value + bias);
-                    (*value, *slope) = (result * kept, change * kept);
+        Arch::new().dispatch(
+            #[inline(always)]
+            move || {
+                let (block, slopes) = (block, slopes);
+                let mut place = first;
+                for (values, slopes) in block.chunks_exact_mut(columns).zip(slopes.chunks_exact_mut(columns)) {
+                    for ((value, slope), bias) in values.iter_mut().zip(slopes).zip(bias) {
+                        let kept = factor(place);
+                        let (result, change) = function(*value + bias);
+                        (*value, *slope) = (result * kept, change * kept);
+                        place = place.wrapping_add(1);
+                    }
                 }
-            }
-        });
+            },
+        );
     });
 }
 
@@ -159,7 +190,13 @@ pub(crate) fn unfinish_layer(gradient: &mut [f32], columns: usize, slope: Slope)
                     move |gradient, y| if y > 0.0 { gradient * scale } else { 0.0 },
                 );
             }
-            Slope::Values(slopes) => scale_and_sum(block, &slopes[here], sums, |gradient, slope| gradient * slope),
+            Slope::Values(slopes) => scale_and_sum(
+                block,
+                &slopes[here],
+                sums,
+                #[inline(always)]
+                |gradient, slope| gradient * slope,
+            ),
         }
     };
     if is_worth_sharing(gradient.len()) {
@@ -181,22 +218,30 @@ where
     F: Fn(f32, f32) -> f32 + Copy,
 {
     let columns = sums.len();
-    Arch::new().dispatch(move || {
-        for (row, by) in block.chunks_exact_mut(columns).zip(by.chunks_exact(columns)) {
-            for ((gradient, by), sum) in row.iter_mut().zip(by).zip(sums.iter_mut()) {
-                *gradient = change(*gradient, *by);
-                *sum += *gradient;
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            let (block, sums) = (block, sums);
+            for (row, by) in block.chunks_exact_mut(columns).zip(by.chunks_exact(columns)) {
+                for ((gradient, by), sum) in row.iter_mut().zip(by).zip(sums.iter_mut()) {
+                    *gradient = change(*gradient, *by);
+                    *sum += *gradient;
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 fn sum_rows(block: &[f32], sums: &mut [f32]) {
-    Arch::new().dispatch(move || {
-        for row in block.chunks_exact(sums.len()) {
-            sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
-        }
-    });
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            let sums = sums;
+            for row in block.chunks_exact(sums.len()) {
+                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value);
+            }
+        },
+    );
 }
 
 /// Mean of `max(x, 0) - x y + log(1 + exp(-|x|))`, the binary cross-entropy of logits `x` for labels `y`, and its
@@ -253,10 +298,15 @@ fn for_block_pairs(
 
 // Activations: the value and its derivative, without branches or calls, so that the loops above become vector code.
 
+#[inline(always)]
+fn identity(x: f32) -> (f32, f32) {
+    (x, 1.0)
+}
+
 /// Lets NaN through, so that a training that went wrong is noticed.
 #[inline(always)]
 fn relu(x: f32) -> (f32, f32) {
-    if x < 0.0 { (0.0, 0.0) } else { (x, if x > 0.0 { 1.0 } else { 0.0 }) }
+    (if x < 0.0 { 0.0 } else { x }, if x > 0.0 { 1.0 } else { 0.0 })
 }
 
 #[inline(always)]

@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn weights_come_back_bit_for_bit() {
         let device = Device::flex();
-        let inputs = Inputs { n_numeric: 4, cardinalities: vec![3] };
+        let inputs = Inputs { n_numeric: 4, n_real: 4, cardinalities: vec![3] };
         let config = TabularMlpConfig { norm: Norm::Batch, ..Default::default() };
         let model = config.init(&inputs, 3, &device);
         let folder = tempfile::tempdir().unwrap();
@@ -109,7 +109,7 @@ mod tests {
     #[test]
     fn another_architecture_is_refused() {
         let device = Device::flex();
-        let inputs = Inputs { n_numeric: 4, cardinalities: vec![] };
+        let inputs = Inputs { n_numeric: 4, n_real: 4, cardinalities: vec![] };
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("model.safetensors");
         save_weights(&TabularMlpConfig::default().init(&inputs, 1, &device), &path).unwrap();

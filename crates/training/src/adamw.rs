@@ -72,13 +72,18 @@ impl Factors {
     }
 
     fn update_block(self, weights: &mut [f32], gradient: &[f32], first: &mut [f32], second: &mut [f32]) {
-        Arch::new().dispatch(move || {
-            for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
-                *first = self.old[0] * *first + self.new[0] * gradient;
-                *second = self.old[1] * *second + self.new[1] * (gradient * gradient);
-                *weight = *weight * self.keep - self.step * *first / (second.sqrt() * self.root + self.epsilon);
-            }
-        });
+        Arch::new().dispatch(
+            #[inline(always)]
+            move || {
+                // As in every `dispatch`: a closure that takes over a slice is inlined, one that borrows it is not.
+                let weights = weights;
+                for (((weight, gradient), first), second) in weights.iter_mut().zip(gradient).zip(first).zip(second) {
+                    *first = self.old[0] * *first + self.new[0] * gradient;
+                    *second = self.old[1] * *second + self.new[1] * (gradient * gradient);
+                    *weight = *weight * self.keep - self.step * *first / (second.sqrt() * self.root + self.epsilon);
+                }
+            },
+        );
     }
 }
 
@@ -128,20 +133,25 @@ pub(crate) fn sum_of_squares<const D: usize>(gradient: Tensor<D>) -> f64 {
         return f64::from(gradient.square().sum().into_scalar::<f32>());
     }
     let gradient = own(gradient);
-    let values = gradient.storage::<f32>();
-    Arch::new().dispatch(|| {
-        // Sixteen sums side by side, as wide as a vector register.
-        let mut sums = [0.0_f32; 16];
-        let mut total = 0.0;
-        for block in values.chunks(4096) {
-            let (rows, rest) = block.as_chunks::<16>();
-            for row in rows {
-                sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            // Not only borrowed, for the same reason as above.
+            let gradient = gradient;
+            let values = gradient.storage::<f32>();
+            // Sixteen sums side by side, as wide as a vector register.
+            let mut sums = [0.0_f32; 16];
+            let mut total = 0.0;
+            for block in values.chunks(4096) {
+                let (rows, rest) = block.as_chunks::<16>();
+                for row in rows {
+                    sums.iter_mut().zip(row).for_each(|(sum, value)| *sum += value * value);
+                }
+                total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
+                total += rest.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
+                sums = [0.0; 16];
             }
-            total += sums.iter().map(|sum| f64::from(*sum)).sum::<f64>();
-            total += rest.iter().map(|value| f64::from(*value).powi(2)).sum::<f64>();
-            sums = [0.0; 16];
-        }
-        total
-    })
+            total
+        },
+    )
 }

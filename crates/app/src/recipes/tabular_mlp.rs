@@ -102,7 +102,8 @@ impl Config {
             return Err(("ensemble".to_owned(), format!("`{}` is not between 1 and 1000", self.ensemble)));
         }
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
-        self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))
+        self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
+        self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
     }
 
     /// `tabular_mlp__dataset=adult__seed=42`
