@@ -10,13 +10,14 @@ use modeling::{Inputs, Loss, TabularMlp, TabularMlpConfig, Task};
 use serde::{Deserialize, Serialize};
 use training::metrics::direction_of;
 use training::{
-    Checkpoint, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict, fit,
+    Checkpoint, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
+    find_learning_rate, fit,
 };
 
-use crate::console::TrainingBar;
+use crate::console::{TrainingBar, number};
 use crate::exit::Mistake;
 use crate::history::History;
-use crate::plots::plot_training;
+use crate::plots::{plot_finder, plot_training};
 use crate::scoring::{self, Rows, Scores};
 use crate::session::{Session, log_all};
 
@@ -125,6 +126,31 @@ impl<'a> Job<'a> {
         Ok(Loss::new(self.task, weights.as_deref(), self.training.label_smoothing, &self.device.clone().autodiff()))
     }
 
+    /// Raises the rate from step to step on a copy of the network, draws the losses and logs the suggestion.
+    pub fn find_learning_rate(&self, seed: u64, session: &Session) -> Result<()> {
+        let (loss, n_rows) = (self.loss()?, self.splits.train.n_rows());
+        let step = |model: &TabularMlp, rows: &[u32]| self.step(model, rows, &loss);
+        let sweep = find_learning_rate(&self.init(seed)?, self.training, n_rows, seed, step);
+        let rate = self.training.learning_rate;
+        match sweep.suggestion {
+            Some(suggestion) => {
+                session.run.log_metric("suggested_learning_rate", suggestion, 0);
+                let found = number(suggestion);
+                session.console.note(&format!("learning-rate finder: {found} suggested, {rate} set"));
+            }
+            None => session.console.note("learning-rate finder: the loss never fell; no suggestion"),
+        }
+        plot_finder(session, &sweep, self.task)?;
+        session.console.stop_if_interrupted()
+    }
+
+    /// Loss and outputs of one batch.
+    fn step(&self, model: &TabularMlp, rows: &[u32], loss: &Loss) -> StepOutput {
+        let batch = self.train.select(rows);
+        let output = model.forward(batch.numeric, batch.categorical);
+        StepOutput { loss: loss.compute(output.clone(), batch.target), output }
+    }
+
     /// Trains a network, logs its epochs to the session's run, and goes on from the run's checkpoint if there is one.
     pub fn fit(&self, seed: u64, session: &Session) -> Result<Fitted> {
         let (run, console, loss) = (&session.run, &session.console, self.loss()?);
@@ -132,11 +158,7 @@ impl<'a> Job<'a> {
         let mut epochs = Epochs::new(self, session)?;
         let checkpoint = epochs.take_up()?;
         let plan = Plan { config: self.training, n_rows, seed, resume: checkpoint.as_ref() };
-        let step = |model: &TabularMlp, rows: &[u32]| {
-            let batch = self.train.select(rows);
-            let output = model.forward(batch.numeric, batch.categorical);
-            StepOutput { loss: loss.compute(output.clone(), batch.target), output }
-        };
+        let step = |model: &TabularMlp, rows: &[u32]| self.step(model, rows, &loss);
         let bar = console.training_bar(self.training.steps_per_epoch(n_rows), self.training.epochs);
         let on_step = |end: StepEnd| {
             bar.step(end.global_step, end.epoch);

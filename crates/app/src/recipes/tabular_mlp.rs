@@ -59,6 +59,8 @@ pub struct Config {
     pub paths: PathsConfig,
     /// Log file.
     pub logging: LoggingConfig,
+    /// Draw the learning-rate range test before training (`plots/learning_rate_finder`); the rate itself stays as set.
+    pub find_learning_rate: bool,
     /// Where tensors live.
     pub device: DeviceKind,
     /// Threads for training; null for one per core. The result is the same with any number.
@@ -81,6 +83,7 @@ impl Default for Config {
             mlflow: MlflowConfig::default(),
             paths: PathsConfig::default(),
             logging: LoggingConfig::default(),
+            find_learning_rate: false,
             device: DeviceKind::Auto,
             threads: None,
         }
@@ -185,6 +188,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     console.note(&format!("model: {n_params} parameters"));
 
     // Loop
+    if config.find_learning_rate {
+        job.find_learning_rate(config.seed, session)?;
+    }
     let members = fit_members(&job, config, session)?;
 
     // Result: the best epochs' weights, the test rows scored once
