@@ -27,7 +27,7 @@ fn main() {
             shape => wanted.push(shape.to_owned()),
         }
     }
-    app::device::use_threads(threads).expect("no tensor was made yet");
+    app::device::use_threads(Some(threads)).expect("no tensor was made yet");
     for (columns, width, layers) in NETS {
         for batch in BATCHES {
             let name = format!("{columns}x{width}x{layers}@{batch}");

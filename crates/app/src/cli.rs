@@ -26,12 +26,20 @@ pub struct RunFlags {
     #[arg(long, help_heading = "Config")]
     pub print_schema: bool,
 
+    /// Go on with a stopped run: its id, or its output folder [takes its config from there]
+    #[arg(long, value_name = "RUN_ID|PATH")]
+    pub resume: Option<String>,
+
     /// Seed of the split, the weights and the order of rows
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub seed: Option<u64>,
     /// auto, cpu, cuda or wgpu
     #[arg(long, value_name = "DEVICE", help_heading = "Config")]
     pub device: Option<String>,
+
+    /// Threads for training; the result is the same with any number
+    #[arg(long, value_name = "N", help_heading = "Config")]
+    pub threads: Option<u64>,
 
     /// Do not track; local outputs are written all the same
     #[arg(long, help_heading = "Tracking")]
@@ -104,6 +112,7 @@ impl RunFlags {
         let mut all = own;
         push(&mut all, "--seed", "seed", self.seed);
         push(&mut all, "--device", "device", self.device.clone());
+        push(&mut all, "--threads", "threads", self.threads);
         push(&mut all, "--experiment-name", "mlflow.experiment_name", self.experiment_name.clone());
         push(&mut all, "--run-name", "mlflow.run_name", self.run_name.clone());
         push(&mut all, "--no-mlflow", "mlflow.enabled", self.no_mlflow.then_some(false));
@@ -120,7 +129,8 @@ impl TabularFlags {
         let mut all = Vec::new();
         if let Some(path) = &self.csv_path {
             push(&mut all, "--csv-path", "data.path", Some(path.display().to_string()));
-            for key in ["data.source", "data.url", "data.sha256", "data.name"] {
+            let others = ["data.train_path", "data.valid_path", "data.test_path"];
+            for key in ["data.source", "data.url", "data.sha256", "data.name"].into_iter().chain(others) {
                 push(&mut all, "--csv-path", key, Some(Value::Null));
             }
         }

@@ -14,8 +14,9 @@ use crate::exit::Interrupted;
 
 /// Where the data file of a config is: as given, else below `data_dir`, else (with `url`) downloaded to it.
 ///
-/// With `sha256`, the file must have it, freshly downloaded or not.
+/// With `sha256`, the file must have it, freshly downloaded or not. `key` is the setting that names the file.
 pub fn find_or_download(
+    key: &str,
     path: &Path,
     url: Option<&str>,
     sha256: Option<&str>,
@@ -39,9 +40,10 @@ pub fn find_or_download(
             let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
             let tried: Vec<String> = tried.iter().map(|path| format!("`{}`", absolute(path).display())).collect();
             bail!(
-                "no data file `{}` (looked for {})\nhint: check `data.path`, or set `data.url` to have it downloaded",
+                "no data file `{}` (looked for {})\nhint: check `{key}`{}",
                 path.display(),
-                tried.join(" and ")
+                tried.join(" and "),
+                if key == "data.path" { ", or set `data.url` to have it downloaded" } else { "" }
             );
         }
     };

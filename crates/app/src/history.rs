@@ -2,7 +2,9 @@
 
 use training::EpochEnd;
 
+use crate::baselines::ModelScores;
 use crate::console::{number, table};
+use crate::fitting::Fitted;
 use crate::scoring::Scores;
 
 /// One row of metrics per epoch. `train_*` are those of the training steps themselves (dropout on, weights moving), as in
@@ -30,6 +32,24 @@ impl History {
         self.names = row.iter().map(|(name, _)| name.clone()).collect();
         self.rows.push(row.iter().map(|(_, value)| *value).collect());
         row
+    }
+
+    /// Back from [`History::to_csv`]; `None` if the text is not such a table.
+    pub fn from_csv(monitor: &str, text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let names = lines.next()?.split(',').skip(1).map(str::to_owned).collect();
+        let row = |line: &str| line.split(',').skip(1).map(|value| value.parse().ok()).collect::<Option<Vec<f64>>>();
+        Some(Self { monitor: monitor.to_owned(), names, rows: lines.map(row).collect::<Option<_>>()? })
+    }
+
+    /// The metrics of an epoch (from 1), as they are logged.
+    pub fn epoch(&self, epoch: usize) -> Vec<(String, f64)> {
+        self.names.iter().cloned().zip(self.rows[epoch - 1].iter().copied()).collect()
+    }
+
+    /// Whole epochs so far.
+    pub fn epochs(&self) -> usize {
+        self.rows.len()
     }
 
     /// The monitored metric without `val_`.
@@ -80,15 +100,15 @@ impl History {
 pub struct ResultTable {
     splits: Vec<String>,
     rows: Vec<(String, Vec<f64>)>,
-    /// Epoch of the weights, from 1.
-    pub best_epoch: usize,
-    /// Whole epochs trained.
-    pub epochs: usize,
+    /// Best epoch and epochs trained of each network.
+    members: Vec<(usize, usize)>,
+    /// Other models on the same rows.
+    baselines: Vec<ModelScores>,
 }
 
 impl ResultTable {
     /// From the scores of each split, all of the same problem type.
-    pub fn new(splits: &[(&str, &Scores)], best_epoch: usize, epochs: usize) -> Self {
+    pub fn new(splits: &[(&str, &Scores)], members: &[Fitted], baselines: Vec<ModelScores>) -> Self {
         let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();
@@ -98,15 +118,50 @@ impl ResultTable {
         Self {
             splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
             rows: rows.collect(),
-            best_epoch,
-            epochs,
+            members: members.iter().map(|member| (member.best_epoch, member.epochs)).collect(),
+            baselines,
         }
     }
 
     /// For people.
     pub fn to_text(&self) -> String {
         let heading: Vec<&str> = std::iter::once("metric").chain(self.splits.iter().map(String::as_str)).collect();
-        table(&heading, &self.rows)
+        let text = table(&heading, &self.rows);
+        if self.baselines.is_empty() {
+            return text;
+        }
+        let shown: Vec<String> = self.rows.iter().skip(1).take(4).map(|(name, _)| format!("test_{name}")).collect();
+        let heading: Vec<&str> = std::iter::once("model").chain(shown.iter().map(String::as_str)).collect();
+        let columns: Vec<Vec<(String, f64)>> = shown.iter().map(|metric| self.compare(metric)).collect();
+        let names = self.compare("").into_iter().map(|(name, _)| name).enumerate();
+        let models: Vec<(String, Vec<f64>)> =
+            names.map(|(row, name)| (name, columns.iter().map(|column| column[row].1).collect())).collect();
+        format!("{text}\n\n{}", table(&heading, &models))
+    }
+
+    /// One metric of the network and of every baseline, the network first.
+    pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
+        let own = self.to_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+        let of =
+            |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
+        let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
+        std::iter::once(("mlp".to_owned(), own)).chain(others).collect()
+    }
+
+    /// `best epoch 7 of 20`
+    pub fn best_epochs(&self) -> String {
+        match self.members.as_slice() {
+            [(best, epochs)] => format!("best epoch {best} of {epochs}"),
+            members => {
+                let best: Vec<String> = members.iter().map(|(best, epochs)| format!("{best} of {epochs}")).collect();
+                format!("{} networks, best epochs {}", members.len(), best.join(", "))
+            }
+        }
+    }
+
+    /// Best epoch and epochs trained; of an ensemble, those of the network that trained longest.
+    pub fn longest(&self) -> (usize, usize) {
+        self.members.iter().copied().max_by_key(|(_, epochs)| *epochs).unwrap_or_default()
     }
 
     /// `{"test_auc": 0.91, ...}`; what is not a number is null.

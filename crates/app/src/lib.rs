@@ -3,17 +3,23 @@
 //! A program in `src/bin` parses flags and calls its recipe. A recipe in `src/recipes` is the program: read it from top
 //! to bottom. Around it, `session` opens the run and ends it truthfully, `config` loads the YAML, `outputs` writes files.
 
+pub mod baselines;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod cross_validation;
 pub mod device;
 pub mod download;
 pub mod environment;
 pub mod exit;
+pub mod fitting;
 pub mod flatten;
 pub mod history;
+pub mod importance;
 pub mod outputs;
+pub mod plots;
 pub mod recipes;
+pub mod resume;
 pub mod scoring;
 pub mod session;
 

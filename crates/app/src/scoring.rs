@@ -1,8 +1,10 @@
 //! From raw outputs of a network to predictions in original units and their metrics.
 
+use std::mem;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{Part, Preprocessor, ProblemType};
-use modeling::Task;
+use modeling::{Inputs, TabularMlp, Task};
 use training::metrics::{Kind, Predictions, compute_all};
 
 /// Loss, predictions and metrics of one split.
@@ -30,13 +32,19 @@ impl Scores {
         loss.chain(self.metrics.iter().copied()).map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
     }
 
+    /// `val_auc`, ... without the loss.
+    pub fn metrics_named(&self, prefix: &str) -> Vec<(String, f64)> {
+        self.metrics.iter().map(|(name, value)| (format!("{prefix}_{name}"), *value)).collect()
+    }
+
     /// What the metrics were computed from.
     pub fn predictions<'a>(&'a self, target: &'a [f32], task: Task) -> Predictions<'a> {
         Predictions { kind: kind_of(task), target, predicted: &self.predicted }
     }
 }
 
-/// One part of the data as tensors on a device.
+/// One part of the data as tensors on a device. Cheap to clone.
+#[derive(Clone)]
 pub struct Rows {
     /// `[rows, n_numeric]`
     pub numeric: Tensor<2>,
@@ -47,17 +55,24 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Copies a part to the device.
-    pub fn new(part: &Part, preprocessor: &Preprocessor, device: &Device) -> Self {
+    /// Moves a part's inputs to the device, so that they are in memory once; the part keeps its target.
+    pub fn new(part: &mut Part, preprocessor: &Preprocessor, device: &Device) -> Self {
         let rows = part.n_rows();
         let (n_numeric, n_categorical) = (preprocessor.n_numeric(), preprocessor.cardinalities().len());
         let target: Vec<f32> = part.target.iter().map(|&value| preprocessor.standardize(value)).collect();
-        let categorical: Vec<i32> = part.categorical.iter().map(|&index| index as i32).collect();
+        let categorical = mem::take(&mut part.categorical);
+        let categorical: Vec<i32> = categorical.into_iter().map(|index| index as i32).collect();
         Self {
-            numeric: Tensor::from_data(TensorData::new(part.numeric.clone(), [rows, n_numeric]), device),
+            numeric: Tensor::from_data(TensorData::new(mem::take(&mut part.numeric), [rows, n_numeric]), device),
             categorical: Tensor::from_data(TensorData::new(categorical, [rows, n_categorical]), device),
             target: Tensor::from_floats(target.as_slice(), device),
         }
+    }
+
+    /// The same rows, as a model without gradients takes them.
+    pub fn inner(&self) -> Self {
+        let (numeric, categorical, target) = (self.numeric.clone(), self.categorical.clone(), self.target.clone());
+        Self { numeric: numeric.inner(), categorical: categorical.inner(), target: target.inner() }
     }
 
     /// The given rows in the given order.
@@ -69,6 +84,14 @@ impl Rows {
             categorical: self.categorical.clone().select(0, indices.clone()),
             target: self.target.clone().select(0, indices),
         }
+    }
+}
+
+/// The raw outputs of one network, or of one that predicts what several predict on average.
+pub fn ensemble(models: &[TabularMlp], task: Task) -> impl Fn(Tensor<2>, Tensor<2, Int>) -> Tensor<2> {
+    move |numeric: Tensor<2>, categorical: Tensor<2, Int>| {
+        let outputs = models.iter().map(|model| model.forward(numeric.clone(), categorical.clone()));
+        task.average(outputs.collect())
     }
 }
 
@@ -93,6 +116,15 @@ pub fn evaluate(
     score(Tensor::cat(outputs, 0), loss_sum / part.n_rows() as f64, &part.target, task, preprocessor)
 }
 
+/// What the network is fed.
+pub fn inputs_of(preprocessor: &Preprocessor) -> Inputs {
+    Inputs {
+        n_numeric: preprocessor.n_numeric(),
+        n_real: preprocessor.n_real(),
+        cardinalities: preprocessor.cardinalities(),
+    }
+}
+
 /// What the network has to do for this target.
 pub fn task_of(preprocessor: &Preprocessor) -> Task {
     match preprocessor.target.problem_type {
@@ -113,10 +145,20 @@ pub fn kind_of(task: Task) -> Kind {
 
 /// Scores raw outputs `[rows, n_outputs]` against targets in original units, row for row.
 pub fn score(output: Tensor<2>, loss: f64, target: &[f32], task: Task, preprocessor: &Preprocessor) -> Scores {
+    score_predictions(predictions(output, task, preprocessor), loss, target, task)
+}
+
+/// Raw outputs `[rows, n_outputs]` as values in original units, or probabilities row by row.
+pub fn predictions(output: Tensor<2>, task: Task, preprocessor: &Preprocessor) -> Vec<f32> {
     let mut predicted: Vec<f32> = task.activate(output).into_data().iter::<f32>().collect();
     if task == Task::Regression {
         predicted.iter_mut().for_each(|value| *value = preprocessor.restore(*value));
     }
+    predicted
+}
+
+/// Scores values in original units, or probabilities row by row.
+pub fn score_predictions(predicted: Vec<f32>, loss: f64, target: &[f32], task: Task) -> Scores {
     let metrics = compute_all(&Predictions { kind: kind_of(task), target, predicted: &predicted });
     Scores { loss, predicted, metrics }
 }

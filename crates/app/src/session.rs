@@ -1,7 +1,7 @@
 //! What every program does around its recipe: console, log file, run, output folder, signals, and a truthful end.
 
 use std::any::Any;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,8 +14,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dataset::DataConfig;
 use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{HttpOptions, Options, Outcome, Run, RunOptions, RunStatus, Tracker};
+use tracking::{Outcome, Run, RunOptions, RunStatus, Tracker};
 
 use crate::cli::RunFlags;
 use crate::config::Loaded;
@@ -23,7 +24,13 @@ use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_
 use crate::exit::{Interrupted, Panicked, describe};
 use crate::flatten::flatten;
 use crate::history::ResultTable;
+use crate::resume::{StoppedRun, logged_epochs, open_tracker};
 use crate::{download, environment};
+
+/// In a run's output folder: which nested run does what.
+const NESTED_RUNS: &str = "nested_runs.json";
+/// In a nested run's output folder, once it is done: what came out.
+const NESTED_RESULT: &str = "result.json";
 
 /// The `mlflow:` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -96,6 +103,8 @@ pub struct Setup<'a> {
     pub run_name: String,
     /// Tags that say what kind of run this is.
     pub tags: Vec<(&'static str, String)>,
+    /// The stopped run to go on with.
+    pub resumed: Option<StoppedRun>,
 }
 
 /// One run in progress.
@@ -104,16 +113,23 @@ pub struct Session {
     pub console: Console,
     /// The tracked run; with tracking off, a run that goes nowhere.
     pub run: Run,
+    /// Epochs whose metrics are in the store already, from before the run was resumed.
+    pub logged_epochs: BTreeSet<i64>,
+    tracker: Tracker,
+    /// The experiment's name.
+    experiment: String,
+    /// Output folder of this run.
     folder: PathBuf,
+    /// Output folders of the experiment's runs.
+    runs_folder: PathBuf,
     log_file: PathBuf,
     log_artifacts: bool,
-    view_command: Option<String>,
-    experiment_url: Option<String>,
-    interruptible: Interruptible,
+    open_runs: OpenRuns,
 }
 
-/// The run that a second Ctrl-C ends; empty once it has ended, so that the store is closed.
-type Interruptible = Arc<Mutex<Option<Run>>>;
+/// The runs that a second Ctrl-C ends: this one and a nested one. A run that has ended is not kept, so that the store is
+/// closed at the end.
+type OpenRuns = Arc<Mutex<Vec<Run>>>;
 
 /// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
 /// result. Errors and Ctrl-C come back after the run has been ended.
@@ -131,8 +147,7 @@ pub fn run_tracked<C: Serialize>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        let (id, best, epochs) = (session.run.id(), result.best_epoch, result.epochs);
-        print_result(&format!("{}\nrun {id} FINISHED, best epoch {best} of {epochs}", result.to_text()));
+        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.best_epochs()));
     }
     Ok(())
 }
@@ -148,19 +163,7 @@ impl Session {
         let console = Console::new(flags.quiet);
         let program = environment::program();
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
-        let tracker = if setup.mlflow.enabled {
-            let mut options = Options {
-                artifact_root: setup.paths.artifacts_dir.clone(),
-                http: HttpOptions::from_env()?,
-                ..Options::default()
-            };
-            if let Some(uri) = &setup.mlflow.tracking_uri {
-                options.uri.clone_from(uri);
-            }
-            Tracker::open(&options)?
-        } else {
-            Tracker::disabled()
-        };
+        let tracker = open_tracker(setup.mlflow, setup.paths)?;
         let mut tags = environment::tags(&program);
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
@@ -168,17 +171,27 @@ impl Session {
             experiment: setup.mlflow.experiment_name.clone(),
             name: setup.run_name.clone(),
             tags,
+            resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()),
             ..RunOptions::default()
         })?;
-        let folder = setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name)).join(run.id());
-        let view_command = tracker.view_command();
-        let experiment_url = tracker.experiment_url(run.experiment_id());
-        let log_artifacts = setup.mlflow.log_artifacts && setup.mlflow.enabled;
-        let interruptible = Arc::new(Mutex::new(Some(run.clone())));
-        install_signal_handler(console.clone(), Arc::clone(&interruptible));
-        let session =
-            Self { console, run, folder, log_file, log_artifacts, view_command, experiment_url, interruptible };
-        session.console.note(&format!("run {} `{}`", session.run.id(), setup.run_name));
+        let runs_folder = setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name));
+        let stopped_in = setup.resumed.as_ref().map(|stopped| stopped.folder.clone());
+        let open_runs = Arc::new(Mutex::new(vec![run.clone()]));
+        install_signal_handler(console.clone(), Arc::clone(&open_runs));
+        let session = Self {
+            console,
+            logged_epochs: setup.resumed.as_ref().map(|stopped| stopped.logged_epochs.clone()).unwrap_or_default(),
+            folder: stopped_in.unwrap_or_else(|| runs_folder.join(run.id())),
+            run,
+            tracker,
+            experiment: setup.mlflow.experiment_name.clone(),
+            runs_folder,
+            log_file,
+            log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled,
+            open_runs,
+        };
+        let verb = if setup.resumed.is_some() { "resuming run" } else { "run" };
+        session.console.note(&format!("{verb} {} `{}`", session.run.id(), setup.run_name));
         match session.log_config(loaded, setup) {
             Ok(()) => Ok(session),
             Err(error) => {
@@ -190,13 +203,19 @@ impl Session {
 
     /// The resolved config as params and as file, before anything else happens.
     fn log_config<C: Serialize>(&self, loaded: &Loaded<C>, setup: &Setup) -> Result<()> {
-        self.run.log_params(&flatten(&loaded.config, &["mlflow", "paths", "logging"]));
+        let params = flatten(&loaded.config, &["mlflow", "paths", "logging"]);
+        match &setup.resumed {
+            None => self.run.log_params(&params),
+            Some(stopped) => stopped.log_changes(&self.run, params),
+        }
         if let Some(note) = &setup.mlflow.description {
             self.run.set_note(note);
         }
-        let original = fs::read_to_string(&loaded.file).unwrap_or_default();
-        let name = loaded.file.file_name().unwrap_or_default().to_string_lossy();
-        self.write_text(&format!("configs/{name}"), &original)?;
+        if setup.resumed.is_none() {
+            let original = fs::read_to_string(&loaded.file).unwrap_or_default();
+            let name = loaded.file.file_name().unwrap_or_default().to_string_lossy();
+            self.write_text(&format!("configs/{name}"), &original)?;
+        }
         // Last, so that it wins when the run was started from another run's effective config.
         self.write_text("configs/effective_app_config.yaml", &loaded.to_yaml())?;
         if self.log_artifacts {
@@ -205,11 +224,84 @@ impl Session {
         Ok(())
     }
 
-    /// Makes sure that the data file is there; `None` for a built-in data set.
-    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<Option<PathBuf>> {
-        let Some(path) = &data.path else { return Ok(None) };
-        let (url, sha256) = (data.url.as_deref(), data.sha256.as_deref());
-        download::find_or_download(path, url, sha256, &paths.data_dir, &self.console).map(Some)
+    /// Does a part of the work in a nested run with its own output folder, and ends it as what it was.
+    ///
+    /// The result is kept in the nested run's folder: when the parent is resumed, a part that was finished is not done
+    /// again, and one that was stopped goes on in its run.
+    pub fn nested<T: Serialize + DeserializeOwned>(
+        &self,
+        name: &str,
+        tags: &[(&str, String)],
+        work: impl FnOnce(&Self) -> Result<T>,
+    ) -> Result<T> {
+        let mut known = self.nested_runs()?;
+        if let Some(run_id) = known.get(name)
+            && let Ok(text) = fs::read_to_string(self.runs_folder.join(run_id).join(NESTED_RESULT))
+        {
+            self.console.note(&format!("{name}: done before, in run {run_id}"));
+            return Ok(serde_json::from_str(&text)?);
+        }
+        let child = self.start_nested(name, tags, known.get(name))?;
+        known.insert(name.to_owned(), child.run.id().to_owned());
+        self.write_text(NESTED_RUNS, &serde_json::to_string_pretty(&known)?)?;
+        let result = work(&child).and_then(|result| {
+            child.write_text(NESTED_RESULT, &serde_json::to_string(&result)?)?;
+            Ok(result)
+        });
+        child.close(result.as_ref().err());
+        result
+    }
+
+    /// Names and ids of the nested runs started so far.
+    fn nested_runs(&self) -> Result<BTreeMap<String, String>> {
+        match fs::read_to_string(self.folder.join(NESTED_RUNS)) {
+            Ok(text) => serde_json::from_str(&text).with_context(|| format!("`{NESTED_RUNS}` is damaged")),
+            Err(_) => Ok(BTreeMap::new()),
+        }
+    }
+
+    fn start_nested(&self, name: &str, tags: &[(&str, String)], stopped: Option<&String>) -> Result<Self> {
+        let mut all = environment::tags(&environment::program());
+        all.extend(tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
+        let run = self.tracker.start_run(&RunOptions {
+            experiment: self.experiment.clone(),
+            name: name.to_owned(),
+            tags: all,
+            parent_run_id: Some(self.run.id().to_owned()),
+            resume_run_id: stopped.cloned(),
+        })?;
+        lock(&self.open_runs).push(run.clone());
+        let logged_epochs = match stopped {
+            Some(run_id) => logged_epochs(self.tracker.store(), run_id)?,
+            None => BTreeSet::new(),
+        };
+        Ok(Self {
+            logged_epochs,
+            console: self.console.clone(),
+            folder: self.runs_folder.join(run.id()),
+            run,
+            tracker: self.tracker.clone(),
+            experiment: self.experiment.clone(),
+            runs_folder: self.runs_folder.clone(),
+            log_file: self.log_file.clone(),
+            log_artifacts: self.log_artifacts,
+            open_runs: Arc::clone(&self.open_runs),
+        })
+    }
+
+    /// Makes sure that the data files are there; gives the settings with the places where they were found.
+    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<DataConfig> {
+        let find = |key: &str, path: &Option<PathBuf>, url: Option<&str>, sha256: Option<&str>| {
+            let find = |path| download::find_or_download(key, path, url, sha256, &paths.data_dir, &self.console);
+            path.as_deref().map(find).transpose()
+        };
+        Ok(DataConfig {
+            path: find("data.path", &data.path, data.url.as_deref(), data.sha256.as_deref())?,
+            train_path: find("data.train_path", &data.train_path, None, None)?,
+            valid_path: find("data.valid_path", &data.valid_path, None, None)?,
+            test_path: find("data.test_path", &data.test_path, None, None)?,
+            ..data.clone()
+        })
     }
 
     /// Makes a folder below the run's output folder.
@@ -244,6 +336,21 @@ impl Session {
             tracing::error!(target: LOG_FILE_ONLY, "{}", describe(error));
         }
         self.copy_log();
+        let outcome = self.close(error);
+        self.console.note(&format!("outputs: {}", self.folder.display()));
+        self.console.note(&format!("log:     {}", self.log_file.display()));
+        if let (Some(run), Some(experiment)) = (self.run.url(), self.tracker.experiment_url(self.run.experiment_id())) {
+            self.console.note(&format!("🏃 View run {} at: {run}", self.run.name()));
+            self.console.note(&format!("🧪 View experiment at: {experiment}"));
+        }
+        if let Some(command) = self.tracker.view_command() {
+            self.console.note(&format!("look:    {command}"));
+        }
+        outcome
+    }
+
+    /// Uploads the output folder and tells the store how the run ended.
+    fn close(&self, error: Option<&anyhow::Error>) -> Outcome {
         if self.log_artifacts {
             self.run.log_dir(&self.folder, "");
         }
@@ -252,61 +359,59 @@ impl Session {
             Some(error) if error.is::<Interrupted>() => self.run.finish(RunStatus::Killed),
             Some(error) => self.run.fail(&describe(error)),
         };
-        *lock(&self.interruptible) = None;
+        lock(&self.open_runs).retain(|open| open.id() != self.run.id());
         if !outcome.is_complete() {
             // An error, so that `--quiet` shows it too: something that was logged is not in the store.
-            tracing::error!("tracking is incomplete: {outcome}");
-        }
-        self.console.note(&format!("outputs: {}", self.folder.display()));
-        self.console.note(&format!("log:     {}", self.log_file.display()));
-        if let (Some(run), Some(experiment)) = (self.run.url(), &self.experiment_url) {
-            self.console.note(&format!("🏃 View run {} at: {run}", self.run.name()));
-            self.console.note(&format!("🧪 View experiment at: {experiment}"));
-        }
-        if let Some(command) = &self.view_command {
-            self.console.note(&format!("look:    {command}"));
+            tracing::error!("tracking of run {} is incomplete: {outcome}", self.run.id());
         }
         outcome
     }
 
     /// A copy, because the log goes on while files are uploaded.
     fn copy_log(&self) {
-        let name = self.log_file.file_name().unwrap_or_default();
-        let copied = self.folder("logs").and_then(|folder| Ok(fs::copy(&self.log_file, folder.join(name))?));
+        let name = self.log_file.file_name().unwrap_or_default().to_string_lossy();
+        let copied =
+            self.write_file(&format!("logs/{name}"), |temporary| fs::copy(&self.log_file, temporary).map(drop));
         if let Err(error) = copied {
             self.console.warn(&format!("the log is not among the artifacts: {error}"));
         }
     }
 
     fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
+        let (best_epoch, epochs) = result.longest();
         serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
             "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
-            "best_epoch": result.best_epoch,
-            "epochs": result.epochs,
+            "best_epoch": best_epoch,
+            "epochs": epochs,
             "outputs": self.folder.display().to_string(),
             "metrics": result.to_json(),
         })
     }
 }
 
+/// Logs metrics of one epoch.
+pub fn log_all(run: &Run, metrics: &[(String, f64)], epoch: usize) {
+    let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    run.log_metrics(&metrics, epoch as i64);
+}
+
 /// The first signal asks the program to end the run in good order. The second ends it at once: the status is still
 /// written, if the store takes it within a second.
-fn install_signal_handler(console: Console, interruptible: Interruptible) {
+fn install_signal_handler(console: Console, open_runs: OpenRuns) {
     let handler = move || {
         if !console.interrupt() {
             console.note("stopping; press Ctrl-C again to stop at once");
             return;
         }
-        if let Some(run) = lock(&interruptible).clone() {
-            let (done, wait) = mpsc::channel();
-            thread::spawn(move || {
-                run.finish(RunStatus::Killed);
-                let _ = done.send(());
-            });
-            let _ = wait.recv_timeout(Duration::from_secs(1));
-        }
+        let runs = lock(&open_runs).clone();
+        let (done, wait) = mpsc::channel();
+        thread::spawn(move || {
+            runs.iter().rev().for_each(|run| drop(run.finish(RunStatus::Killed)));
+            let _ = done.send(());
+        });
+        let _ = wait.recv_timeout(Duration::from_secs(1));
         process::exit(130);
     };
     if let Err(error) = ctrlc::set_handler(handler) {
@@ -315,12 +420,12 @@ fn install_signal_handler(console: Console, interruptible: Interruptible) {
 }
 
 /// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
-fn lock(interruptible: &Interruptible) -> MutexGuard<'_, Option<Run>> {
-    interruptible.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(open_runs: &OpenRuns) -> MutexGuard<'_, Vec<Run>> {
+    open_runs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An experiment's name as one folder.
-fn folder_name(experiment: &str) -> String {
+pub fn folder_name(experiment: &str) -> String {
     let safe = |c: char| if c.is_alphanumeric() || "-_. ".contains(c) { c } else { '_' };
     let name: String = experiment.chars().map(safe).collect();
     if Path::new(&name).file_name().is_some() { name } else { "experiment".to_owned() }

@@ -7,6 +7,8 @@ mod support;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread;
 
 use sha2::{Digest, Sha256};
@@ -122,6 +124,193 @@ fn one_class_only() {
 fn text_where_a_number_is_to_be_predicted() {
     let error = error_of(csv(50).as_bytes(), &["--problem-type", "regression"]);
     assert_contains(&error, &["column `y`, row 1: `no` is not a number"]);
+}
+
+/// Runs on `data.csv` with the given content, which has something odd that is no error; gives what was said.
+fn said_about(content: impl AsRef<[u8]>, more: &[&str]) -> String {
+    let dir = Workdir::new();
+    dir.write("data.csv", content);
+    let args = ["--csv-path", "data.csv", "--target-column", "y", "--no-mlflow"];
+    dir.run(&[&args[..], &SHORT, more].concat()).ok().stderr
+}
+
+/// `csv` with one more column.
+fn with_column(name: &str, rows: usize, value: impl Fn(usize) -> String) -> String {
+    let text = csv(rows);
+    let mut lines = text.lines();
+    let header = format!("{name},{}\n", lines.next().unwrap());
+    lines.enumerate().fold(header, |all, (i, line)| all + &format!("{},{line}\n", value(i)))
+}
+
+#[test]
+fn a_class_that_no_train_row_has() {
+    let part = |i: usize| ["train", "train", "val", "test"][i % 4].to_owned();
+    let mut text = with_column("part", 80, part);
+    text.push_str("test,1,2,maybe\n");
+    let error = error_of(text.as_bytes(), &["--set", "data.split.column=part"]);
+    assert_contains(&error, &["row 81: class `maybe` occurs in test but in no train row"]);
+}
+
+#[test]
+fn columns_without_values_or_with_one_are_dropped() {
+    let empty = said_about(with_column("void", 200, |_| String::new()), &[]);
+    assert_contains(&empty, &["column `void` is dropped: it has no values", "2 columns -> `y`"]);
+    let constant = said_about(with_column("same", 200, |_| "7.5".to_owned()), &[]);
+    assert_contains(&constant, &["column `same` is dropped: it has a single value", "2 columns -> `y`"]);
+    let all = error_of(b"a,b,y\n,1,u\n,1,v\n,1,u\n,1,v\n,1,u\n,1,v\n,1,u\n,1,v\n,1,u\n,1,v\n", &[]);
+    assert_contains(&all, &["no feature is left beside the target `y`", "column `a` is dropped"]);
+}
+
+#[test]
+fn not_a_number_is_missing_and_infinities_are_errors() {
+    let some =
+        |text: &'static str| with_column("c", 200, move |i| if i % 9 == 3 { text.into() } else { i.to_string() });
+    assert_contains(&said_about(some("NaN"), &["--set", "features.missing_indicator=true"]), &["3 columns -> `y`"]);
+    for text in ["inf", "-inf", "Infinity", "1e39"] {
+        let error = error_of(some(text).as_bytes(), &["--set", "data.types={c: numeric}"]);
+        assert_contains(&error, &["column `c`, row ", &format!("`{text}` is not a number (or one beyond 3.4e38)")]);
+    }
+    let few = with_column("c", 200, |i| if i == 150 { "inf".into() } else { i.to_string() });
+    assert_contains(&error_of(few.as_bytes(), &[]), &["199 of 200 values are numbers, but row 151 holds `inf`"]);
+    let target: String =
+        (0..60).map(|i| format!("{i},{}\n", if i == 9 { "inf".into() } else { i.to_string() })).collect();
+    let error = error_of(format!("a,y\n{target}").as_bytes(), &["--problem-type", "regression"]);
+    assert_contains(&error, &["column `y`, row 10: `inf` is not a number"]);
+}
+
+#[test]
+fn duplicate_column_names() {
+    let error = error_of(csv(50).replace("a,b,y", "a,a,y").as_bytes(), &[]);
+    assert_contains(&error, &["two columns are named `a`"]);
+}
+
+#[test]
+fn the_target_in_another_role() {
+    for key in ["data.id_columns", "data.ignore_columns"] {
+        let error = error_of(csv(50).as_bytes(), &["--set", &format!("{key}=[y]")]);
+        assert_contains(&error, &["column `y` is the target", key]);
+    }
+    for key in ["data.split.column", "data.split.group"] {
+        let error = error_of(csv(50).as_bytes(), &["--set", &format!("{key}=y")]);
+        assert_contains(&error, &["column `y` is the target", key]);
+    }
+    let error = error_of(csv(50).as_bytes(), &["--set", "features.columns={y: {scaling: none}}"]);
+    assert_contains(&error, &["column `y` is the target", "features.columns"]);
+    let said = said_about(csv(200), &["--set", "data.types={y: categorical}"]);
+    assert_contains(&said, &["2 columns -> `y`"]);
+}
+
+#[test]
+fn a_hundred_thousand_levels() {
+    let text = with_column("word", 100_000, |i| format!("w{i}"));
+    let error = error_of(text.as_bytes(), &[]);
+    assert_contains(&error, &["do not fit into memory", "`features.max_categories`", "`word` (60000 levels)"]);
+    let few = ["--set", "features.max_categories=50", "--set", "training.batch_size=4096"];
+    assert_contains(&said_about(&text, &few), &["3 columns -> `y`"]);
+    let embedding = ["--set", "features.categorical=embedding", "--set", "training.batch_size=4096"];
+    assert_contains(&said_about(&text, &embedding), &["column `word` has 60000 levels"]);
+}
+
+#[test]
+fn one_row() {
+    assert_contains(&error_of(csv(1).as_bytes(), &[]), &["every row has the same target"]);
+    assert_contains(&error_of(b"a,y\n1,2.5\n", &["--problem-type", "regression"]), &["gets none of the 1 rows"]);
+}
+
+#[test]
+fn files_per_part() {
+    let dir = Workdir::new();
+    fs::create_dir(dir.path("data")).unwrap();
+    for (name, rows) in [("train", 200), ("valid", 50), ("test", 60)] {
+        dir.write(&format!("data/{name}.csv"), csv(rows));
+    }
+    let settings = ["source=null", "target_bins=null", "target=y", "train_path=train.csv", "test_path=test.csv"];
+    let mut args: Vec<String> = settings.iter().flat_map(|set| ["--set".to_owned(), format!("data.{set}")]).collect();
+    args.extend(SHORT.map(str::to_owned));
+    let run = |args: &[String]| dir.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert_contains(&run(&args).ok().stderr, &["data: train, 260 rows (160 train, 40 valid, 60 test)"]);
+    args.extend(["--set".to_owned(), "data.valid_path=valid.csv".to_owned()]);
+    assert_contains(&run(&args).ok().stderr, &["data: train, 310 rows (200 train, 50 valid, 60 test)"]);
+    let tags = &dir.runs()[0].tags;
+    let sha256 = ["train", "valid", "test"].map(|part| tags[&format!("dataset_file_sha256.{part}")].clone());
+    assert_eq!(sha256, [200, 50, 60].map(|rows| self::sha256(csv(rows).as_bytes())));
+    dir.write("data/test.csv", csv(60).replace("a,b,y", "a,c,y"));
+    let finished = run(&args);
+    assert_eq!(finished.code, 1);
+    assert_contains(
+        &finished.stderr,
+        &["error: `data/test.csv` has a column `c`, which `data/train.csv` does not have"],
+    );
+    fs::remove_file(dir.path("data/test.csv")).unwrap();
+    assert_contains(&run(&args).stderr, &["no data file `test.csv`", "hint: check `data.test_path`\n"]);
+}
+
+/// A small file system of its own, unmounted in the end.
+struct SmallDisk {
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    /// `None`, with a printed line, where this user may not mount.
+    fn mount(folder: PathBuf, kilobytes: usize) -> Option<Self> {
+        fs::create_dir(&folder).unwrap();
+        let size = format!("size={kilobytes}k");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).output();
+        if mount.is_ok_and(|output| output.status.success()) {
+            return Some(Self { folder });
+        }
+        println!("SKIPPED: cannot mount a small file system (it takes root)");
+        None
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.folder).status();
+    }
+}
+
+fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files_below(&path, found) } else { found.push(path) }
+    }
+}
+
+/// Whether a file ends as its kind does.
+fn is_whole(path: &Path) -> bool {
+    let bytes = fs::read(path).unwrap();
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("safetensors") => {
+            let data = 8 + u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
+            let header: serde_json::Value = serde_json::from_slice(&bytes[8..data]).unwrap();
+            let end_of = |tensor: &serde_json::Value| tensor["data_offsets"][1].as_u64();
+            bytes.len() as u64 == data as u64 + header.as_object().unwrap().values().filter_map(end_of).max().unwrap()
+        }
+        Some("json") => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
+        Some("png") => bytes.ends_with(b"IEND\xAE\x42\x60\x82"),
+        Some("svg") => bytes.trim_ascii_end().ends_with(b"</svg>"),
+        _ => bytes.ends_with(b"\n"),
+    }
+}
+
+#[test]
+fn a_full_disk() {
+    for kilobytes in [4, 40, 80, 160, 280, 400] {
+        let dir = Workdir::new();
+        let Some(disk) = SmallDisk::mount(dir.path("small"), kilobytes) else { return };
+        let finished = dir.run(&[&["--set", "paths.models_dir=small/models"], &SHORT[..]].concat());
+        assert_eq!(finished.code, 1, "{kilobytes} kB: {}", finished.stderr);
+        let error = &finished.stderr[finished.stderr.find("error: ").unwrap()..];
+        assert_contains(error, &["small/models", "No space left on device"]);
+        let mut files = Vec::new();
+        files_below(&disk.folder, &mut files);
+        for file in &files {
+            assert!(is_whole(file), "{kilobytes} kB: `{}` is half-written", file.display());
+        }
+        println!("{kilobytes} kB: {} whole files, then {}", files.len(), error.lines().next().unwrap());
+        assert_eq!(dir.runs()[0].info.status, RunStatus::Failed);
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Result};
+use crate::{EngineerConfig, Error, Result};
 
 /// Where the rows come from, which column is the target, and how the rows are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -14,8 +14,14 @@ use crate::{Error, Result};
 pub struct DataConfig {
     /// A built-in data set, in place of `path`.
     pub source: Option<Builtin>,
-    /// The CSV or Parquet file.
+    /// The CSV or Parquet file; `split` divides it.
     pub path: Option<PathBuf>,
+    /// A file of its own for the train rows, in place of `path`. `test_path` is then needed too.
+    pub train_path: Option<PathBuf>,
+    /// The file of the valid rows; without one, `split.valid` is the share of the train file's rows that is taken for them.
+    pub valid_path: Option<PathBuf>,
+    /// The file of the test rows. All files need the same columns, in any order.
+    pub test_path: Option<PathBuf>,
     /// Where the file can be downloaded when it is not there yet.
     pub url: Option<String>,
     /// The sha256 that a downloaded file must have, in hex.
@@ -46,6 +52,11 @@ pub struct DataConfig {
     pub positive_class: Option<String>,
     /// Turns a numeric target into classes.
     pub target_bins: Option<TargetBins>,
+    /// Regression: what the network learns in place of the number itself. Predictions and metrics stay in the target's own
+    /// units.
+    pub target_transform: TargetTransform,
+    /// Regression: how the (transformed) target is scaled for the network.
+    pub target_scaling: TargetScaling,
     /// Columns that identify a row: no features, but kept in written predictions.
     pub id_columns: Vec<String>,
     /// Columns that are no features for any other reason; kept in written predictions.
@@ -62,6 +73,9 @@ impl Default for DataConfig {
         Self {
             source: None,
             path: None,
+            train_path: None,
+            valid_path: None,
+            test_path: None,
             url: None,
             sha256: None,
             name: None,
@@ -77,6 +91,8 @@ impl Default for DataConfig {
             num_classes: None,
             positive_class: None,
             target_bins: None,
+            target_transform: TargetTransform::None,
+            target_scaling: TargetScaling::Standard,
             id_columns: Vec::new(),
             ignore_columns: Vec::new(),
             types: BTreeMap::new(),
@@ -88,9 +104,7 @@ impl Default for DataConfig {
 impl DataConfig {
     /// Finds what is wrong with the settings themselves, before any file is opened.
     pub fn check(&self) -> Result<()> {
-        if self.source.is_some() && self.path.is_some() {
-            return invalid("data.source", "`data.path` is set as well; remove one of them");
-        }
+        self.check_sources()?;
         if !self.delimiter.is_ascii() || Some(self.delimiter) == self.quote {
             return invalid("data.delimiter", "it must be one ASCII character other than `data.quote`");
         }
@@ -106,12 +120,40 @@ impl DataConfig {
         if let Some(bins) = &self.target_bins {
             bins.check()?;
         }
-        self.split.check()
+        self.split.check(self.test_path.is_none(), self.valid_path.is_none())
     }
 
-    /// The name shown for the data set: `name`, else the file's stem, else the source's name.
+    fn check_sources(&self) -> Result<()> {
+        if self.source.is_some() && self.path.is_some() {
+            return invalid("data.source", "`data.path` is set as well; remove one of them");
+        }
+        if self.train_path.is_none() {
+            return match (&self.valid_path, &self.test_path) {
+                (None, None) => Ok(()),
+                _ => invalid("data.train_path", "it is needed where `data.valid_path` or `data.test_path` is set"),
+            };
+        }
+        if self.path.is_some() || self.source.is_some() {
+            return invalid("data.train_path", "`data.path` or `data.source` is set as well; remove one of them");
+        }
+        if self.test_path.is_none() {
+            let problem = "it is needed beside `data.train_path`: test rows are scored at the end; without such a file, \
+                           give all rows as `data.path` and let `data.split` divide them";
+            return invalid("data.test_path", problem);
+        }
+        if self.url.is_some() || self.sha256.is_some() {
+            return invalid("data.url", "a download and its sha256 are for `data.path`, not for a file per part");
+        }
+        if self.split.column.is_some() {
+            return invalid("data.split.column", "the files of `data.train_path` and `data.test_path` are the split");
+        }
+        Ok(())
+    }
+
+    /// The name shown for the data set: `name`, else the (train) file's stem, else the source's name.
     pub fn display_name(&self) -> String {
-        let stem = self.path.as_ref().and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
+        let path = self.path.as_ref().or(self.train_path.as_ref());
+        let stem = path.and_then(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned());
         self.name.clone().or(stem).unwrap_or_else(|| self.source.map_or("data", Builtin::name).to_string())
     }
 }
@@ -206,6 +248,43 @@ impl TargetBins {
     }
 }
 
+/// What the network learns in place of a numeric target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetTransform {
+    /// The number itself.
+    #[default]
+    None,
+    /// `ln(1 + y)`, for amounts that span powers of ten. Every target must be above -1.
+    Log,
+}
+
+impl TargetTransform {
+    pub(crate) fn apply(self, y: f64) -> f64 {
+        match self {
+            Self::None => y,
+            Self::Log => y.ln_1p(),
+        }
+    }
+
+    pub(crate) fn invert(self, z: f64) -> f64 {
+        match self {
+            Self::None => z,
+            Self::Log => z.exp_m1(),
+        }
+    }
+}
+
+/// How a numeric target is scaled for the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetScaling {
+    /// Mean 0 and standard deviation 1 over the train rows.
+    Standard,
+    /// As it is.
+    None,
+}
+
 /// How rows are divided into train, valid and test.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -216,27 +295,30 @@ pub struct SplitConfig {
     pub valid: f64,
     /// Share of all rows scored once, at the end.
     pub test: f64,
-    /// Classification: whether each part has the classes in the same proportions.
+    /// Classification: whether each part has the classes in the same proportions. Not with `group`.
     pub stratify: bool,
+    /// A column such as a patient or a shop: all rows with one value go into one part. It is no feature.
+    pub group: Option<String>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { column: None, valid: 0.2, test: 0.2, stratify: true }
+        Self { column: None, valid: 0.2, test: 0.2, stratify: true, group: None }
     }
 }
 
 impl SplitConfig {
-    fn check(&self) -> Result<()> {
+    fn check(&self, needs_test: bool, needs_valid: bool) -> Result<()> {
         if self.column.is_some() {
             return Ok(());
         }
-        for (key, ratio) in [("data.split.valid", self.valid), ("data.split.test", self.test)] {
-            if !(ratio > 0.0 && ratio < 1.0) {
+        let shares = [("data.split.valid", self.valid, needs_valid), ("data.split.test", self.test, needs_test)];
+        for (key, ratio, _) in shares.iter().filter(|(.., is_needed)| *is_needed) {
+            if !(*ratio > 0.0 && *ratio < 1.0) {
                 return invalid(key, &format!("`{ratio}` leaves a part empty; it must be between 0 and 1, like 0.2"));
             }
         }
-        if self.valid + self.test >= 1.0 {
+        if needs_test && self.valid + self.test >= 1.0 {
             let problem =
                 format!("`valid` and `test` sum to {}, which leaves no rows to train on", self.valid + self.test);
             return invalid("data.split", &problem);
@@ -249,6 +331,8 @@ impl SplitConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeaturesConfig {
+    /// Columns to compute from raw ones, before all else.
+    pub engineer: EngineerConfig,
     /// What stands in for a missing number.
     pub impute: Imputation,
     /// The number used by `impute: constant`.
@@ -263,11 +347,26 @@ pub struct FeaturesConfig {
     pub min_frequency: usize,
     /// At most this many slots per categorical column, `<other>` and `<missing>` included.
     pub max_categories: Option<usize>,
+    /// Settings for single numeric columns, by name, in place of those above.
+    pub columns: BTreeMap<String, ColumnSettings>,
+}
+
+/// What differs for one numeric column.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ColumnSettings {
+    /// What stands in for a missing number.
+    pub impute: Option<Imputation>,
+    /// The number used by `impute: constant`.
+    pub fill_value: Option<f64>,
+    /// How numbers are brought to a common scale.
+    pub scaling: Option<Scaling>,
 }
 
 impl Default for FeaturesConfig {
     fn default() -> Self {
         Self {
+            engineer: EngineerConfig::default(),
             impute: Imputation::Median,
             fill_value: 0.0,
             scaling: Scaling::Standard,
@@ -275,6 +374,7 @@ impl Default for FeaturesConfig {
             missing_indicator: false,
             min_frequency: 1,
             max_categories: None,
+            columns: BTreeMap::new(),
         }
     }
 }
@@ -282,13 +382,27 @@ impl Default for FeaturesConfig {
 impl FeaturesConfig {
     /// Finds what is wrong with the settings themselves.
     pub fn check(&self) -> Result<()> {
-        if !self.fill_value.is_finite() {
+        let fill_values = self.columns.values().filter_map(|column| column.fill_value);
+        if fill_values.chain([self.fill_value]).any(|value| !value.is_finite()) {
             return invalid("features.fill_value", "it must be a finite number");
         }
         if self.max_categories.is_some_and(|most| most < 3) {
             return invalid("features.max_categories", "it must be at least 3: a level, `<other>` and `<missing>`");
         }
-        Ok(())
+        self.engineer.check()
+    }
+
+    /// The settings that hold for one numeric column.
+    pub(crate) fn of_column(&self, name: &str) -> Self {
+        let own = self.columns.get(name).copied().unwrap_or_default();
+        Self {
+            impute: own.impute.unwrap_or(self.impute),
+            fill_value: own.fill_value.unwrap_or(self.fill_value),
+            scaling: own.scaling.unwrap_or(self.scaling),
+            columns: BTreeMap::new(),
+            engineer: EngineerConfig::default(),
+            ..*self
+        }
     }
 }
 
@@ -300,6 +414,8 @@ pub enum Imputation {
     Mean,
     /// The median of the column's train rows.
     Median,
+    /// The value that the column's train rows have most often; the smallest of several such.
+    MostFrequent,
     /// `features.fill_value`.
     Constant,
 }
@@ -312,6 +428,8 @@ pub enum Scaling {
     Standard,
     /// From 0 to 1.
     MinMax,
+    /// Normally distributed, by rank: from up to 1,000 quantiles of the train rows, between -5.2 and 5.2. Tames outliers.
+    QuantileNormal,
     /// As they are.
     None,
 }

@@ -1,9 +1,12 @@
 //! CSV text to columns, with exact places in the errors.
 
+use std::io::Read;
 use std::path::Path;
 
 use csv::{ByteRecord, ReaderBuilder};
 
+use crate::column::ColumnBuilder;
+use crate::read::Source;
 use crate::table::clean;
 use crate::{Column, DataConfig, Error, Result};
 
@@ -13,17 +16,17 @@ const DELIMITERS: [u8; 4] = [b',', b';', b'\t', b'|'];
 /// How the names of columns begin that have none in the header.
 pub(crate) const UNNAMED: &str = "unnamed_";
 
-/// All columns of the text; `file` is for messages. There may be no rows.
-pub(crate) fn read(bytes: &[u8], file: &str, data: &DataConfig) -> Result<Vec<Column>> {
-    if bytes.trim_ascii().is_empty() {
+/// All columns of the text in `source`, which begins with `head`; `file` is for messages. There may be no rows.
+pub(crate) fn read(head: &[u8], source: &mut Source<impl Read>, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+    if head.trim_ascii().is_empty() {
         return Err(Error::Empty { file: file.to_string() });
     }
-    check_delimiter(bytes, file, data)?;
-    let mut reader = settings(data, data.delimiter as u8).from_reader(bytes);
+    check_delimiter(head, file, data)?;
+    let mut reader = settings(data, data.delimiter as u8).buffer_capacity(1 << 17).from_reader(&mut *source);
     let mut record = ByteRecord::new();
     let mut columns = Vec::new();
     let mut row = 0;
-    while reader.read_byte_record(&mut record).map_err(|error| Error::io("parse", Path::new(file))(error.into()))? {
+    while reader.read_byte_record(&mut record).map_err(|error| Error::io("read", Path::new(file))(error.into()))? {
         if columns.is_empty() {
             columns = named_columns(&record, file, data)?;
             if data.has_header {
@@ -34,7 +37,9 @@ pub(crate) fn read(bytes: &[u8], file: &str, data: &DataConfig) -> Result<Vec<Co
         let line = record.position().map_or(0, |position| position.line());
         push_row(&mut columns, &record, row, line, file, data)?;
     }
-    check_last_quote(&columns, bytes, file, data)?;
+    drop(reader);
+    let columns: Vec<Column> = columns.into_iter().map(ColumnBuilder::finish).collect();
+    check_last_quote(&columns, source.last_byte, file, data)?;
     Ok(columns)
 }
 
@@ -49,7 +54,7 @@ fn settings(data: &DataConfig, delimiter: u8) -> ReaderBuilder {
 }
 
 /// Columns without cells. A column that the header leaves nameless (often a saved row index) is `unnamed_1` and so on.
-fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Vec<ColumnBuilder>> {
     if !data.columns.is_empty() && data.columns.len() != first.len() {
         let (found, expected) = (first.len(), data.columns.len());
         return Err(Error::ColumnNames { file: file.to_string(), found, expected });
@@ -62,13 +67,13 @@ fn named_columns(first: &ByteRecord, file: &str, data: &DataConfig) -> Result<Ve
             ("", false) => format!("column_{}", i + 1),
             (name, _) => name.to_string(),
         };
-        Ok(Column::new(&name, Vec::new()))
+        Ok(ColumnBuilder::new(&name))
     };
     first.iter().enumerate().map(name).collect()
 }
 
 fn push_row(
-    columns: &mut [Column],
+    columns: &mut [ColumnBuilder],
     record: &ByteRecord,
     row: u64,
     line: u64,
@@ -80,8 +85,8 @@ fn push_row(
         return Err(Error::RaggedRow { file: file.to_string(), row, line, found, expected });
     }
     for (column, field) in columns.iter_mut().zip(record) {
-        let text = utf8(field, file, || format!("row {row} (line {line}), column `{}`", column.name))?;
-        column.cells.push(clean(text, data).map(str::to_string));
+        let text = utf8(field, file, || format!("row {row} (line {line}), column `{}`", column.name()))?;
+        column.push(clean(text, data));
     }
     Ok(())
 }
@@ -112,12 +117,12 @@ fn check_delimiter(bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
 }
 
 /// The reader takes the end of the file for a closing quote; rows that were swallowed that way must not get lost.
-fn check_last_quote(columns: &[Column], bytes: &[u8], file: &str, data: &DataConfig) -> Result<()> {
+fn check_last_quote(columns: &[Column], last_byte: u8, file: &str, data: &DataConfig) -> Result<()> {
     let Some(quote) = data.quote else { return Ok(()) };
-    let Some(cells) = columns.last().map(|column| &column.cells) else { return Ok(()) };
-    let spans_lines = cells.last().and_then(Option::as_deref).is_some_and(|text| text.contains('\n'));
-    if spans_lines && !bytes.trim_ascii_end().ends_with(&[quote as u8]) {
-        return Err(Error::UnclosedQuote { file: file.to_string(), row: cells.len() });
+    let Some(last) = columns.last().filter(|column| !column.is_empty()) else { return Ok(()) };
+    let spans_lines = last.text(last.len() - 1).is_some_and(|text| text.contains('\n'));
+    if spans_lines && last_byte != quote as u8 {
+        return Err(Error::UnclosedQuote { file: file.to_string(), row: last.len() });
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::DataFile;
+
 /// Result of reading or encoding data.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -101,6 +103,17 @@ pub enum Error {
     #[error("`{file}` has no column `{column}` (named in {wanted_by}); {hint}")]
     NoColumn { file: String, column: String, wanted_by: String, hint: String },
 
+    /// Files of one data set with different columns.
+    #[error("`{file}` has a column `{column}`, which `{train}` does not have; all parts need the same columns")]
+    ExtraColumn { file: String, column: String, train: String },
+
+    /// A group whose rows are in two parts.
+    #[error(
+        "`{file}`, row {row}: `{group}` of `data.split.group: {column}` is in {part} and in an earlier part too; \
+         a group must be in one part"
+    )]
+    SplitGroup { file: String, column: String, group: String, row: usize, part: &'static str },
+
     /// One column in two roles.
     #[error("column `{column}` is the {role}, so it cannot be listed in {wanted_by} too")]
     ColumnRole { column: String, role: &'static str, wanted_by: &'static str },
@@ -128,6 +141,13 @@ pub enum Error {
         "`{file}`: the target `{column}` is missing in {count} rows, first in row {row}; fill or remove these rows"
     )]
     MissingTarget { file: String, column: String, count: usize, row: usize },
+
+    /// A target outside of the logarithm's range.
+    #[error(
+        "`{file}`, column `{column}`, row {row}: `data.target_transform: log` takes ln(1 + y), which `{value}` has none \
+         of; every value must be above -1"
+    )]
+    NoLogarithm { file: String, column: String, row: usize, value: f32 },
 
     /// Nothing to tell apart.
     #[error("`{file}`: every row has the same target, `{column}` = `{class}`; there is nothing to learn")]
@@ -160,6 +180,41 @@ pub enum Error {
     #[error("`{file}`: {part} gets none of the {rows} rows; {hint}")]
     EmptyPart { file: String, part: &'static str, rows: usize, hint: &'static str },
 
+    /// Fewer rows than folds.
+    #[error("`{file}` has {found} {what}, fewer than the {folds} folds of `cv.folds`; {hint}")]
+    TooFewForFolds { file: String, folds: usize, what: String, found: usize, hint: &'static str },
+
+    /// A group column that would tell the network which group a row belongs to.
+    #[error("column `{column}` is named in {wanted_by}, so it cannot be a feature too; list it in `data.id_columns`")]
+    GroupIsFeature { column: String, wanted_by: &'static str },
+
+    /// A group with rows in the test part and outside.
+    #[error(
+        "`{file}`: rows of the group `{group}` of `{column}` are in the test part and in others, so the test would not be \
+         fair; set `data.split.group: {column}`"
+    )]
+    GroupInTest { file: String, column: String, group: String },
+
+    /// A function outside of its domain.
+    #[error(
+        "`{file}`, row {row}: `{function}` has no value that fits for `{column}` = {value}; correct the value, add it to \
+         `data.null_values` if it means a missing value, or remove `{function}` from `features.engineer`"
+    )]
+    Undefined { file: String, column: String, row: usize, value: f64, function: String },
+
+    /// Text that should be a date.
+    #[error(
+        "`{file}`, column `{column}`, row {row}: `{value}` is no date written like `{format}`; set `format` in \
+         `features.engineer.datetime` (such as `%d/%m/%Y`), or correct the value"
+    )]
+    NotADate { file: String, column: String, row: usize, value: String, format: String },
+
+    /// Two columns of one name, one of them made here.
+    #[error(
+        "`features.engineer` makes a column `{column}`, but `{file}` has one or it is made twice; remove or rename one"
+    )]
+    EngineeredName { file: String, column: String },
+
     /// One-hot columns that would fill the memory.
     #[error(
         "`{file}`: {columns} feature columns for {rows} rows do not fit into memory; set `features.categorical: embedding` \
@@ -167,12 +222,38 @@ pub enum Error {
     )]
     TooWide { file: String, columns: usize, rows: usize, widest: String, levels: usize },
 
+    /// A data report that cannot be written as JSON.
+    #[error("the data report cannot be written: {reason}")]
+    Report { reason: String },
+
     /// A stored preprocessor that cannot be used.
     #[error("the stored preprocessor cannot be used: {reason}")]
     Preprocessor { reason: String },
 }
 
 impl Error {
+    /// With the row counted within its own file, where a table has the rows of several.
+    pub(crate) fn located(mut self, files: &[DataFile]) -> Self {
+        if let Self::NotANumber { file, row, .. }
+        | Self::MixedColumn { file, row, .. }
+        | Self::MissingTarget { file, row, .. }
+        | Self::NoLogarithm { file, row, .. }
+        | Self::UnseenClass { file, row, .. }
+        | Self::SplitGroup { file, row, .. }
+        | Self::Undefined { file, row, .. }
+        | Self::NotADate { file, row, .. } = &mut self
+        {
+            for one in files {
+                if *row <= one.n_rows {
+                    file.clone_from(&one.path);
+                    break;
+                }
+                *row -= one.n_rows;
+            }
+        }
+        self
+    }
+
     /// Wraps an I/O error of a file; `doing` is a verb such as `read`.
     pub(crate) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         move |source| Self::Io { doing, path: path.to_path_buf(), source }

@@ -1,13 +1,13 @@
 //! What a run records about its data.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::split::PARTS;
 use crate::target::Target;
-use crate::{ColumnType, DataConfig, Part, Preprocessor, ProblemType, Table};
+use crate::{ColumnType, DataConfig, DataFile, Part, Preprocessor, ProblemType, Table};
 
 /// A data set as a tracking server and a reader of logs should see it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -19,8 +19,8 @@ pub struct DatasetInfo {
     /// The first half of a sha256 over column names, cells (after trimming and `null_values`) and each row's part, so
     /// it changes with a value, a name, the order of rows or columns, and the split, but not with encoding or model.
     pub digest: String,
-    /// The sha256 of the file in hex; `None` for built-in data.
-    pub file_sha256: Option<String>,
+    /// The file, or those of train, (valid) and test; none for built-in data.
+    pub files: Vec<DataFile>,
     /// Rows of all parts.
     pub n_rows: usize,
     /// Train, valid and test.
@@ -33,7 +33,7 @@ pub struct DatasetInfo {
     pub problem_reason: String,
     /// Class names by index; empty for a regression.
     pub classes: Vec<String>,
-    /// Columns that became features, in file order.
+    /// Raw columns that became features or that features are made of, in file order.
     pub feature_columns: Vec<String>,
     /// MLflow's source type: `local`, `http` or `code`.
     pub source_type: String,
@@ -68,7 +68,7 @@ pub(crate) fn describe(
     mut warnings: Vec<String>,
 ) -> DatasetInfo {
     let target = &preprocessor.target;
-    let part_infos: Vec<PartInfo> = PARTS.iter().zip(parts).map(|(name, part)| part_info(name, part, target)).collect();
+    let part_infos = part_infos(parts, target);
     warnings.extend(part_infos.iter().flat_map(|part| absent_classes(part, target)));
     let mut part_of_row = vec![0; table.n_rows()];
     for (number, part) in (0..).zip(parts) {
@@ -78,13 +78,13 @@ pub(crate) fn describe(
     DatasetInfo {
         name: data.display_name(),
         digest: table.digest(&part_of_row),
-        file_sha256: table.sha256().map(str::to_string),
+        files: table.files().to_vec(),
         n_rows: table.n_rows(),
         target: target.name.clone(),
         problem_type: target.problem_type,
         problem_reason,
         classes: target.labels().to_vec(),
-        feature_columns: preprocessor.inputs.iter().map(|input| input.name.clone()).collect(),
+        feature_columns: preprocessor.raw.iter().map(|column| column.name.clone()).collect(),
         source_type: source_type.to_string(),
         source: source.to_string(),
         schema: schema(preprocessor).to_string(),
@@ -92,6 +92,11 @@ pub(crate) fn describe(
         parts: part_infos,
         warnings,
     }
+}
+
+/// Rows and classes of train, valid and test.
+pub(crate) fn part_infos(parts: [&Part; 3], target: &Target) -> Vec<PartInfo> {
+    PARTS.iter().zip(parts).map(|(name, part)| part_info(name, part, target)).collect()
 }
 
 fn part_info(name: &str, part: &Part, target: &Target) -> PartInfo {
@@ -112,9 +117,18 @@ fn source(data: &DataConfig) -> (&'static str, Value) {
         (_, _, Some(builtin)) => ("code", json!({"tags": {"dataset": builtin.name()}})),
         (Some(url), _, None) => ("http", json!({"url": url})),
         (None, path, None) => {
-            let path = path.as_deref().unwrap_or(Path::new(""));
-            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
-            ("local", json!({"uri": absolute.display().to_string()}))
+            let uri = |path: &PathBuf| {
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.clone());
+                absolute.display().to_string()
+            };
+            // MLflow looks at `uri` only.
+            let keys = [
+                ("uri", path.as_ref().or(data.train_path.as_ref())),
+                ("valid_uri", data.valid_path.as_ref()),
+                ("test_uri", data.test_path.as_ref()),
+            ];
+            let uris = keys.into_iter().filter_map(|(key, path)| Some((key.to_string(), json!(uri(path?)))));
+            ("local", Value::Object(uris.collect()))
         }
     }
 }
@@ -122,7 +136,7 @@ fn source(data: &DataConfig) -> (&'static str, Value) {
 fn schema(preprocessor: &Preprocessor) -> Value {
     let column = |name: &str, column_type: ColumnType, required: bool| json!({"type": column_type, "name": name, "required": required});
     let mut columns: Vec<Value> =
-        preprocessor.inputs.iter().map(|input| column(&input.name, input.column_type, !input.nullable)).collect();
+        preprocessor.raw.iter().map(|raw| column(&raw.name, raw.column_type, !raw.nullable)).collect();
     columns.push(column(&preprocessor.target.name, preprocessor.target.column_type, true));
     json!({"mlflow_colspec": columns})
 }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use crate::features::Columns;
+use crate::preprocessor::Input;
+use crate::source::Source;
 use crate::target::Target;
 use crate::{
-    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, Result, Table,
-    csv_file::UNNAMED, info, preprocessor::Input, read_table, split,
+    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, RawColumn, Result,
+    SplitConfig, Table, csv_file::UNNAMED, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -22,6 +25,8 @@ pub struct Splits {
     pub valid: Part,
     /// Rows to score once, at the end.
     pub test: Part,
+    /// The raw columns of the test rows, row for row with `test`.
+    pub test_table: Table,
     /// What turned raw columns into these arrays; belongs into the model's bundle.
     pub preprocessor: Preprocessor,
     /// What to record about the data.
@@ -29,7 +34,7 @@ pub struct Splits {
 }
 
 /// Encoded rows.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Part {
     /// Row-major `[rows, n_numeric]`; includes one-hot columns.
     pub numeric: Vec<f32>,
@@ -37,57 +42,116 @@ pub struct Part {
     pub categorical: Vec<u32>,
     /// `[rows]`: class indices, or numbers in their own units. Empty after `Preprocessor::transform`.
     pub target: Vec<f32>,
-    /// `[rows]`: the 0-based data row in the file; ascending.
+    /// `[rows]`: the 0-based data row in the file, counted on through the files where there are several; ascending.
     pub row_numbers: Vec<u32>,
-    /// The raw columns of the whole file.
-    pub table: Table,
 }
 
 impl Part {
+    /// Rows that are not encoded yet.
+    pub(crate) fn empty(row_numbers: Vec<u32>, target: Vec<f32>) -> Self {
+        Self { numeric: Vec::new(), categorical: Vec::new(), target, row_numbers }
+    }
+
     /// The number of rows.
     pub fn n_rows(&self) -> usize {
         self.row_numbers.len()
     }
+}
 
-    /// Writes all raw columns of the part's rows, then `extra` ones such as `y_pred`, as CSV with a header.
+impl Splits {
+    /// Writes all raw columns of the test rows, then `extra` ones such as `y_pred`, as CSV with a header.
     pub fn write_predictions(&self, extra: &[(&str, Vec<String>)], path: &Path) -> Result<()> {
-        self.table.write_csv(&self.row_numbers, extra, path)
+        self.test_table.write_csv(extra, path)
     }
 }
 
 /// Reads, types, splits and encodes a data set. The same `seed` gives the same split on every machine.
 pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
-    features.check()?;
-    let table = read_table(data)?;
-    let columns = feature_columns(&table, data)?;
-    let (mut target, problem_reason) = Target::new(&table, data)?;
-    let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
-    let targets = target.encode(&table, &all_rows)?;
-    let rows = split_rows(&table, data, &target, &targets, seed)?;
-    let of_rows = |rows: &[u32]| -> Vec<f32> { rows.iter().map(|&row| targets[row as usize]).collect() };
-    target.fit(&of_rows(&rows[0]), table.origin())?;
+    Source::open(data, features, seed)?.splits()
+}
 
-    let mut warnings = Vec::new();
+/// What is predicted, and which row goes where.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// Without the figures that come from the train rows.
+    pub target: Target,
+    /// How the problem type was decided.
+    pub problem_reason: String,
+    /// `[rows of the table]`: class indices, or numbers in their own units.
+    pub targets: Vec<f32>,
+    /// Train, valid and test.
+    pub rows: split::Rows,
+}
+
+impl Plan {
+    pub(crate) fn new(table: &Table, data: &DataConfig, seed: u64) -> Result<Self> {
+        feature_columns(table, data)?;
+        let (target, problem_reason) = Target::new(table, data)?;
+        let all_rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+        let targets = target.encode(table, &all_rows)?;
+        let rows = split_rows(table, data, &target, &targets, seed)?;
+        Ok(Self { target, problem_reason, targets, rows })
+    }
+}
+
+/// Fits everything on the train rows. `targets` are those of all rows.
+pub(crate) fn fit(
+    columns: Columns,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    plan: &Plan,
+    train: &[u32],
+    warnings: &mut Vec<String>,
+) -> Result<Preprocessor> {
+    let table = columns.table;
+    let of_train: Vec<f32> = train.iter().map(|&row| plan.targets[row as usize]).collect();
+    let mut target = plan.target.clone();
+    target.fit(&of_train, data.target_scaling, table.origin())?;
+    let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
     let mut inputs = Vec::new();
-    for column in columns {
-        inputs.extend(fit_input(column, data, features, &rows[0], &table, &mut warnings)?);
+    for column in feature_columns(table, data)?.into_iter().filter(is_kept) {
+        inputs.extend(fit_input(column, data, features, train, table, warnings)?);
+    }
+    let mut idle = Vec::new();
+    for column in columns.made {
+        match fit_input(column, data, features, train, table, &mut Vec::new())? {
+            Some(input) => inputs.push(input),
+            None => idle.push(column.name.as_str()),
+        }
+    }
+    if !idle.is_empty() {
+        let names = crate::error::listed(idle.iter().copied());
+        warnings.push(format!("of no use, since they have a single value in all train rows: {names}"));
     }
     if inputs.is_empty() {
         let (file, target, reason) = (table.origin().to_string(), data.target.clone(), warnings.join("; "));
         return Err(Error::NoFeatures { file, target, reason });
     }
-    let preprocessor = Preprocessor::new(inputs, features.categorical, target);
-    check_width(&preprocessor, &table)?;
-    let encode = |rows: &Vec<u32>| -> Result<Part> {
-        Ok(Part { target: of_rows(rows), ..preprocessor.encode(&table, rows.clone())? })
+    check_column_settings(features, columns, &target.name, &inputs)?;
+    let preprocessor = Preprocessor::new(raw_columns(table, data, features, &inputs, train), inputs, features, target);
+    check_width(&preprocessor, table)?;
+    Ok(preprocessor)
+}
+
+/// The raw columns that inference needs: those that are encoded and those that others are computed from.
+fn raw_columns(
+    table: &Table,
+    data: &DataConfig,
+    features: &FeaturesConfig,
+    inputs: &[Input],
+    train: &[u32],
+) -> Vec<RawColumn> {
+    let is_needed = |name: &str| inputs.iter().any(|input| input.name == name) || features.engineer.uses(name);
+    let raw = |column: &Column| {
+        let column_type = column_type(column, data)?;
+        let nullable = train.iter().any(|&row| column.is_missing(row as usize));
+        Some(RawColumn { name: column.name.clone(), column_type, nullable })
     };
-    let [train, valid, test] = [encode(&rows[0])?, encode(&rows[1])?, encode(&rows[2])?];
-    let info = info::describe(data, &table, [&train, &valid, &test], &preprocessor, problem_reason, warnings);
-    Ok(Splits { train, valid, test, preprocessor, info })
+    table.columns().iter().filter(|column| is_needed(&column.name)).filter_map(raw).collect()
 }
 
 /// The columns that no setting excludes. Checks that every column named in a setting exists and has one role.
-fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Column>> {
+pub(crate) fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Column>> {
     if data.target.is_empty() {
         let columns = crate::error::listed(table.names());
         return Err(Error::NoTarget { file: table.origin().to_string(), columns });
@@ -103,40 +167,79 @@ fn feature_columns<'a>(table: &'a Table, data: &DataConfig) -> Result<Vec<&'a Co
             excluded.push(name);
         }
     }
-    if let Some(name) = &data.split.column {
-        table.column(name, "`data.split.column`")?;
+    for (key, name) in [("`data.split.column`", &data.split.column), ("`data.split.group`", &data.split.group)] {
+        let Some(name) = name else { continue };
+        table.column(name, key)?;
         if *name == data.target {
-            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`data.split.column`" });
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: key });
         }
         excluded.push(name);
-    }
-    for name in data.types.keys() {
-        table.column(name, "`data.types`")?;
     }
     Ok(table.columns().iter().filter(|column| !excluded.contains(&&column.name)).collect())
 }
 
 fn split_rows(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
-    let is_stratified = data.split.stratify && !target.labels().is_empty();
     let rows = match &data.split.column {
         Some(name) => split::by_column(table.column(name, "`data.split.column`")?, table.origin())?,
-        None => {
-            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
-            split::by_ratio(&targets.iter().map(class).collect::<Vec<_>>(), &data.split, seed)
-        }
+        None => divide(table, data, target, targets, seed)?,
     };
     split::check_not_empty(&rows, &data.split, table.origin())?;
+    if let Some(name) = &data.split.group {
+        let column = table.column(name, "`data.split.group`")?;
+        split::check_groups(column, &split::group_numbers(column), &rows, table.origin())?;
+    }
+    check_seen(table, target, targets, [&rows[0], &rows[1], &rows[2]])?;
+    Ok(rows)
+}
+
+/// An error if a part has a class that no train row has.
+pub(crate) fn check_seen(table: &Table, target: &Target, targets: &[f32], parts: [&Vec<u32>; 3]) -> Result<()> {
     let mut seen = vec![false; target.labels().len()];
     if seen.is_empty() {
-        return Ok(rows);
+        return Ok(());
     }
-    rows[0].iter().for_each(|&row| seen[targets[row as usize] as usize] = true);
-    for (part, rows) in split::PARTS.iter().zip(&rows) {
+    parts[0].iter().for_each(|&row| seen[targets[row as usize] as usize] = true);
+    for (part, rows) in split::PARTS.iter().zip(parts) {
         if let Some(&row) = rows.iter().find(|&&row| !seen[targets[row as usize] as usize]) {
             let class = target.labels()[targets[row as usize] as usize].clone();
             return Err(Error::UnseenClass { file: table.origin().to_string(), row: row as usize + 1, class, part });
         }
     }
+    Ok(())
+}
+
+/// The type that is set, else the one that the values have; `None` without values.
+pub(crate) fn column_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {
+    let guess = column.column_type()?;
+    Some(match data.types.get(&column.name) {
+        Some(ColumnKind::Categorical) => ColumnType::String,
+        Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
+        _ => guess,
+    })
+}
+
+/// Deals rows out by ratio: all of them, or with a test file those of the train file. A file per part needs no dealing.
+fn divide(table: &Table, data: &DataConfig, target: &Target, targets: &[f32], seed: u64) -> Result<split::Rows> {
+    let all = table.n_rows() as u32;
+    let sizes: Vec<u32> = table.files().iter().map(|file| file.n_rows as u32).collect();
+    let n_dealt = match sizes.as_slice() {
+        [train, valid, _] => return Ok([0..*train, *train..train + valid, train + valid..all].map(Vec::from_iter)),
+        [train, _] => *train,
+        _ => all,
+    };
+    let config = SplitConfig { test: if n_dealt < all { 0.0 } else { data.split.test }, ..data.split.clone() };
+    let mut rows = match &data.split.group {
+        Some(name) => {
+            let groups = split::group_numbers(table.column(name, "`data.split.group`")?);
+            split::by_group(&groups[..n_dealt as usize], &config, seed)
+        }
+        None => {
+            let is_stratified = data.split.stratify && !target.labels().is_empty();
+            let class = |&y: &f32| if is_stratified { y as u32 } else { 0 };
+            split::by_ratio(&targets[..n_dealt as usize].iter().map(class).collect::<Vec<_>>(), &config, seed)
+        }
+    };
+    rows[2].extend(n_dealt..all);
     Ok(rows)
 }
 
@@ -150,14 +253,9 @@ fn fit_input(
     warnings: &mut Vec<String>,
 ) -> Result<Option<Input>> {
     let name = &column.name;
-    let Some(guess) = column.column_type() else {
+    let Some(column_type) = column_type(column, data) else {
         warnings.push(format!("column `{name}` is dropped: it has no values"));
         return Ok(None);
-    };
-    let column_type = match data.types.get(name) {
-        Some(ColumnKind::Categorical) => ColumnType::String,
-        Some(ColumnKind::Numeric) if guess == ColumnType::String => ColumnType::Double,
-        _ => guess,
     };
     if column_type == ColumnType::String && !data.types.contains_key(name) {
         column.check_not_mixed(table.origin())?;
@@ -170,6 +268,22 @@ fn fit_input(
     Ok(Some(input))
 }
 
+/// An error if `features.columns` names a column that is none of the numeric features. A dropped one may be named.
+fn check_column_settings(features: &FeaturesConfig, columns: Columns, target: &str, inputs: &[Input]) -> Result<()> {
+    for name in features.columns.keys() {
+        columns.column(name, "`features.columns`")?;
+        if *name == target {
+            return Err(Error::ColumnRole { column: name.clone(), role: "target", wanted_by: "`features.columns`" });
+        }
+        let input = inputs.iter().find(|input| input.name == *name);
+        if input.is_some_and(|input| input.column_type == ColumnType::String) {
+            let problem = format!("column `{name}` is categorical, so it is neither imputed nor scaled");
+            return Err(Error::Setting { key: "features.columns", problem });
+        }
+    }
+    Ok(())
+}
+
 /// What may be wrong with a column although it can be used.
 fn doubt(input: &Input, column: &Column, n_train: usize) -> Option<String> {
     let (name, n_levels) = (&input.name, input.n_slots());
@@ -179,12 +293,17 @@ fn doubt(input: &Input, column: &Column, n_train: usize) -> Option<String> {
     if n_levels > MANY_LEVELS {
         return Some(format!("column `{name}` has {n_levels} levels; set `features.max_categories`, or ignore it"));
     }
-    if n_levels >= 50 && n_levels * 2 > n_train {
+    if has_too_many_levels(n_levels, n_train) {
         let problem = "levels in the train rows alone, like an identifier; list it in `data.ignore_columns`?";
         return Some(format!("column `{name}` has {n_levels} {problem}"));
     }
     let dates = input.column_type == ColumnType::String && column.looks_like_dates();
     dates.then(|| format!("column `{name}` looks like dates; each date is taken for a category of its own"))
+}
+
+/// Whether levels are as many as an identifier has.
+pub(crate) fn has_too_many_levels(n_levels: usize, n_train: usize) -> bool {
+    n_levels > MANY_LEVELS || (n_levels >= 50 && n_levels * 2 > n_train)
 }
 
 /// An error rather than a full memory: a text column with a value per row makes rows x rows one-hot cells.

@@ -1,10 +1,12 @@
 //! Parquet to columns, through polars.
 
+use std::fmt::{Display, Write};
 use std::io::Cursor;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, SerReader};
 
+use crate::column::ColumnBuilder;
 use crate::table::clean;
 use crate::{Column, ColumnType, DataConfig, Error, Result};
 
@@ -60,21 +62,34 @@ fn read_column(frame: &DataFrame, name: &str, data: &DataConfig) -> std::result:
         DataType::Date | DataType::Datetime(..) | DataType::Categorical(..) => series.cast(&DataType::String)?,
         _ => series.clone(),
     };
-    let (declared, cells) = match series.dtype() {
-        DataType::Boolean => (ColumnType::Boolean, texts(series.bool()?.iter())),
-        DataType::Int32 => (ColumnType::Long, texts(series.i32()?.iter())),
-        DataType::Int64 => (ColumnType::Long, texts(series.i64()?.iter())),
-        DataType::UInt32 => (ColumnType::Long, texts(series.u32()?.iter())),
-        DataType::UInt64 => (ColumnType::Long, texts(series.u64()?.iter())),
-        DataType::Float32 => (ColumnType::Double, texts(series.f32()?.iter().map(|x| x.filter(|x| !x.is_nan())))),
-        DataType::Float64 => (ColumnType::Double, texts(series.f64()?.iter().map(|x| x.filter(|x| !x.is_nan())))),
-        _ => (ColumnType::String, texts(series.str()?.iter())),
+    let (declared, mut column) = match series.dtype() {
+        DataType::Boolean => (ColumnType::Boolean, column(name, series.bool()?.iter(), data)),
+        DataType::Int32 => (ColumnType::Long, column(name, series.i32()?.iter(), data)),
+        DataType::Int64 => (ColumnType::Long, column(name, series.i64()?.iter(), data)),
+        DataType::UInt32 => (ColumnType::Long, column(name, series.u32()?.iter(), data)),
+        DataType::UInt64 => (ColumnType::Long, column(name, series.u64()?.iter(), data)),
+        DataType::Float32 => (ColumnType::Double, column(name, numbers(series.f32()?.iter()), data)),
+        DataType::Float64 => (ColumnType::Double, column(name, numbers(series.f64()?.iter()), data)),
+        _ => (ColumnType::String, column(name, series.str()?.iter(), data)),
     };
-    // `null_values` such as -999 hold here too.
-    let cells = cells.into_iter().map(|cell| clean(&cell?, data).map(str::to_string)).collect();
-    Ok(Column { name: name.to_string(), cells, declared: Some(declared) })
+    column.declared = Some(declared);
+    Ok(column)
 }
 
-fn texts<T: ToString>(values: impl Iterator<Item = Option<T>>) -> Vec<Option<String>> {
-    values.map(|value| value.map(|value| value.to_string())).collect()
+/// NaN is a missing value: pandas writes it for one.
+fn numbers<T: Copy + PartialEq>(values: impl Iterator<Item = Option<T>>) -> impl Iterator<Item = Option<T>> {
+    #[allow(clippy::eq_op, reason = "only NaN differs from itself")]
+    values.map(|value| value.filter(|value| value == value))
+}
+
+fn column<T: Display>(name: &str, values: impl Iterator<Item = Option<T>>, data: &DataConfig) -> Column {
+    let mut column = ColumnBuilder::new(name);
+    let mut text = String::new();
+    for value in values {
+        text.clear();
+        let is_written = value.is_some_and(|value| write!(text, "{value}").is_ok());
+        // `null_values` such as -999 hold here too.
+        column.push(if is_written { clean(&text, data) } else { None });
+    }
+    column.finish()
 }

@@ -1,14 +1,25 @@
 //! Raw columns to network inputs: fitted on the train rows, stored with the model, applied again at inference.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::features::Columns;
+use crate::scaler::Scaler;
 use crate::target::{Target, TargetEncoding};
-use crate::{CategoricalEncoding, Column, ColumnType, Error, FeaturesConfig, Imputation, Part, Result, Scaling, Table};
+use crate::{
+    CategoricalEncoding, Column, ColumnType, EngineerConfig, Error, FeaturesConfig, Imputation, Part, Result, Table,
+};
 
-/// The layout of the stored JSON. Raise it when a field changes its meaning.
-const VERSION: u32 = 1;
+/// The layout of the stored JSON. Raise it when a field is added or changes its meaning.
+///
+/// - 1: numbers with `fill` and `scaler` (`none`, `standard`, `min_max`), categories, target with `mean` and `std`.
+/// - 2: the scaler `quantile_normal`, `transform` of a numeric target, `raw` and `engineer`.
+const VERSION: u32 = 2;
+
+/// Encoded between two cuts of the table.
+const ROWS_AT_ONCE: usize = 1 << 20;
 
 const OTHER: &str = "<other>";
 const MISSING: &str = "<missing>";
@@ -18,7 +29,11 @@ const MISSING: &str = "<missing>";
 #[serde(deny_unknown_fields)]
 pub struct Preprocessor {
     version: u32,
-    /// The columns that `transform` needs, in the order of the features.
+    /// The raw columns that `transform` needs, in file order.
+    pub raw: Vec<RawColumn>,
+    /// What is computed from them first.
+    pub engineer: EngineerConfig,
+    /// The raw and computed columns that are encoded, in the order of the features.
     pub inputs: Vec<Input>,
     /// One-hot columns or embedding indices.
     pub categorical: CategoricalEncoding,
@@ -26,7 +41,20 @@ pub struct Preprocessor {
     pub target: Target,
 }
 
-/// One raw column and what becomes of it.
+/// A column that the data must have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawColumn {
+    /// The column's name.
+    pub name: String,
+    /// The column's type in the file.
+    #[serde(rename = "type")]
+    pub column_type: ColumnType,
+    /// Whether the train rows had missing values.
+    pub nullable: bool,
+}
+
+/// One raw or computed column and what becomes of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Input {
@@ -39,6 +67,17 @@ pub struct Input {
     pub nullable: bool,
     /// How its values become numbers.
     pub encoder: Encoder,
+}
+
+/// Where the encoded values of one input stand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputColumns {
+    /// The input's name.
+    pub name: String,
+    /// Columns of `Part::numeric`.
+    pub numeric: Vec<Range<usize>>,
+    /// Column of `Part::categorical`.
+    pub categorical: Option<usize>,
 }
 
 /// How the values of a column become numbers.
@@ -68,58 +107,6 @@ pub enum Encoder {
     },
 }
 
-/// How a number is brought to a common scale.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Scaler {
-    /// As it is.
-    None,
-    /// `(x - mean) / std`
-    Standard {
-        /// Mean of the train rows.
-        mean: f64,
-        /// Population standard deviation of the train rows.
-        std: f64,
-    },
-    /// `(x - min) / (max - min)`
-    MinMax {
-        /// Smallest train value.
-        min: f64,
-        /// Largest train value.
-        max: f64,
-    },
-}
-
-impl Scaler {
-    fn fit(scaling: Scaling, values: &[f64]) -> Self {
-        let n = values.len() as f64;
-        match scaling {
-            Scaling::None => Self::None,
-            Scaling::Standard => {
-                let mean = values.iter().sum::<f64>() / n;
-                let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n;
-                // The rounded mean of equal values may differ from them in the last bit.
-                let is_constant = values.iter().all(|&x| x == values[0]);
-                Self::Standard { mean, std: if is_constant { 0.0 } else { variance.sqrt() } }
-            }
-            Scaling::MinMax => Self::MinMax {
-                min: values.iter().copied().fold(f64::INFINITY, f64::min),
-                max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
-            },
-        }
-    }
-
-    /// A constant column (its width is 0) becomes 0.
-    fn apply(self, x: f64) -> f64 {
-        let scale = |from: f64, width: f64| (x - from) / if width > 0.0 { width } else { 1.0 };
-        match self {
-            Self::None => x,
-            Self::Standard { mean, std } => scale(mean, std),
-            Self::MinMax { min, max } => scale(min, max - min),
-        }
-    }
-}
-
 impl Input {
     /// Fits the encoder on the train rows. `None` if the column tells no train row from another.
     pub(crate) fn fit(
@@ -129,10 +116,10 @@ impl Input {
         config: &FeaturesConfig,
         file: &str,
     ) -> Result<Option<Self>> {
-        let nullable = train.iter().any(|&row| column.cells[row as usize].is_none());
+        let nullable = train.iter().any(|&row| column.is_missing(row as usize));
         let encoder = match column_type {
             ColumnType::String => fit_category(column, train, config),
-            _ => fit_numeric(&column.numbers(train, file)?, nullable, config),
+            _ => fit_numeric(&column.numbers(train, file)?, nullable, &config.of_column(&column.name)),
         };
         Ok(encoder.map(|encoder| Self { name: column.name.clone(), column_type, nullable, encoder }))
     }
@@ -157,6 +144,7 @@ fn fit_numeric(cells: &[Option<f64>], nullable: bool, config: &FeaturesConfig) -
     let fill = match config.impute {
         Imputation::Mean => present.iter().sum::<f64>() / present.len() as f64,
         Imputation::Median => median(&mut present),
+        Imputation::MostFrequent => most_frequent(&mut present),
         Imputation::Constant => config.fill_value,
     };
     let filled: Vec<f64> = cells.iter().map(|cell| cell.unwrap_or(fill)).collect();
@@ -171,20 +159,26 @@ fn median(values: &mut [f64]) -> f64 {
     if values.len() % 2 == 1 { values[middle] } else { (values[middle - 1] + values[middle]) / 2.0 }
 }
 
-fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
-    let mut counts: HashMap<&str, usize> = HashMap::new();
-    let mut missing = false;
-    for &row in train {
-        match &column.cells[row as usize] {
-            Some(level) => *counts.entry(level).or_default() += 1,
-            None => missing = true,
+/// The value that occurs most often; the smallest of several such.
+fn most_frequent(values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    let mut best: &[f64] = &[];
+    for equal in values.chunk_by(|a, b| a == b) {
+        if equal.len() > best.len() {
+            best = equal;
         }
     }
+    best.first().copied().unwrap_or_default()
+}
+
+fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
+    let (counts, n_missing) = column.count_texts(train);
+    let missing = n_missing > 0;
     if counts.is_empty() || counts.len() + usize::from(missing) < 2 {
         return None;
     }
     let n_seen = counts.len();
-    let mut levels: Vec<(&str, usize)> = counts.into_iter().collect();
+    let mut levels: Vec<(String, usize)> = counts.into_iter().collect();
     levels.sort_unstable_by(|(a, n_a), (b, n_b)| n_b.cmp(n_a).then(a.cmp(b)));
     levels.retain(|(_, count)| *count >= config.min_frequency);
     let most = config.max_categories.map_or(usize::MAX, |most| most - usize::from(missing));
@@ -195,14 +189,15 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
     if levels.len() + usize::from(other) + usize::from(missing) < 2 {
         return None;
     }
-    let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level.to_string()).collect();
+    let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level).collect();
     levels.sort_unstable();
     Some(Encoder::Category { levels, other, missing })
 }
 
 impl Preprocessor {
-    pub(crate) fn new(inputs: Vec<Input>, categorical: CategoricalEncoding, target: Target) -> Self {
-        Self { version: VERSION, inputs, categorical, target }
+    pub(crate) fn new(raw: Vec<RawColumn>, inputs: Vec<Input>, features: &FeaturesConfig, target: Target) -> Self {
+        let (engineer, categorical) = (features.engineer.clone(), features.categorical);
+        Self { version: VERSION, raw, engineer, inputs, categorical, target }
     }
 
     /// Columns of `Part::numeric`.
@@ -242,6 +237,36 @@ impl Preprocessor {
         names
     }
 
+    /// Where the values of each input stand, in the order of `inputs`.
+    pub fn input_columns(&self) -> Vec<InputColumns> {
+        let (mut number, mut indicator) = (0, self.n_real());
+        let mut slot = indicator + self.numbers().filter(|input| input.has_indicator()).count();
+        let mut index = 0;
+        let columns_of = |input: &Input| {
+            let (mut numeric, mut categorical) = (Vec::new(), None);
+            match (&input.encoder, self.categorical) {
+                (Encoder::Numeric { .. }, _) => {
+                    numeric.push(number..number + 1);
+                    number += 1;
+                    if input.has_indicator() {
+                        numeric.push(indicator..indicator + 1);
+                        indicator += 1;
+                    }
+                }
+                (Encoder::Category { .. }, CategoricalEncoding::OneHot) => {
+                    numeric.push(slot..slot + input.n_slots());
+                    slot += input.n_slots();
+                }
+                (Encoder::Category { .. }, CategoricalEncoding::Embedding) => {
+                    categorical = Some(index);
+                    index += 1;
+                }
+            }
+            InputColumns { name: input.name.clone(), numeric, categorical }
+        };
+        self.inputs.iter().map(columns_of).collect()
+    }
+
     fn numbers(&self) -> impl Iterator<Item = &Input> {
         self.inputs.iter().filter(|input| matches!(input.encoder, Encoder::Numeric { .. }))
     }
@@ -254,7 +279,8 @@ impl Preprocessor {
     ///
     /// The part's `target` is empty: see [`Preprocessor::encode_target`].
     pub fn transform(&self, table: &Table) -> Result<Part> {
-        self.encode(table, (0..table.n_rows() as u32).collect())
+        let made = self.engineer.apply(table)?;
+        self.encode(Columns { table, made: &made }, (0..table.n_rows() as u32).collect())
     }
 
     /// The target of every row of a table that has it: class indices, or numbers in their own units.
@@ -264,18 +290,48 @@ impl Preprocessor {
     }
 
     /// Encodes the given rows; `target` stays empty.
-    pub(crate) fn encode(&self, table: &Table, rows: Vec<u32>) -> Result<Part> {
-        let width = self.n_numeric();
-        let mut numeric = vec![0.0; rows.len() * width];
+    pub(crate) fn encode(&self, columns: Columns, rows: Vec<u32>) -> Result<Part> {
+        let mut part = Part::empty(rows, Vec::new());
+        self.make_room(&mut part);
+        self.fill(columns, 0, &mut part)?;
+        Ok(part)
+    }
+
+    /// Encodes the rows of all parts and takes the table down on the way: a large table and all of its encoded rows need
+    /// not stand in memory together.
+    pub(crate) fn encode_all(&self, mut table: Table, mut made: Vec<Column>, parts: &mut [&mut Part]) -> Result<()> {
+        parts.iter_mut().for_each(|part| self.make_room(part));
+        // From the end, because that is where a column can be cut.
+        for start in (0..table.n_rows()).step_by(ROWS_AT_ONCE).rev() {
+            let columns = Columns { table: &table, made: &made };
+            parts.iter_mut().try_for_each(|part| self.fill(columns, start as u32, part))?;
+            table.truncate(start);
+            made.iter_mut().for_each(|column| column.truncate(start));
+        }
+        Ok(())
+    }
+
+    /// Zeros for all rows; they take no memory until they are written.
+    fn make_room(&self, part: &mut Part) {
+        part.numeric = vec![0.0; part.n_rows() * self.n_numeric()];
+        part.categorical = vec![0; part.n_rows() * self.cardinalities().len()];
+    }
+
+    /// Encodes those rows of the part that lie between `start` and the end of the table.
+    fn fill(&self, columns: Columns, start: u32, part: &mut Part) -> Result<()> {
+        let from = part.row_numbers.partition_point(|&row| row < start);
+        let to = part.row_numbers.partition_point(|&row| (row as usize) < columns.table.n_rows());
+        let rows = &part.row_numbers[from..to];
+        let (width, n_categorical) = (self.n_numeric(), self.cardinalities().len());
+        let numeric = &mut part.numeric[from * width..to * width];
+        let categorical = &mut part.categorical[from * n_categorical..to * n_categorical];
         for (j, input) in self.numbers().enumerate() {
             let indicator = input.has_indicator().then(|| self.indicator_index(&input.name));
-            fill_numbers(&mut numeric, width, j, indicator, input, table, &rows)?;
+            fill_numbers(numeric, width, j, indicator, input, columns, rows)?;
         }
         let mut n_done = self.numbers().count() + self.numbers().filter(|input| input.has_indicator()).count();
-        let n_categorical = self.cardinalities().len();
-        let mut categorical = vec![0; rows.len() * n_categorical];
         for (j, input) in self.categories().enumerate() {
-            let slots = input_slots(input, table, &rows)?;
+            let slots = input_slots(input, columns, rows)?;
             for (i, slot) in slots.into_iter().enumerate().filter_map(|(i, slot)| Some((i, slot?))) {
                 match self.categorical {
                     CategoricalEncoding::OneHot => numeric[i * width + n_done + slot] = 1.0,
@@ -284,7 +340,7 @@ impl Preprocessor {
             }
             n_done += input.n_slots();
         }
-        Ok(Part { numeric, categorical, target: Vec::new(), row_numbers: rows, table: table.clone() })
+        Ok(())
     }
 
     fn indicator_index(&self, name: &str) -> usize {
@@ -292,18 +348,25 @@ impl Preprocessor {
         self.numbers().count() + before.count()
     }
 
-    /// Regression: a value in its own units -> mean 0, standard deviation 1 over the train rows. Classes stay.
+    /// Regression: a value in its own units -> transformed, then mean 0 and standard deviation 1 over the train rows, as
+    /// far as `data.target_transform` and `data.target_scaling` say so. Classes stay.
     pub fn standardize(&self, value: f32) -> f32 {
-        match self.target.encoding {
-            TargetEncoding::Number { mean, std } => ((f64::from(value) - mean) / std) as f32,
+        match &self.target.encoding {
+            TargetEncoding::Number { transform, mean, std } => {
+                ((transform.apply(f64::from(value)) - mean) / std) as f32
+            }
             TargetEncoding::Classes { .. } => value,
         }
     }
 
     /// The inverse of [`Preprocessor::standardize`].
     pub fn restore(&self, value: f32) -> f32 {
-        match self.target.encoding {
-            TargetEncoding::Number { mean, std } => (f64::from(value) * std + mean) as f32,
+        match &self.target.encoding {
+            TargetEncoding::Number { transform, mean, std } => {
+                // A wild output of the network must not become infinite: it would hide every other row's error.
+                let number = transform.invert(f64::from(value) * std + mean);
+                number.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
+            }
             TargetEncoding::Classes { .. } => value,
         }
     }
@@ -327,7 +390,12 @@ impl Preprocessor {
             return Err(Error::Preprocessor { reason });
         }
         let preprocessor: Self = serde_json::from_str(json).map_err(unusable)?;
-        preprocessor.target.check().map_err(|reason| Error::Preprocessor { reason })?;
+        let scalers = preprocessor.inputs.iter().map(|input| match &input.encoder {
+            Encoder::Numeric { scaler, .. } => scaler.check().map_err(|reason| format!("`{}`: {reason}", input.name)),
+            Encoder::Category { .. } => Ok(()),
+        });
+        let checks = scalers.chain([preprocessor.target.check()]).collect::<std::result::Result<(), String>>();
+        checks.map_err(|reason| Error::Preprocessor { reason })?;
         Ok(preprocessor)
     }
 }
@@ -338,13 +406,13 @@ fn fill_numbers(
     place: usize,
     indicator: Option<usize>,
     input: &Input,
-    table: &Table,
+    columns: Columns,
     rows: &[u32],
 ) -> Result<()> {
-    let Encoder::Numeric { fill, scaler, .. } = input.encoder else { return Ok(()) };
-    let numbers = table.column(&input.name, "the model's inputs")?.numbers(rows, table.origin())?;
+    let Encoder::Numeric { fill, scaler, .. } = &input.encoder else { return Ok(()) };
+    let numbers = columns.column(&input.name, "the model's inputs")?.numbers(rows, columns.table.origin())?;
     for (row, number) in numeric.chunks_exact_mut(width).zip(numbers) {
-        row[place] = scaler.apply(number.unwrap_or(fill)) as f32;
+        row[place] = scaler.apply(number.unwrap_or(*fill)) as f32;
         if let Some(indicator) = indicator {
             row[indicator] = f32::from(number.is_none());
         }
@@ -353,15 +421,15 @@ fn fill_numbers(
 }
 
 /// The slot of each row's level; `None` for an unknown one.
-fn input_slots(input: &Input, table: &Table, rows: &[u32]) -> Result<Vec<Option<usize>>> {
+fn input_slots(input: &Input, columns: Columns, rows: &[u32]) -> Result<Vec<Option<usize>>> {
     let Encoder::Category { levels, other, missing } = &input.encoder else { return Ok(Vec::new()) };
-    let cells = &table.column(&input.name, "the model's inputs")?.cells;
+    let column = columns.column(&input.name, "the model's inputs")?;
     let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();
     let other_slot = other.then_some(levels.len());
     let missing_slot = missing.then_some(levels.len() + usize::from(*other));
-    let slot = |&row: &u32| match &cells[row as usize] {
+    let slot = |text: Option<&str>| match text {
         None => missing_slot,
-        Some(level) => index.get(level.as_str()).copied().or(other_slot),
+        Some(level) => index.get(level).copied().or(other_slot),
     };
-    Ok(rows.iter().map(slot).collect())
+    Ok(column.map_texts(rows, slot))
 }

@@ -1,7 +1,7 @@
 //! From a file or a built-in data set to a [`Table`].
 
-use std::fs;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Read};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
@@ -9,9 +9,20 @@ use sha2::{Digest, Sha256};
 use crate::table::hex;
 use crate::{Builtin, Column, DataConfig, Error, Format, Result, Table, csv_file};
 
-/// Reads the data set that `data` names, as it is: no typing, no splitting.
+/// The part of a file that shows its type and delimiter.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// Reads the data set that `data` names, as it is: no typing, no splitting. With a file per part, the rows of the train
+/// file come first, then those of the valid file, if there is one, then those of the test file.
 pub fn read_table(data: &DataConfig) -> Result<Table> {
     data.check()?;
+    if let Some(path) = &data.train_path {
+        let mut table = read_file(path, data)?;
+        for path in data.valid_path.iter().chain(&data.test_path) {
+            table.append(read_file(path, data)?)?;
+        }
+        return Ok(table);
+    }
     match (data.source, &data.path) {
         (Some(Builtin::WineQuality), _) => wine_quality(),
         (None, Some(path)) => read_file(path, data),
@@ -26,7 +37,7 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
     if path.is_dir() {
         return Err(Error::Folder { path: path.to_path_buf() });
     }
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
+    let mut input = File::open(path).map_err(|error| match error.kind() {
         ErrorKind::NotFound => Error::FileNotFound {
             path: path.to_path_buf(),
             absolute: std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()),
@@ -34,19 +45,46 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
         _ => Error::io("read", path)(error),
     })?;
     let file = path.display().to_string();
-    let sha256 = hex(&Sha256::digest(&bytes));
-    check_file_type(&bytes, &file)?;
+    let mut head = Vec::new();
+    (&mut input).take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
+    check_file_type(&head, &file)?;
     let is_parquet = match data.format {
-        Format::Auto => bytes.starts_with(b"PAR1"),
+        Format::Auto => head.starts_with(b"PAR1"),
         Format::Csv => false,
         Format::Parquet => true,
     };
-    let columns = if is_parquet { read_parquet(bytes, &file, data)? } else { csv_file::read(&bytes, &file, data)? };
+    let mut source = Source { input: head.as_slice().chain(input), hasher: Sha256::new(), last_byte: 0 };
+    let columns = if is_parquet {
+        let mut bytes = Vec::new();
+        source.read_to_end(&mut bytes).map_err(Error::io("read", path))?;
+        read_parquet(bytes, &file, data)?
+    } else {
+        csv_file::read(&head, &mut source, &file, data)?
+    };
     let table = Table::new(&file, columns)?;
     if table.n_rows() == 0 {
         return Err(Error::NoRows { file });
     }
-    Ok(table.with_sha256(sha256))
+    Ok(table.with_sha256(hex(&source.hasher.finalize())))
+}
+
+/// A file on its way through: hashed while it is read, so that it need not fit into memory.
+pub(crate) struct Source<R> {
+    input: R,
+    hasher: Sha256,
+    /// The last byte so far that is no blank and no end of a line.
+    pub(crate) last_byte: u8,
+}
+
+impl<R: Read> Read for Source<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let n = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..n]);
+        if let Some(byte) = buffer[..n].trim_ascii_end().last() {
+            self.last_byte = *byte;
+        }
+        Ok(n)
+    }
 }
 
 #[cfg(feature = "parquet")]

@@ -3,6 +3,9 @@
 //! The random split is the same on every machine and in every version: ChaCha8 (`rand_chacha`, whose stream is
 //! value-stable) drives a Fisher-Yates shuffle of our own, and a test pins the result.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
@@ -60,7 +63,7 @@ fn apportion(counts: &[usize], ratio: f64, limit: &[usize]) -> Vec<usize> {
     taken
 }
 
-fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
+pub(crate) fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
     for last in (1..rows.len()).rev() {
         // The high half of a 128-bit product is uniform on 0..=last but for 1 part in 2^64 / rows.
         let chosen = (u128::from(rng.next_u64()) * (last as u128 + 1)) >> 64;
@@ -68,22 +71,77 @@ fn shuffle(rows: &mut [u32], rng: &mut ChaCha8Rng) {
     }
 }
 
+/// Shuffles the groups and gives whole ones to test, then to valid, as long as that brings the part nearer to its share
+/// of the rows; the rest is train. Each part gets a group where there are enough of them.
+pub(crate) fn by_group(group_of_row: &[u32], config: &SplitConfig, seed: u64) -> Rows {
+    let n_groups = group_of_row.iter().max().map_or(0, |&largest| largest as usize + 1);
+    let mut sizes = vec![0usize; n_groups];
+    group_of_row.iter().for_each(|&group| sizes[group as usize] += 1);
+    let mut groups: Vec<u32> = (0..n_groups as u32).collect();
+    shuffle(&mut groups, &mut ChaCha8Rng::seed_from_u64(seed));
+    let mut part_of_group = vec![0; n_groups];
+    let mut n_left = n_groups;
+    for (part, ratio) in [(2, config.test), (1, config.valid)] {
+        let wanted = group_of_row.len() as f64 * ratio;
+        let mut taken = 0;
+        for &group in &groups {
+            let size = sizes[group as usize];
+            let is_nearer = (taken as f64 - wanted).abs() > ((taken + size) as f64 - wanted).abs();
+            if part_of_group[group as usize] == 0 && is_nearer && n_left > 1 {
+                part_of_group[group as usize] = part;
+                taken += size;
+                n_left -= 1;
+            }
+        }
+    }
+    let mut parts = Rows::default();
+    for (row, &group) in (0..).zip(group_of_row) {
+        parts[part_of_group[group as usize]].push(row);
+    }
+    parts
+}
+
+/// A number from 0 for each distinct text; missing cells are a group too.
+pub(crate) fn group_numbers(column: &Column) -> Vec<u32> {
+    let mut numbers: HashMap<Option<String>, u32> = HashMap::new();
+    let rows: Vec<u32> = (0..column.len() as u32).collect();
+    column.map_texts(&rows, |text| {
+        let next = numbers.len() as u32;
+        *numbers.entry(text.map(str::to_string)).or_insert(next)
+    })
+}
+
+/// An error if rows of one group are in two parts.
+pub(crate) fn check_groups(column: &Column, groups: &[u32], parts: &Rows, file: &str) -> Result<()> {
+    let mut part_of_group = HashMap::new();
+    for (part, &row) in (0..).zip(parts).flat_map(|(part, rows)| rows.iter().map(move |row| (part, row))) {
+        if *part_of_group.entry(groups[row as usize]).or_insert(part) != part {
+            let group = column.text(row as usize).map_or("a missing value".to_string(), Cow::into_owned);
+            let (file, column, row) = (file.to_string(), column.name.clone(), row as usize + 1);
+            return Err(Error::SplitGroup { file, column, group, row, part: PARTS[part] });
+        }
+    }
+    Ok(())
+}
+
 /// The parts that a column names.
 pub(crate) fn by_column(column: &Column, file: &str) -> Result<Rows> {
     let mut parts = Rows::default();
-    for (row, cell) in column.cells.iter().enumerate() {
-        let text = cell.as_deref().unwrap_or_default();
-        let part = match text.to_ascii_lowercase().as_str() {
-            "train" => 0,
-            "val" | "valid" | "validation" => 1,
-            "test" => 2,
-            _ => {
-                let found = if cell.is_some() { text.to_string() } else { "a missing value".to_string() };
-                let (file, column) = (file.to_string(), column.name.clone());
-                return Err(Error::SplitValue { file, column, found, row: row + 1 });
-            }
+    let part = |text: Option<&str>| match text.unwrap_or_default().to_ascii_lowercase().as_str() {
+        "train" => Some(0),
+        "val" | "valid" | "validation" => Some(1),
+        "test" => Some(2),
+        _ => None,
+    };
+    let rows: Vec<u32> = (0..column.len() as u32).collect();
+    for (row, part) in (0..).zip(column.map_texts(&rows, part)) {
+        let Some(part) = part else {
+            let found = column.text(row).map_or("a missing value".to_string(), Cow::into_owned);
+            let (file, column) = (file.to_string(), column.name.clone());
+            return Err(Error::SplitValue { file, column, found, row: row + 1 });
         };
-        parts[part].push(row as u32);
+        let rows: &mut Vec<u32> = &mut parts[part];
+        rows.push(row as u32);
     }
     Ok(parts)
 }
@@ -93,6 +151,7 @@ pub(crate) fn check_not_empty(parts: &Rows, config: &SplitConfig, file: &str) ->
     let Some(empty) = parts.iter().position(Vec::is_empty) else { return Ok(()) };
     let hint = match config.column {
         Some(_) => "mark some rows for it in the column named by `data.split.column`",
+        None if config.group.is_some() => "`data.split.group` needs more groups, as each goes into one part",
         None => "use more rows, or a larger share in `data.split`",
     };
     let rows = parts.iter().map(Vec::len).sum();
@@ -161,6 +220,32 @@ mod tests {
         }
         // 2,000 expected, standard deviation 40.
         assert!(counts.as_flattened().iter().all(|count| (1800..2200).contains(count)), "{counts:?}");
+    }
+
+    /// Random group sizes; the figures checked are the promises in the doc of `by_group`.
+    #[test]
+    fn groups_stay_together() {
+        let mut rng = ChaCha8Rng::seed_from_u64(9);
+        for round in 0..200 {
+            let n_groups = 3 + rng.next_u64() % 60;
+            let mut groups: Vec<u32> = (0..n_groups as u32).collect();
+            groups.extend((0..1000).map(|_| (rng.next_u64() % n_groups) as u32));
+            let parts = by_group(&groups, &config(0.2, 0.1), round);
+            let mut all = parts.concat();
+            all.sort_unstable();
+            assert_eq!(all, (0..groups.len() as u32).collect::<Vec<_>>(), "each row once");
+            assert!(parts.iter().all(|rows| rows.is_sorted()));
+            let column = Column::new("g", groups.iter().map(|group| Some(group.to_string())).collect());
+            assert_eq!(group_numbers(&column).len(), groups.len());
+            check_groups(&column, &group_numbers(&column), &parts, "f").unwrap();
+            if n_groups > 20 {
+                let n_rows = groups.len() as f64;
+                assert!((parts[1].len() as f64 - 0.2 * n_rows).abs() < 0.05 * n_rows, "valid, round {round}");
+                assert!((parts[2].len() as f64 - 0.1 * n_rows).abs() < 0.05 * n_rows, "test, round {round}");
+            }
+        }
+        let three = by_group(&[0, 0, 0, 0, 1, 2], &config(0.2, 0.2), 1);
+        assert!(three.iter().all(|rows| !rows.is_empty()), "{three:?}");
     }
 
     #[test]

@@ -4,9 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
+use crate::column::parse_number;
 use crate::error::listed;
-use crate::table::parse_number;
-use crate::{Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins};
+use crate::{
+    Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins, TargetScaling,
+    TargetTransform,
+};
 
 /// Up to this many distinct integers are classes when nobody says otherwise.
 const MAX_INTEGER_CLASSES: usize = 20;
@@ -48,11 +51,13 @@ pub enum TargetEncoding {
         /// How a numeric target is cut into these classes first.
         bins: Option<TargetBins>,
     },
-    /// Numbers stay in their own units; mean and standard deviation of the train rows serve to standardise them.
+    /// Numbers stay in their own units; transform, mean and standard deviation serve to standardise them.
     Number {
-        /// Mean of the train rows.
+        /// Applied before mean and standard deviation.
+        transform: TargetTransform,
+        /// Mean of the transformed train rows; 0 without scaling.
         mean: f64,
-        /// Population standard deviation of the train rows, above 0.
+        /// Population standard deviation of the transformed train rows, above 0; 1 without scaling.
         std: f64,
     },
 }
@@ -61,7 +66,7 @@ impl Target {
     /// Says what no target that was fitted can be.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         match &self.encoding {
-            TargetEncoding::Number { mean, std } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
+            TargetEncoding::Number { mean, std, .. } if !mean.is_finite() || !std.is_finite() || *std <= 0.0 => {
                 Err(format!("mean {mean} and standard deviation {std} cannot standardise `{}`", self.name))
             }
             TargetEncoding::Classes { bins: Some(bins), .. } => bins.check().map_err(|error| error.to_string()),
@@ -88,9 +93,10 @@ impl Target {
                 let problem = format!("the problem is a regression ({reason}), which has no classes");
                 return Err(Error::Setting { key: "data.num_classes", problem });
             }
-            let encoding = TargetEncoding::Number { mean: 0.0, std: 1.0 };
+            let encoding = TargetEncoding::Number { transform: data.target_transform, mean: 0.0, std: 1.0 };
             Self { name: data.target.clone(), column_type, problem_type: ProblemType::Regression, encoding }
         } else {
+            check_no_number_settings(data, &reason)?;
             classes(column, column_type, setting, data, table.origin())?
         };
         Ok((target, reason))
@@ -108,8 +114,9 @@ impl Target {
     pub(crate) fn encode(&self, table: &Table, rows: &[u32]) -> Result<Vec<f32>> {
         let column = table.column(&self.name, "the target")?;
         check_complete(column, table.origin())?;
-        let TargetEncoding::Classes { labels, bins } = &self.encoding else {
-            return Ok(column.numbers(rows, table.origin())?.into_iter().flatten().map(|y| y as f32).collect());
+        let (labels, bins) = match &self.encoding {
+            TargetEncoding::Classes { labels, bins } => (labels, bins),
+            TargetEncoding::Number { transform, .. } => return numbers(column, *transform, rows, table.origin()),
         };
         let index: HashMap<&str, usize> = labels.iter().enumerate().map(|(i, label)| (label.as_str(), i)).collect();
         let class_index = |class: String| {
@@ -127,24 +134,53 @@ impl Target {
                 numbers.into_iter().flatten().map(|y| class_index(bins.labels[bins.bin(y)].clone())).collect()
             }
             None => {
-                let cells = rows.iter().filter_map(|&row| column.cells[row as usize].as_ref());
-                cells.map(|cell| class_index(label(cell, self.column_type))).collect()
+                let find = |cell: Option<&str>| index.get(label(cell?, self.column_type).as_str()).map(|&i| i as f32);
+                let unknown =
+                    |row: &u32| column.text(*row as usize).map_or(String::new(), |c| label(&c, self.column_type));
+                let found = column.map_texts(rows, find).into_iter().zip(rows);
+                found.map(|(class, row)| class.map_or_else(|| class_index(unknown(row)), Ok)).collect()
             }
         }
     }
 
     /// Sets mean and standard deviation of a regression target from its train values.
-    pub(crate) fn fit(&mut self, train: &[f32], file: &str) -> Result<()> {
-        let TargetEncoding::Number { mean, std } = &mut self.encoding else { return Ok(()) };
-        let n = train.len() as f64;
-        *mean = train.iter().map(|&y| f64::from(y)).sum::<f64>() / n;
-        *std = (train.iter().map(|&y| (f64::from(y) - *mean).powi(2)).sum::<f64>() / n).sqrt();
+    pub(crate) fn fit(&mut self, train: &[f32], scaling: TargetScaling, file: &str) -> Result<()> {
+        let TargetEncoding::Number { transform, mean, std } = &mut self.encoding else { return Ok(()) };
         if train.iter().all(|y| *y == train[0]) {
             let class = train[0].to_string();
             return Err(Error::OneClass { file: file.to_string(), column: self.name.clone(), class });
         }
+        if scaling == TargetScaling::Standard {
+            let n = train.len() as f64;
+            let transformed = train.iter().map(|&y| transform.apply(f64::from(y)));
+            *mean = transformed.clone().sum::<f64>() / n;
+            *std = (transformed.map(|z| (z - *mean).powi(2)).sum::<f64>() / n).sqrt();
+        }
         Ok(())
     }
+}
+
+/// The values of a numeric target: `[rows]`.
+fn numbers(column: &Column, transform: TargetTransform, rows: &[u32], file: &str) -> Result<Vec<f32>> {
+    let numbers = column.numbers(rows, file)?.into_iter().flatten().map(|y| y as f32);
+    let numbers: Vec<f32> = numbers.collect();
+    let has_none = |y: &f32| transform == TargetTransform::Log && *y <= -1.0;
+    let Some(place) = numbers.iter().position(has_none) else { return Ok(numbers) };
+    let (file, column, row) = (file.to_string(), column.name.clone(), rows[place] as usize + 1);
+    Err(Error::NoLogarithm { file, column, row, value: numbers[place] })
+}
+
+/// A target that becomes classes cannot be transformed or left unscaled.
+fn check_no_number_settings(data: &DataConfig, reason: &str) -> Result<()> {
+    let key = if data.target_transform != TargetTransform::None {
+        "data.target_transform"
+    } else if data.target_scaling != TargetScaling::Standard {
+        "data.target_scaling"
+    } else {
+        return Ok(());
+    };
+    let problem = format!("it is for a number to predict, but the target becomes classes ({reason})");
+    Err(Error::Setting { key, problem })
 }
 
 fn target_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {
@@ -156,14 +192,12 @@ fn target_type(column: &Column, data: &DataConfig) -> Option<ColumnType> {
 }
 
 fn check_complete(column: &Column, file: &str) -> Result<()> {
-    let mut missing = (1..).zip(&column.cells).filter(|(_, cell)| cell.is_none()).map(|(row, _)| row);
-    let Some(row) = missing.next() else { return Ok(()) };
-    let count = missing.count() + 1;
-    Err(Error::MissingTarget { file: file.to_string(), column: column.name.clone(), count, row })
+    let Some((first, count)) = column.missing_rows() else { return Ok(()) };
+    Err(Error::MissingTarget { file: file.to_string(), column: column.name.clone(), count, row: first + 1 })
 }
 
 fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(ProblemTypeSetting, String)> {
-    let distinct: BTreeSet<&String> = column.cells.iter().flatten().collect();
+    let distinct = column.distinct_texts(MAX_INTEGER_CLASSES);
     Ok(match column_type {
         ColumnType::String => {
             column.check_not_mixed(file)?;
@@ -206,8 +240,8 @@ fn classes(
         Some(bins) => binned_labels(column, bins, file)?,
         None => sorted_labels(column, column_type),
     };
-    if labels.len() > 2 && labels.len() * 2 > column.cells.len() {
-        let (found, rows) = (labels.len(), column.cells.len());
+    if labels.len() > 2 && labels.len() * 2 > column.len() {
+        let (found, rows) = (labels.len(), column.len());
         return Err(Error::TooManyClasses { file: file.to_string(), column: column.name.clone(), found, rows });
     }
     if let [class] = labels.as_slice() {
@@ -228,7 +262,8 @@ fn classes(
 }
 
 fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
-    let distinct: BTreeSet<String> = column.cells.iter().flatten().map(|cell| label(cell, column_type)).collect();
+    let distinct: BTreeSet<String> =
+        column.distinct_texts(usize::MAX).iter().map(|cell| label(cell, column_type)).collect();
     let mut labels: Vec<String> = distinct.into_iter().collect();
     let number = |label: &String| parse_number(label).unwrap_or(f64::INFINITY);
     labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
@@ -236,7 +271,7 @@ fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
 }
 
 fn binned_labels(column: &Column, bins: &TargetBins, file: &str) -> Result<Vec<String>> {
-    let rows: Vec<u32> = (0..column.cells.len() as u32).collect();
+    let rows: Vec<u32> = (0..column.len() as u32).collect();
     let used: BTreeSet<usize> = column.numbers(&rows, file)?.into_iter().flatten().map(|y| bins.bin(y)).collect();
     match (0..bins.labels.len()).find(|bin| !used.contains(bin)) {
         None => Ok(bins.labels.clone()),

@@ -191,6 +191,98 @@ fn splits_that_do_not_work() {
 }
 
 #[test]
+fn files_per_part_that_do_not_fit_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let message = |files: [&str; 3], change: fn(&mut DataConfig)| {
+        let [train_path, valid_path, test_path] = ["train", "valid", "test"].map(|name| Some(folder.path().join(name)));
+        let mut data = DataConfig { train_path, valid_path, test_path, target: "y".into(), ..DataConfig::default() };
+        for (path, text) in [&data.train_path, &data.valid_path, &data.test_path].into_iter().zip(files) {
+            fs::write(path.as_ref().unwrap(), text).unwrap();
+        }
+        change(&mut data);
+        let error = load(&data, &FeaturesConfig::default(), 1).expect_err("the data is faulty").to_string();
+        error.replace(&format!("{}/", folder.path().display()), "")
+    };
+    let (train, valid, test) = ("x,g,y\n1,a,u\n2,b,v\n3,c,u\n", "x,g,y\n4,d,u\n", "x,g,y\n5,e,u\n6,f,v\n");
+    let lacks = message([train, valid, "x,y\n5,u\n"], unchanged);
+    let expected = "`test` has no column `g` (named in `data.train_path`, whose columns every part needs); \
+                    did you mean `x`?";
+    assert_eq!(lacks, expected);
+    let extra = message([train, "x,g,y,z\n4,d,u,1\n", test], unchanged);
+    assert_eq!(extra, "`valid` has a column `z`, which `train` does not have; all parts need the same columns");
+    let unseen = message([train, valid, "x,g,y\n5,e,u\n6,f,w\n"], unchanged);
+    assert_eq!(unseen, "`test`, row 2: class `w` occurs in test but in no train row; move a row of it into train");
+    let missing = message([train, "x,g,y\n4,d,\n", test], unchanged);
+    assert!(missing.starts_with("`valid`: the target `y` is missing in 1 rows, first in row 1"), "{missing}");
+    let numeric = |data: &mut DataConfig| data.types = [("x".to_string(), ColumnKind::Numeric)].into();
+    let text = message([train, valid, "x,g,y\n5,e,u\nsix,f,v\n"], numeric);
+    assert!(text.starts_with("`test`, column `x`, row 2: `six` is not a number"), "{text}");
+    let ragged = message([train, valid, "x,g,y\n5,e\n"], unchanged);
+    assert!(ragged.starts_with("`test`, row 1 (line 2) has 2 values"), "{ragged}");
+    let group = |data: &mut DataConfig| data.split.group = Some("g".into());
+    let leak = message([train, valid, "x,g,y\n5,e,u\n6,b,v\n"], group);
+    let expected = "`test`, row 2: `b` of `data.split.group: g` is in test and in an earlier part too; \
+                    a group must be in one part";
+    assert_eq!(leak, expected);
+
+    let key = |change| message([train, valid, test], change).split(':').next().unwrap().to_string();
+    assert_eq!(key(|data| data.test_path = None), "`data.test_path`");
+    assert_eq!(key(|data| data.train_path = None), "`data.train_path`");
+    assert_eq!(key(|data| data.path = Some("a.csv".into())), "`data.train_path`");
+    assert_eq!(key(|data| data.url = Some("http://a/b".into())), "`data.url`");
+    assert_eq!(key(|data| data.split.column = Some("g".into())), "`data.split.column`");
+    let unneeded = message([train, valid, "x,g,y\n"], |data| (data.split.valid, data.split.test) = (7.0, 7.0));
+    assert_eq!(unneeded, "`test` has a header but no rows", "shares are not looked at");
+}
+
+#[test]
+fn groups_that_cannot_be_split() {
+    let rows = |groups: usize| {
+        (0..20).fold("x,g,y\n".into(), |text: String, i| text + &format!("{i},g{},{}\n", i % groups, i % 3))
+    };
+    let group = |data: &mut DataConfig| data.split.group = Some("g".into());
+    let two = message(rows(2), group);
+    let expected = "`FILE`: valid gets none of the 20 rows; `data.split.group` needs more groups, \
+                    as each goes into one part";
+    assert_eq!(two, expected);
+    let role = message(good(), |data| data.split.group = Some("y".into()));
+    assert_eq!(role, "column `y` is the target, so it cannot be listed in `data.split.group` too");
+    let column = message("x,g,s,y\n1,a,train,u\n2,b,train,v\n3,a,val,u\n4,c,test,v\n", |data| {
+        data.split.group = Some("g".into());
+        data.split.column = Some("s".into());
+    });
+    assert!(column.starts_with("`FILE`, row 3: `a` of `data.split.group: g` is in valid and"), "{column}");
+}
+
+#[test]
+fn number_settings_that_do_not_fit() {
+    let log = |data: &mut DataConfig| data.target_transform = TargetTransform::Log;
+    let classes = message(good(), log);
+    let expected = "`data.target_transform`: it is for a number to predict, but the target becomes classes \
+                    (the target has 2 distinct integers (at most 20))";
+    assert_eq!(classes, expected);
+    let unscaled = message(good(), |data| data.target_scaling = TargetScaling::None);
+    assert!(unscaled.starts_with("`data.target_scaling`: it is for a number"), "{unscaled}");
+    let negative = message(table(|i| format!("{i},{}.5", i as i64 - 3)), log);
+    let expected = "`FILE`, column `y`, row 1: `data.target_transform: log` takes ln(1 + y), which `-3.5` has none of; \
+                    every value must be above -1";
+    assert_eq!(negative, expected);
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.csv");
+    fs::write(&path, table(|i| format!("{},{}", ["a", "b"][i % 2], i % 2))).unwrap();
+    let data = DataConfig { path: Some(path), target: "y".into(), ..DataConfig::default() };
+    let settings = |name: &str, fill_value| {
+        let own = ColumnSettings { fill_value, ..ColumnSettings::default() };
+        let features = FeaturesConfig { columns: [(name.to_string(), own)].into(), ..FeaturesConfig::default() };
+        load(&data, &features, 1).unwrap_err().to_string()
+    };
+    assert!(settings("z", None).contains("no column `z` (named in `features.columns`)"));
+    assert!(settings("x", None).starts_with("`features.columns`: column `x` is categorical"));
+    assert!(settings("x", Some(f64::NAN)).starts_with("`features.fill_value`"));
+}
+
+#[test]
 fn settings_that_no_data_could_satisfy() {
     let key = |change: fn(&mut DataConfig)| message(good(), change).split(':').next().unwrap().to_string();
     assert_eq!(key(|data| data.path = None), "`data.path`");
@@ -223,8 +315,8 @@ fn text_columns_too_wide_for_memory() {
 fn stored_preprocessors_of_another_version() {
     let data = DataConfig { source: Some(Builtin::WineQuality), target: "quality".into(), ..DataConfig::default() };
     let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
-    let newer = Preprocessor::from_json(&json.replacen("\"version\": 1", "\"version\": 2", 1)).unwrap_err().to_string();
-    assert!(newer.contains("it has version 2, this program reads version 1"), "{newer}");
+    let newer = Preprocessor::from_json(&json.replacen("\"version\": 2", "\"version\": 3", 1)).unwrap_err().to_string();
+    assert!(newer.contains("it has version 3, this program reads version 2"), "{newer}");
     let data = DataConfig { problem_type: ProblemTypeSetting::Regression, ..data };
     let json = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.to_json().unwrap();
     let mut value: serde_json::Value = serde_json::from_str(&json).unwrap();

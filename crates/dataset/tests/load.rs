@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
@@ -114,6 +115,59 @@ fn imputation_and_scaling_follow_the_settings() {
 }
 
 #[test]
+fn a_column_can_have_its_own_imputation_and_scaling() {
+    let (_folder, mut data) = people();
+    data.ignore_columns = vec!["city".to_string(), "member".to_string()];
+    let missing_age = |own: ColumnSettings| {
+        let columns = [("age".to_string(), own)].into();
+        let features = FeaturesConfig { scaling: Scaling::None, columns, ..FeaturesConfig::default() };
+        load(&data, &features, 1).unwrap().train.numeric[2]
+    };
+    assert_eq!(missing_age(ColumnSettings::default()), 30.0);
+    // Ages 20 30 _ 50 10 20 30 40 50 50.
+    let most_frequent = ColumnSettings { impute: Some(Imputation::MostFrequent), ..ColumnSettings::default() };
+    assert_eq!(missing_age(most_frequent), 50.0);
+    let constant = Some(Imputation::Constant);
+    let own = ColumnSettings { impute: constant, fill_value: Some(20.0), scaling: Some(Scaling::MinMax) };
+    assert_eq!(missing_age(own), 0.25);
+}
+
+#[test]
+fn of_equally_frequent_values_the_smallest_stands_in() {
+    let rows: String = ["2", "", "1", "3", "1", "2"].map(|x| format!("{x},train,{}\n", x.len())).concat();
+    let (_folder, mut data) = file(&format!("x,part,y\n{rows}1,val,0\n2,test,1\n"));
+    data.split.column = Some("part".to_string());
+    let impute = Imputation::MostFrequent;
+    let features = FeaturesConfig { impute, scaling: Scaling::None, ..FeaturesConfig::default() };
+    assert_eq!(load(&data, &features, 1).unwrap().train.numeric, [2.0, 1.0, 1.0, 3.0, 1.0, 2.0]);
+}
+
+#[test]
+fn a_target_can_be_learnt_as_a_logarithm_or_unscaled() {
+    let rows: String = (0..50).map(|i| format!("{i},{}.5\n", i * i * 1000)).collect();
+    let (_folder, mut data) = file(&format!("x,y\n{rows}"));
+    data.target_transform = TargetTransform::Log;
+    let splits = load(&data, &FeaturesConfig::default(), 1).unwrap();
+    let preprocessor = Preprocessor::from_json(&splits.preprocessor.to_json().unwrap()).unwrap();
+    let standard: Vec<f64> = splits.train.target.iter().map(|&y| preprocessor.standardize(y).into()).collect();
+    let n = standard.len() as f64;
+    let mean = standard.iter().sum::<f64>() / n;
+    let variance = standard.iter().map(|z| (z - mean).powi(2)).sum::<f64>() / n;
+    assert!(mean.abs() < 1e-6 && (variance - 1.0).abs() < 1e-6, "{mean} {variance}");
+    for &y in &splits.test.target {
+        let back = preprocessor.restore(preprocessor.standardize(y));
+        assert!((back - y).abs() <= 1e-5 * y, "{back} is not {y}");
+    }
+    assert_eq!(preprocessor.restore(1e6), f32::MAX, "no infinity");
+    data.target_scaling = TargetScaling::None;
+    let preprocessor = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor;
+    assert_eq!(preprocessor.standardize(1000.5), 1001.5f64.ln() as f32);
+    data.target_transform = TargetTransform::None;
+    let preprocessor = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor;
+    assert_eq!((preprocessor.standardize(1000.5), preprocessor.restore(1000.5)), (1000.5, 1000.5));
+}
+
+#[test]
 fn types_can_be_overruled() {
     let (_folder, mut data) = people();
     data.types.insert("age".to_string(), ColumnKind::Categorical);
@@ -130,7 +184,7 @@ fn a_file_can_have_no_header_another_delimiter_and_another_quote() {
     data.target = "column_3".to_string();
     let table = read_table(&data).unwrap();
     assert_eq!(table.names().collect::<Vec<_>>(), ["column_1", "column_2", "column_3"]);
-    assert_eq!(table.columns()[1].cells[0].as_deref(), Some("a;b"));
+    assert_eq!(table.columns()[1].text(0).as_deref(), Some("a;b"));
     data.columns = ["n", "kind", "y"].map(String::from).to_vec();
     data.target = "y".to_string();
     let splits = load(&data, &FeaturesConfig::default(), 1).unwrap();
@@ -143,10 +197,10 @@ fn blanks_quotes_and_byte_order_marks_are_handled() {
     let (_folder, mut data) = file("\u{feff}y, a \n1,  x\n2,5\" pipe\n\n3,\"l1\nl2\"\n");
     let table = read_table(&data).unwrap();
     assert_eq!(table.names().collect::<Vec<_>>(), ["y", "a"]);
-    let cells: Vec<_> = table.columns()[1].cells.iter().map(|cell| cell.as_deref().unwrap()).collect();
+    let cells: Vec<_> = (0..3).map(|row| table.columns()[1].text(row).unwrap()).collect();
     assert_eq!(cells, ["x", "5\" pipe", "l1\nl2"]);
     data.trim = false;
-    assert_eq!(read_table(&data).unwrap().columns()[1].cells[0].as_deref(), Some("  x"));
+    assert_eq!(read_table(&data).unwrap().columns()[1].text(0).as_deref(), Some("  x"));
 }
 
 #[test]
@@ -203,10 +257,10 @@ fn the_wines_have_their_published_shape() {
     let mut data = DataConfig { source: Some(Builtin::WineQuality), target: "quality".into(), ..DataConfig::default() };
     let table = read_table(&data).unwrap();
     assert_eq!((table.n_rows(), table.columns().len()), (1599, 12));
-    let first: Vec<_> = table.columns().iter().map(|column| column.cells[0].as_deref().unwrap()).collect();
+    let first: Vec<_> = table.columns().iter().map(|column| column.text(0).unwrap()).collect();
     assert_eq!(first.join(" "), "7.4 0.7 0 1.9 0.076 11 34 0.9978 3.51 0.56 9.4 5");
     let info = load(&data, &FeaturesConfig::default(), 42).unwrap().info;
-    assert_eq!((info.name.as_str(), info.source_type.as_str(), info.file_sha256), ("wine_quality", "code", None));
+    assert_eq!((info.name.as_str(), info.source_type.as_str(), info.files), ("wine_quality", "code", Vec::new()));
     assert_eq!(info.classes, ["3", "4", "5", "6", "7", "8"]);
     assert_eq!(info.parts.iter().map(|part| part.n_rows).collect::<Vec<_>>(), [959, 320, 320]);
     data.problem_type = ProblemTypeSetting::Regression;
@@ -225,8 +279,9 @@ fn the_preprocessor_survives_json_and_repeats_itself() {
         let splits = load(&data, &features, 1).unwrap();
         let stored = Preprocessor::from_json(&splits.preprocessor.to_json().unwrap()).unwrap();
         assert_eq!(stored, splits.preprocessor);
-        let whole = stored.transform(&splits.train.table).unwrap();
-        let target = stored.encode_target(&splits.train.table).unwrap();
+        let raw = read_table(&data).unwrap();
+        let whole = stored.transform(&raw).unwrap();
+        let target = stored.encode_target(&raw).unwrap();
         let width = stored.n_numeric();
         for part in [&splits.train, &splits.valid, &splits.test] {
             for (i, &row) in part.row_numbers.iter().enumerate() {
@@ -256,22 +311,129 @@ fn inference_needs_the_features_only() {
     assert!(message.starts_with("`request`, column `age`, row 1: `old` is not a number"), "{message}");
 }
 
+/// Cells that make a column take another storage on the way; all come back as they were.
+#[test]
+fn every_cell_is_given_back_as_it_was_read() {
+    let short = ["1", "0.50", "-3", "", "12345678"];
+    let long = ["0.1234567890123456", "9007199254740993", "-0.13826430117118466"];
+    let odd = ["1e-05", "+1", "007", "-0", "3.", ".5", "12345678901234567890.25"];
+    let text = ["a", "", "TRUE", "a", "Zürich"];
+    let all: Vec<&str> = [&short[..], &odd, &long, &odd, &short, &text, &odd].concat();
+    for end in 1..=all.len() {
+        let cells: Vec<Option<String>> =
+            all[..end].iter().map(|text| (!text.is_empty()).then(|| text.to_string())).collect();
+        let column = Column::new("x", cells.clone());
+        let back: Vec<Option<String>> = (0..end).map(|row| column.text(row).map(|text| text.into_owned())).collect();
+        assert_eq!(back, cells);
+        assert!((0..end).all(|row| column.is_missing(row) == cells[row].is_none()));
+        let rows: Vec<u32> = (0..end as u32).collect();
+        if end <= 5 + 7 + 3 + 7 + 5 {
+            let numbers = column.numbers(&rows, "f").unwrap();
+            let expected: Vec<Option<f64>> = cells.iter().map(|c| c.as_ref().map(|c| c.parse().unwrap())).collect();
+            assert_eq!(numbers, expected);
+        } else {
+            assert!(column.numbers(&rows, "f").is_err());
+            assert_eq!(column.column_type(), Some(ColumnType::String));
+        }
+    }
+    let column = Column::from_numbers("z", vec![Some(0.1), None, Some(f64::NAN), Some(2.0), Some(f64::INFINITY)]);
+    let texts: Vec<_> = (0..5).map(|row| column.text(row)).collect();
+    assert_eq!(texts, [Some("0.1".into()), None, None, Some("2".into()), Some("inf".into())]);
+    assert_eq!(column.numbers(&[0, 1, 2, 3], "f").unwrap(), [Some(0.1), None, None, Some(2.0)]);
+    let error = column.numbers(&[0, 4], "f").unwrap_err().to_string();
+    assert!(error.starts_with("`f`, column `z`, row 5: `inf` is not a number"), "{error}");
+}
+
+/// Many numbers that no decimal packs: the column is text inside, and still numeric.
+#[test]
+fn a_column_of_exponents_is_numeric() {
+    let rows: String = (1..3000).map(|i| format!("{i}e-3,{}\n", i % 2)).collect();
+    let (_folder, data) = file(&format!("x,y\n{rows}"));
+    let table = read_table(&data).unwrap();
+    assert_eq!(table.columns()[0].column_type(), Some(ColumnType::Double));
+    assert_eq!(table.columns()[0].numbers(&[0, 2998], "f").unwrap(), [Some(1e-3), Some(2.999)]);
+    assert_eq!(table.columns()[0].text(2998).as_deref(), Some("2999e-3"));
+}
+
+fn three_files() -> (tempfile::TempDir, DataConfig) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        fs::write(folder.path().join(name), text).unwrap();
+        Some(folder.path().join(name))
+    };
+    let train: String = (0..40).map(|i| format!("{i},{},{}\n", ["a", "b"][i % 2], i % 4 / 2)).collect();
+    let data = DataConfig {
+        train_path: write("train.csv", &format!("n,kind,y\n{train}")),
+        valid_path: write("valid.csv", "n,kind,y\n100.25,b,0\n101,c,1\n"),
+        test_path: write("test.csv", "y,n,kind\n1,200,a\n0,2e2,\n1,202,b\n"),
+        target: "y".to_string(),
+        ..DataConfig::default()
+    };
+    (folder, data)
+}
+
+#[test]
+fn each_part_can_have_its_own_file() {
+    let (folder, mut data) = three_files();
+    let features = FeaturesConfig { scaling: Scaling::None, ..FeaturesConfig::default() };
+    let splits = load(&data, &features, 1).unwrap();
+    assert_eq!(splits.preprocessor.feature_names(), ["n", "kind=a", "kind=b"]);
+    assert_eq!(splits.train.n_rows(), 40);
+    assert_eq!(splits.valid.numeric, [100.25, 0.0, 1.0, 101.0, 0.0, 0.0], "a new level has no column");
+    assert_eq!(splits.test.numeric, [200.0, 1.0, 0.0, 200.0, 0.0, 0.0, 202.0, 0.0, 1.0]);
+    assert_eq!(
+        (splits.test.target.as_slice(), splits.test.row_numbers.as_slice()),
+        (&[1.0, 0.0, 1.0][..], &[42, 43, 44][..])
+    );
+    let path = folder.path().join("predictions.csv");
+    splits.write_predictions(&[], &path).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "n,kind,y\n200,a,1\n2e2,,0\n202,b,1\n");
+    let info = &splits.info;
+    assert_eq!((info.name.as_str(), info.n_rows, info.files.len()), ("train", 45, 3));
+    // sha256sum valid.csv
+    assert_eq!(info.files[1].sha256, "fee3e921b4e8437ef2320ce404795217edd2690593459d05244b07145aed00c6");
+    let place = |name: &str| folder.path().join(name).display().to_string();
+    let uris = [place("train.csv"), place("valid.csv"), place("test.csv")];
+    let [uri, valid, test] = &uris;
+    assert_eq!(info.source, format!("{{\"uri\":\"{uri}\",\"valid_uri\":\"{valid}\",\"test_uri\":\"{test}\"}}"));
+
+    let digest = &info.digest;
+    fs::write(folder.path().join("test.csv"), "y,n,kind\n1,200,a\n0,2e2,\n0,202,b\n").unwrap();
+    assert_ne!(&load(&data, &features, 1).unwrap().info.digest, digest, "the digest covers all files");
+    data.valid_path = None;
+    data.split.valid = 0.25;
+    let dealt = load(&data, &features, 1).unwrap();
+    assert_eq!([&dealt.train, &dealt.valid, &dealt.test].map(Part::n_rows), [30, 10, 3]);
+    assert_eq!(dealt.info.parts[1].class_counts, [5, 5], "stratified");
+    assert_eq!(dealt.test.row_numbers, [40, 41, 42]);
+}
+
+#[test]
+fn groups_stay_in_one_part() {
+    let rows: String = (0..300).map(|i| format!("{i},g{},{}\n", i * 7 % 30, i % 2)).collect();
+    let (_folder, mut data) = file(&format!("x,who,y\n{rows}"));
+    data.split.group = Some("who".to_string());
+    let splits = load(&data, &FeaturesConfig::default(), 3).unwrap();
+    assert_eq!(splits.info.feature_columns, ["x"]);
+    let parts = [&splits.train, &splits.valid, &splits.test];
+    assert_eq!(parts.map(Part::n_rows), [180, 60, 60]);
+    let groups = parts.map(|part| part.row_numbers.iter().map(|row| row * 7 % 30).collect::<BTreeSet<_>>());
+    assert_eq!(groups.each_ref().map(BTreeSet::len), [18, 6, 6], "whole groups of 10 rows, each in one part");
+}
+
 #[test]
 fn predictions_repeat_the_raw_rows() {
     let (folder, data) = people();
     let splits = load(&data, &FeaturesConfig::default(), 1).unwrap();
     let path = folder.path().join("predictions.csv");
     let proba = [0.25f32, 1.0 / 3.0].map(|p| p.to_string()).to_vec();
-    splits
-        .test
-        .write_predictions(&[("y_pred", vec!["no".into(), "yes, sure".into()]), ("y_proba", proba)], &path)
-        .unwrap();
+    splits.write_predictions(&[("y_pred", vec!["no".into(), "yes, sure".into()]), ("y_proba", proba)], &path).unwrap();
     let expected = "id,age,city,member,empty,const,y,part,y_pred,y_proba\n\
                     13,,Basel,false,,k,yes,test,no,0.25\n\
                     14,80,,true,,k,no,TEST,\"yes, sure\",0.33333334\n";
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2, "no temporary file is left");
-    let short = splits.test.write_predictions(&[("y_pred", Vec::new())], &path).unwrap_err();
+    let short = splits.write_predictions(&[("y_pred", Vec::new())], &path).unwrap_err();
     assert_eq!(short.to_string(), "column `y_pred` has 0 values for 2 rows");
 }
 
@@ -358,7 +520,7 @@ mod parquet {
         let table = read_table(&data).unwrap();
         let column = |name: &str| table.columns().iter().find(|column| column.name == name).unwrap();
         let cells =
-            |name: &str| column(name).cells.iter().map(|c| c.as_deref().unwrap_or("_")).collect::<Vec<_>>().join(" ");
+            |name: &str| (0..4).map(|row| column(name).text(row).unwrap_or("_".into())).collect::<Vec<_>>().join(" ");
         assert_eq!(
             (cells("ok"), column("ok").column_type()),
             ("true false true true".into(), Some(ColumnType::Boolean))

@@ -31,8 +31,8 @@ fn close(found: f64, expected: f64) {
 }
 
 fn scalers(preprocessor: &Preprocessor) -> Vec<Scaler> {
-    let scaler = |input: &Input| match input.encoder {
-        Encoder::Numeric { scaler, .. } => Some(scaler),
+    let scaler = |input: &Input| match &input.encoder {
+        Encoder::Numeric { scaler, .. } => Some(scaler.clone()),
         Encoder::Category { .. } => None,
     };
     preprocessor.inputs.iter().filter_map(scaler).collect()
@@ -48,7 +48,7 @@ fn adult_is_encoded_like_scikit_learn() {
     assert_eq!(splits.info.parts[0].class_counts, [19775, 6273]);
     assert_eq!(splits.info.classes, ["<=50K", ">50K"]);
     let sha256 = "942f785c972b731bad8e548ee69be7bb5d4b9b04b7b4d6618d90e6067bb369b7";
-    assert_eq!(splits.info.file_sha256.as_deref(), Some(sha256));
+    assert_eq!(splits.info.files[0].sha256, sha256);
 
     let expected = [
         (38.59467137592138, 13.62939983225907),
@@ -110,7 +110,7 @@ fn california_is_scaled_like_scikit_learn() {
     ];
     assert!(splits.test.numeric.iter().zip(row).all(|(x, y)| (x - y as f32).abs() <= 1e-6));
     assert_eq!((splits.test.row_numbers[0], splits.test.target[0]), (7, 2.414));
-    let TargetEncoding::Number { mean, std } = splits.preprocessor.target.encoding else { panic!("a regression") };
+    let TargetEncoding::Number { mean, std, .. } = splits.preprocessor.target.encoding else { panic!("a regression") };
     // The targets are f32, the reference is f64.
     assert!((mean - 2.0749100870618515).abs() < 1e-6 && (std - 1.1605903038774261).abs() < 1e-6, "{mean} {std}");
 
@@ -127,6 +127,54 @@ fn california_is_scaled_like_scikit_learn() {
     ];
     let splits = load(&data, &min_max, 0).unwrap();
     assert!(splits.test.numeric.iter().zip(row).all(|(x, y)| (x - y as f32).abs() <= 1e-6));
+}
+
+/// Reference: `QuantileTransformer(output_distribution="normal", n_quantiles=1000, subsample=None)` and `numpy.log1p`.
+#[test]
+fn california_has_the_quantiles_and_logarithms_of_scikit_learn() {
+    let Some(mut data) = with_split_column("california.csv", "MedHouseVal") else { return };
+    data.target_transform = TargetTransform::Log;
+    let features = FeaturesConfig { scaling: Scaling::QuantileNormal, ..FeaturesConfig::default() };
+    let splits = load(&data, &features, 0).unwrap();
+    let first = [
+        -0.2810911030645868,
+        5.19933758270342,
+        -0.3766673938475511,
+        0.18695383270376356,
+        -0.010036718154949801,
+        -1.8229890823186388,
+        0.8716792497377875,
+        -1.1895222157453642,
+    ];
+    let last = [
+        0.006601021116825694,
+        -1.3813636807162488,
+        0.5666838663056332,
+        1.0081249850440759,
+        0.13084756386518484,
+        0.01101149633600259,
+        1.7985496561339174,
+        -0.5034973903918751,
+    ];
+    let sums = [
+        -35.802732223647325,
+        845.1350342980855,
+        -109.30986471214038,
+        7.5738347779285355,
+        78.61337923611133,
+        32.43991259453989,
+        44.25157076344135,
+        -59.218573153659264,
+    ];
+    let rows: Vec<&[f32]> = splits.test.numeric.chunks(8).collect();
+    for column in 0..8 {
+        assert!((f64::from(rows[0][column]) - first[column]).abs() <= 1e-6, "{} {column}", rows[0][column]);
+        assert!((f64::from(rows[4127][column]) - last[column]).abs() <= 1e-6, "{} {column}", rows[4127][column]);
+        let sum: f64 = rows.iter().map(|row| f64::from(row[column])).sum();
+        assert!((sum - sums[column]).abs() <= 1e-3, "{sum} {column}");
+    }
+    let TargetEncoding::Number { mean, std, .. } = splits.preprocessor.target.encoding else { panic!("a regression") };
+    assert!((mean - 1.0576271014518772).abs() < 1e-6 && (std - 0.35793572795411865).abs() < 1e-6, "{mean} {std}");
 }
 
 #[test]

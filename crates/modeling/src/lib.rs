@@ -4,6 +4,7 @@
 //! to add a net, add a file beside it. What is the same for every net (the loss of a [`Task`], reading and writing
 //! weights) stands in `task.rs` and `weights.rs`.
 
+pub mod baselines;
 mod fused;
 mod kernels;
 mod periodic;
@@ -15,4 +16,4 @@ pub use tabular_mlp::{
     Activation, Inputs, Layer, Norm, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize, weight_bytes,
 };
 pub use task::{Loss, Task};
-pub use weights::{Error, load_weights, save_weights};
+pub use weights::{Error, load_weights, save_weights, weights_from_bytes, weights_to_bytes};

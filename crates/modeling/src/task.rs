@@ -58,6 +58,25 @@ impl Task {
         }
     }
 
+    /// Raw outputs of several networks for the same rows -> those of one that predicts their mean probabilities, or the mean
+    /// value. `[batch, n_outputs]` each.
+    pub fn average(self, mut outputs: Vec<Tensor<2>>) -> Tensor<2> {
+        if outputs.len() == 1 {
+            return outputs.remove(0);
+        }
+        let n = outputs.len() as f64;
+        let sum = outputs.into_iter().map(|output| self.activate(output)).reduce(|sum, output| sum + output);
+        let Some(sum) = sum else { unreachable!("no networks to average") };
+        let mean = sum.div_scalar(n);
+        // The smallest f32 above 0 that is no subnormal: its logarithm is finite.
+        let log = |x: Tensor<2>| x.clamp_min(f32::MIN_POSITIVE).log();
+        match self {
+            Self::Regression => mean,
+            Self::Binary => log(mean.clone()) - log(mean.neg().add_scalar(1.0)),
+            Self::Multiclass { .. } => log(mean),
+        }
+    }
+
     /// Outputs -> probabilities (binary: of class 1) or the standardised value, `[batch, n_outputs]` both.
     pub fn activate(self, output: Tensor<2>) -> Tensor<2> {
         match self {
@@ -131,6 +150,25 @@ mod tests {
         assert!((multiclass - 0.621_627_1).abs() < 1e-5, "{multiclass}");
         let regression = loss(Task::Regression, &[&[1.0], &[2.0]], &[0.5, 4.0]);
         assert!((regression - 2.125).abs() < 1e-6, "{regression}");
+    }
+
+    #[test]
+    fn networks_are_averaged_by_probability() {
+        let device = Device::flex();
+        let column = |values: [f32; 3]| Tensor::<1>::from_floats(values, &device).reshape([3, 1]);
+        let outputs = vec![column([0.0, 2.0, 40.0]), column([1.0, -2.0, 40.0])];
+        let mean = Task::Binary.activate(Task::Binary.average(outputs)).into_data();
+        // (1 / (1 + e^-0) + 1 / (1 + e^-1)) / 2 = 0.61552929
+        for (found, wanted) in mean.as_slice::<f32>().unwrap().iter().zip([0.61552929, 0.5, 1.0]) {
+            assert!((found - wanted).abs() < 1e-6, "{found} != {wanted}");
+        }
+        let row = |values: [f32; 3]| Tensor::<1>::from_floats(values, &device).reshape([1, 3]);
+        let task = Task::Multiclass { classes: 3 };
+        let mean = task.activate(task.average(vec![row([0.0, 0.0, 0.0]), row([1.0, 0.0, 0.0])])).into_data();
+        // softmax([1, 0, 0]) = [0.57611688, 0.21194156, 0.21194156]
+        for (found, wanted) in mean.as_slice::<f32>().unwrap().iter().zip([0.45472511, 0.27263745, 0.27263745]) {
+            assert!((found - wanted).abs() < 1e-6, "{found} != {wanted}");
+        }
     }
 
     #[test]

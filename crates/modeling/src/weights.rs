@@ -1,5 +1,6 @@
 //! Weights as safetensors files, readable by every framework.
 
+use std::fmt::Display;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +20,15 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
-    /// The file is no safetensors file, or holds other layers than the model.
-    #[error("the weights in `{}` do not fit this model: {reason}", path.display())]
+    /// No safetensors data, or other layers than the model's.
+    #[error("the weights do not fit this model: {reason}")]
     Mismatch {
+        /// Which tensors are missing or have another shape.
+        reason: String,
+    },
+    /// [`Error::Mismatch`] of a file.
+    #[error("the weights in `{}` do not fit this model: {reason}", path.display())]
+    WrongFile {
         /// The file.
         path: PathBuf,
         /// Which tensors are missing or have another shape.
@@ -29,13 +36,29 @@ pub enum Error {
     },
 }
 
-/// Writes the weights under a temporary name, then renames, so that a reader never sees half a file.
-pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
-    let mismatch = |reason: String| Error::Mismatch { path: path.to_owned(), reason };
+/// The weights, batch norm's running statistics among them, as the bytes of a safetensors file. Equal weights, equal bytes.
+pub fn weights_to_bytes<M: Module>(model: &M) -> Result<Vec<u8>, Error> {
+    let mismatch = |error: &dyn Display| Error::Mismatch { reason: error.to_string() };
     // burn-store's own metadata comes out of a hash map in random order; without it equal weights are equal files.
     let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
-    model.save_into(&mut store).map_err(|error| mismatch(error.to_string()))?;
-    let bytes = store.get_bytes().map_err(|error| mismatch(error.to_string()))?;
+    model.save_into(&mut store).map_err(|error| mismatch(&error))?;
+    store.get_bytes().map_err(|error| mismatch(&error))
+}
+
+/// Gives the model these weights. Every tensor must be there and have the right shape.
+pub fn weights_from_bytes<M: Module>(mut model: M, bytes: Vec<u8>) -> Result<M, Error> {
+    let mut store = SafetensorsStore::from_bytes(Some(bytes));
+    let result = model.load_from(&mut store).map_err(|error| Error::Mismatch { reason: error.to_string() })?;
+    if !result.missing.is_empty() || !result.unused.is_empty() {
+        let reason = format!("missing {:?}, not used {:?}", result.missing, result.unused);
+        return Err(Error::Mismatch { reason });
+    }
+    Ok(model)
+}
+
+/// Writes the weights under a temporary name, then renames, so that a reader never sees half a file.
+pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
+    let bytes = weights_to_bytes(model)?;
     let temporary = path.with_extension("safetensors.tmp");
     let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
     written.map_err(|source| {
@@ -45,16 +68,13 @@ pub fn save_weights<M: Module>(model: &M, path: &Path) -> Result<(), Error> {
     })
 }
 
-/// Gives the model the weights of the file. Every tensor must be there and have the right shape.
-pub fn load_weights<M: Module>(mut model: M, path: &Path) -> Result<M, Error> {
+/// Gives the model the weights of the file.
+pub fn load_weights<M: Module>(model: M, path: &Path) -> Result<M, Error> {
     let bytes = fs::read(path).map_err(|source| Error::Io { doing: "read", path: path.to_owned(), source })?;
-    let mut store = SafetensorsStore::from_bytes(Some(bytes));
-    let mismatch = |reason: String| Error::Mismatch { path: path.to_owned(), reason };
-    let result = model.load_from(&mut store).map_err(|error| mismatch(error.to_string()))?;
-    if !result.missing.is_empty() || !result.unused.is_empty() {
-        return Err(mismatch(format!("missing {:?}, not used {:?}", result.missing, result.unused)));
-    }
-    Ok(model)
+    weights_from_bytes(model, bytes).map_err(|error| match error {
+        Error::Mismatch { reason } => Error::WrongFile { path: path.to_owned(), reason },
+        other => other,
+    })
 }
 
 #[cfg(test)]

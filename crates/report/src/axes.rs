@@ -5,7 +5,7 @@ use plotters::style::text_anchor::HPos;
 
 use crate::canvas::{Canvas, Point, TextStyle};
 use crate::render::text_width;
-use crate::style::{self, BASELINE, GRID, LABEL, TICK};
+use crate::style::{self, BASELINE, GRID, LABEL, MARGIN, TICK};
 
 /// Maps values to 0..1, with ticks at round values.
 pub(crate) struct Axis {
@@ -49,6 +49,11 @@ impl Axis {
             .map(|v| (v, log_label(v)))
             .collect();
         Axis { low, high, log: true, ticks }
+    }
+
+    /// From 0 to 1 without ticks: for rows that have names.
+    pub fn unlabelled() -> Axis {
+        Axis { low: 0.0, high: 1.0, log: false, ticks: Vec::new() }
     }
 
     /// 0 at the low end, 1 at the high end; values outside are moved to the nearer end.
@@ -157,13 +162,31 @@ impl Frame {
 
     /// The labels of the x ticks and the name of the axis under them: 84 pixels in all.
     pub fn draw_x_labels(&self, canvas: &mut Canvas, name: &str) {
+        self.draw_x_ticks(canvas);
+        self.draw_x_name(canvas, name, self.width);
+    }
+
+    /// The name of the x axis under its tick labels, at most `room` wide.
+    pub fn draw_x_name(&self, canvas: &mut Canvas, name: &str, room: f64) {
+        let middle = self.left + self.width / 2.0;
+        let name = style::shorten(name, LABEL, room);
+        canvas.text((middle, self.bottom() + 80.0), &name, TextStyle { anchor: HPos::Center, ..LABEL });
+    }
+
+    /// As `draw_x_labels`, for a frame that nothing stands beside: the name may be wider than the frame.
+    pub fn draw_wide_x_labels(&self, canvas: &mut Canvas, name: &str) {
+        let middle = self.left + self.width / 2.0;
+        let half = (middle - MARGIN).min(f64::from(canvas.width) - MARGIN - middle);
+        self.draw_x_ticks(canvas);
+        self.draw_x_name(canvas, name, 2.0 * half);
+    }
+
+    /// The labels of the x ticks: 44 pixels.
+    pub fn draw_x_ticks(&self, canvas: &mut Canvas) {
         for (value, label) in &self.x.ticks {
             let (x, _) = self.at(*value, self.y.low);
             canvas.text((x, self.bottom() + 36.0), label, TextStyle { anchor: HPos::Center, ..TICK });
         }
-        let name = style::shorten(name, LABEL, self.width);
-        let middle = self.left + self.width / 2.0;
-        canvas.text((middle, self.bottom() + 80.0), &name, TextStyle { anchor: HPos::Center, ..LABEL });
     }
 
     /// The name of the y axis, upright at the left of its tick labels.

@@ -1,6 +1,6 @@
 //! A picture as a list of shapes, before anyone knows whether it becomes a bitmap or an SVG.
 //!
-//! Lengths are pixels of the finished PNG, the origin is the upper left corner. Colours are opaque but for dots.
+//! Lengths are pixels of the finished PNG, the origin is the upper left corner. An opacity of 1 hides what is below.
 
 use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
@@ -30,6 +30,13 @@ pub(crate) enum Shape {
         width: f64,
         height: f64,
         color: RGBColor,
+        opacity: f64,
+    },
+    /// Filled between two curves, each [x, top, bottom], ordered by x.
+    Band {
+        slices: Vec<[f64; 3]>,
+        color: RGBColor,
+        opacity: f64,
     },
     Dot {
         center: Point,
@@ -73,11 +80,34 @@ impl Canvas {
     }
 
     pub fn rect(&mut self, left: f64, top: f64, width: f64, height: f64, color: RGBColor) {
-        self.shapes.push(Shape::Rect { left, top, width, height, color });
+        self.shade((left, top), (width, height), color, 1.0);
+    }
+
+    /// A rectangle that lets through what is below it; `size` is width and height.
+    pub fn shade(&mut self, (left, top): Point, size: Point, color: RGBColor, opacity: f64) {
+        self.shapes.push(Shape::Rect { left, top, width: size.0, height: size.1, color, opacity });
+    }
+
+    /// `slices` are [x, top, bottom], ordered by x; at most one per pixel is kept.
+    pub fn band(&mut self, slices: &[[f64; 3]], color: RGBColor, opacity: f64) {
+        let last = slices.len().saturating_sub(1);
+        let columns = slices.chunk_by(|a, b| a[0].floor() == b[0].floor());
+        let mut slices: Vec<[f64; 3]> = columns.map(|column| column[0]).chain(slices.get(last).copied()).collect();
+        slices.dedup();
+        self.shapes.push(Shape::Band { slices, color, opacity });
     }
 
     pub fn dot(&mut self, center: Point, radius: f64, color: RGBColor, opacity: f64) {
         self.shapes.push(Shape::Dot { center, radius, color, opacity });
+    }
+
+    /// An error bar along an axis: a line with short strokes across its ends.
+    pub fn whisker(&mut self, from: Point, to: Point, color: RGBColor) {
+        let cap = if from.0 == to.0 { (7.0, 0.0) } else { (0.0, 7.0) };
+        self.line(&[from, to], 3.0, color);
+        for end in [from, to] {
+            self.line(&[(end.0 - cap.0, end.1 - cap.1), (end.0 + cap.0, end.1 + cap.1)], 3.0, color);
+        }
     }
 
     pub fn text(&mut self, at: Point, content: &str, style: TextStyle) {

@@ -9,7 +9,7 @@ use crate::Result;
 use crate::axes::{Axis, Frame, bounds};
 use crate::canvas::{Canvas, TextStyle};
 use crate::render::{save, text_width};
-use crate::style::{self, BAND, INK, LABEL, LINE_WIDTH, MARGIN, MUTED, PALETTE, Swatch, TICK};
+use crate::style::{self, BAND, FADED, INK, LABEL, LINE_WIDTH, MARGIN, MUTED, PALETTE, Swatch, TICK};
 
 /// The history of one run, one panel under the other over the same epochs.
 pub struct LearningCurves<'a> {
@@ -75,7 +75,7 @@ pub fn learning_curves(spec: &LearningCurves, stem: &Path) -> Result<()> {
         top = frame.bottom();
     }
     if spec.panels.is_empty() {
-        style::draw_no_data(&mut canvas, (WIDTH / 2.0, height / 2.0));
+        style::draw_no_data(&mut canvas, (WIDTH / 2.0, top + 80.0));
     }
     canvas.height = (top + 84.0 + MARGIN / 2.0).max(400.0).ceil() as u32;
     save(&canvas, stem)
@@ -107,7 +107,7 @@ fn legend(spec: &LearningCurves, epochs: usize) -> Vec<(Swatch, String)> {
     }
     if stopped_early(spec, epochs) {
         let (done, planned) = (style::grouped(epochs as f64, 0), style::grouped(spec.planned_epochs as f64, 0));
-        entries.push((Swatch::Band, format!("stopped early after epoch {done} of {planned}")));
+        entries.push((Swatch::Area(FADED, 1.0), format!("stopped early after epoch {done} of {planned}")));
     }
     entries
 }

@@ -1,8 +1,8 @@
 //! Pictures of a run, from plain numbers.
 //!
 //! Each function takes one plain struct and a path stem, and writes `STEM.png` and `STEM.svg` with the same layout.
-//! Nothing is computed here but what drawing needs (ticks, bins, row percentages): curves, areas and scores come in
-//! from the caller.
+//! Nothing is computed here but what drawing needs (ticks, bins, row percentages, the trend and quantiles of residuals):
+//! curves, areas, intervals and scores come in from the caller.
 //!
 //! What may be wrong with the input, and what happens then:
 //! - a value that is NaN, infinite or beyond ±1e100 is not drawn;
@@ -15,21 +15,33 @@
 //! Equal input gives equal bytes.
 
 mod axes;
+mod calibration;
 mod canvas;
+mod comparison;
 mod confusion_matrix;
+mod importance;
 mod learning_curves;
+mod learning_rate;
 mod ranking_curves;
 mod regression;
 mod render;
+mod residuals;
+mod score_histograms;
 mod style;
 
 use std::io;
 use std::path::PathBuf;
 
+pub use calibration::{Calibration, CalibrationBin, CalibrationCurve, calibration};
+pub use comparison::{FoldMetric, FoldScores, ModelComparison, ModelScore, fold_scores, model_comparison};
 pub use confusion_matrix::{ConfusionMatrix, confusion_matrix};
+pub use importance::{Importance, PermutationImportance, permutation_importance};
 pub use learning_curves::{CurvePanel, LearningCurves, Series, learning_curves};
-pub use ranking_curves::{RankingCurve, RankingCurves, pr_curve, roc_curve};
-pub use regression::{Predictions, predicted_vs_actual, residuals};
+pub use learning_rate::{LearningRateFinder, LearningRateSchedule, learning_rate_finder, learning_rate_schedule};
+pub use ranking_curves::{Band, RankingCurve, RankingCurves, pr_curve, roc_curve};
+pub use regression::{Predictions, predicted_vs_actual};
+pub use residuals::residuals;
+pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
 
 /// Why a picture was not written. No file is ever half-written; before `Write`, none is touched.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::style::WHITE;
 use plotters::style::text_anchor::HPos;
 
-use crate::axes::{Axis, Frame, bounds, is_narrow, round_step};
+use crate::axes::{Axis, Frame, bounds};
 use crate::canvas::{Canvas, TextStyle};
 use crate::render::{save, text_width};
 use crate::style::{self, LABEL, MARGIN, MUTED, PALETTE, TICK};
@@ -28,12 +28,12 @@ pub struct Predictions<'a> {
 }
 
 /// Beyond this many rows dots hide each other: counts per bin are drawn instead.
-const MAX_DOTS: usize = 5_000;
+pub(crate) const MAX_DOTS: usize = 5_000;
 /// Bins along the longer side of a plot.
 const BINS: usize = 100;
 /// For the lines of perfect predictions: seen on white and on dark blue.
-const REFERENCE: plotters::style::RGBColor = PALETTE[1];
-const COLOR_SCALE_ROOM: f64 = 180.0;
+pub(crate) const REFERENCE: plotters::style::RGBColor = PALETTE[1];
+pub(crate) const COLOR_SCALE_ROOM: f64 = 180.0;
 
 /// Writes actual over predicted values with the identity line; beyond 5,000 rows as a density with log colours.
 ///
@@ -59,42 +59,8 @@ pub fn predicted_vs_actual(spec: &Predictions, stem: &Path) -> Result<()> {
     save(&canvas, stem)
 }
 
-/// Writes the histogram of the residuals (actual - predicted), and the residuals over the predicted values.
-///
-/// Fails with `Error::Shape` unless both slices have one length.
-pub fn residuals(spec: &Predictions, stem: &Path) -> Result<()> {
-    let points = drawable_pairs(spec, "residuals", |actual, predicted| (predicted, actual - predicted))?;
-    let scale_room = if points.len() > MAX_DOTS { COLOR_SCALE_ROOM } else { 0.0 };
-    let mut canvas = Canvas::new(1600.0 + scale_room, 0.0);
-    let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle) + 20.0;
-    let bins = histogram(&points);
-
-    let y = Axis::linear(0.0, bins.iter().map(|b| b.count as f64).fold(1.0, f64::max) * 1.05, 6);
-    let (low, high) = match bins.as_slice() {
-        [first, .., last] => (first.low, last.low + last.width),
-        [only] => (only.low, only.low + only.width),
-        [] => (-1.0, 1.0),
-    };
-    let left = MARGIN + 50.0 + y.tick_width() + 14.0;
-    let frame = Frame { left, top, width: 780.0 - left, height: 640.0, x: Axis::padded(low, high, 5), y };
-    draw_histogram(&mut canvas, &frame, &bins);
-
-    let (low, high) = bounds(points.iter().map(|p| p.1)).unwrap_or((-1.0, 1.0));
-    let y = Axis::padded(low.min(0.0), high.max(0.0), 6);
-    let (low, high) = bounds(points.iter().map(|p| p.0)).unwrap_or((0.0, 1.0));
-    let left = 820.0 + 50.0 + y.tick_width() + 14.0;
-    let frame = Frame { left, top, width: 1600.0 - MARGIN - left, height: 640.0, x: Axis::padded(low, high, 5), y };
-    canvas.height = (frame.bottom() + 84.0 + MARGIN / 2.0).ceil() as u32;
-    frame.draw_grid(&mut canvas);
-    frame.draw_x_labels(&mut canvas, &format!("Predicted {}", spec.target));
-    frame.draw_y_name(&mut canvas, "Residual (actual − predicted)");
-    draw_cloud(&mut canvas, &frame, &points);
-    canvas.dashed(frame.at(frame.x.low, 0.0), frame.at(frame.x.high, 0.0), 3.0, REFERENCE);
-    save(&canvas, stem)
-}
-
 /// (actual, predicted) of each row turned into a point; rows that cannot be drawn are left out.
-fn drawable_pairs(
+pub(crate) fn drawable_pairs(
     spec: &Predictions,
     picture: &'static str,
     to_point: impl Fn(f64, f64) -> (f64, f64),
@@ -108,7 +74,7 @@ fn drawable_pairs(
 }
 
 /// Transparent dots for few points, coloured bins for many.
-fn draw_cloud(canvas: &mut Canvas, frame: &Frame, points: &[(f64, f64)]) {
+pub(crate) fn draw_cloud(canvas: &mut Canvas, frame: &Frame, points: &[(f64, f64)]) {
     if points.is_empty() {
         style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
     } else if points.len() <= MAX_DOTS {
@@ -177,70 +143,5 @@ fn draw_scores(canvas: &mut Canvas, frame: &Frame, scores: &[(&str, f64)]) {
         let y = top + 27.0 + 38.0 * i as f64;
         canvas.text((left, y), name, TextStyle { color: MUTED, ..LABEL });
         canvas.text((left + width, y), value, TextStyle { anchor: HPos::Right, ..LABEL });
-    }
-}
-
-struct Bin {
-    low: f64,
-    width: f64,
-    count: usize,
-}
-
-/// 10 to 60 bins with round ends, 0 among them, over all residuals.
-fn histogram(points: &[(f64, f64)]) -> Vec<Bin> {
-    let Some((low, high)) = bounds(points.iter().map(|p| p.1)) else { return Vec::new() };
-    let bins = (points.len() as f64).sqrt().clamp(10.0, 60.0);
-    let size = low.abs().max(high.abs());
-    let width = if is_narrow(low, high) {
-        // One or two bars, wide enough to be seen.
-        round_step(if size > 1e-200 { size * 0.05 } else { 0.1 })
-    } else {
-        round_step((high - low) / bins)
-    };
-    let first = (low / width).floor();
-    let mut counts = vec![0; ((high / width).floor() - first) as usize + 1];
-    for (_, residual) in points {
-        let bin = ((residual / width).floor() - first).max(0.0) as usize;
-        let last = counts.len() - 1;
-        counts[bin.min(last)] += 1;
-    }
-    (0..).zip(counts).map(|(i, count)| Bin { low: (first + f64::from(i)) * width, width, count }).collect()
-}
-
-fn draw_histogram(canvas: &mut Canvas, frame: &Frame, bins: &[Bin]) {
-    frame.draw_grid(canvas);
-    frame.draw_x_labels(canvas, "Residual (actual − predicted)");
-    frame.draw_y_name(canvas, "Rows");
-    if bins.is_empty() {
-        style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
-    }
-    for bin in bins.iter().filter(|bin| bin.count > 0) {
-        let (left, top) = frame.at(bin.low, bin.count as f64);
-        let (right, bottom) = frame.at(bin.low + bin.width, 0.0);
-        canvas.rect(left + 0.5, top, (right - left - 1.0).max(1.0), bottom - top, PALETTE[0]);
-    }
-    if (frame.x.low..=frame.x.high).contains(&0.0) {
-        canvas.dashed(frame.at(0.0, frame.y.low), frame.at(0.0, frame.y.high), 3.0, REFERENCE);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn histogram_counts_every_row_once() {
-        let points: Vec<(f64, f64)> = (0..1000).map(|i| (0.0, f64::from(i) * 0.01 - 5.0)).collect();
-        let bins = histogram(&points);
-        assert_eq!(bins.iter().map(|b| b.count).sum::<usize>(), 1000);
-        assert!(bins.iter().any(|b| b.low == 0.0), "0 is the end of a bin");
-        assert!((10..=60).contains(&bins.len()));
-        assert!(bins[0].low <= -5.0);
-        let same = histogram(&[(0.0, 7.0), (1.0, 7.0)]);
-        assert!(same.len() == 1 && same[0].count == 2 && same[0].width > 0.1);
-        for (low, high) in [(-1e100, 1e100), (0.0, 5e-324), (-0.0, 1e-201), (1e16, 1e16 + 2.0), (-7.0, -7.0 + 1e-9)] {
-            let bins = histogram(&[(0.0, low), (0.0, high)]);
-            assert!(bins.len() < 60 && bins.iter().map(|b| b.count).sum::<usize>() == 2, "{low} {high}");
-        }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::LazyLock;
 use ab_glyph::{Font, FontRef, ScaleFont, point};
 use plotters::prelude::{BitMapBackend, DrawingBackend, SVGBackend};
 use plotters::style::text_anchor::{Pos, VPos};
-use plotters::style::{Color, FontFamily, FontStyle, FontTransform, ShapeStyle, WHITE};
+use plotters::style::{Color, FontFamily, FontStyle, FontTransform, RGBAColor, ShapeStyle, WHITE};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingErrorKind};
 
 use crate::canvas::{Canvas, Point, Shape, TextStyle};
@@ -75,7 +75,7 @@ fn png_bytes(canvas: &Canvas) -> std::result::Result<Vec<u8>, String> {
     let mut fine = vec![255; fine_width as usize * fine_height as usize * 3];
     {
         let mut backend = BitMapBackend::with_buffer(&mut fine, (fine_width, fine_height));
-        draw_shapes(canvas, &mut backend, draw_bitmap_line).map_err(|e| e.to_string())?;
+        draw_shapes(canvas, &mut backend, draw_bitmap_line, draw_bitmap_band).map_err(|e| e.to_string())?;
     }
     let pixels = average_down(&fine, canvas.width as usize, canvas.height as usize);
     let mut bytes = Vec::new();
@@ -94,10 +94,11 @@ fn average_down(fine: &[u8], width: usize, height: usize) -> Vec<u8> {
     for rows in fine.chunks_exact(width * n * 3 * n) {
         sums.fill(0);
         for row in rows.chunks_exact(width * n * 3) {
-            for (sum, block) in sums.chunks_exact_mut(3).zip(row.chunks_exact(n * 3)) {
-                for rgb in block.chunks_exact(3) {
-                    sum.iter_mut().zip(rgb).for_each(|(s, &c)| *s += u16::from(c));
-                }
+            // Most of the time of a picture goes here; fixed lengths make it fast without the optimiser's help.
+            const { assert!(SUBPIXELS == 3) };
+            for ([red, green, blue], rgb) in sums.as_chunks_mut::<3>().0.iter_mut().zip(row.as_chunks::<9>().0) {
+                let sum = |i: usize| u16::from(rgb[i]) + u16::from(rgb[i + 3]) + u16::from(rgb[i + 6]);
+                (*red, *green, *blue) = (*red + sum(0), *green + sum(1), *blue + sum(2));
             }
         }
         let count = (n * n) as u16;
@@ -112,7 +113,7 @@ fn svg_text(canvas: &Canvas) -> std::result::Result<String, String> {
     let mut svg = String::new();
     {
         let mut backend = SVGBackend::with_string(&mut svg, (fine_width, fine_height));
-        draw_shapes(canvas, &mut backend, |b, points, style| b.draw_path(points.iter().copied(), style))
+        draw_shapes(canvas, &mut backend, |b, points, style| b.draw_path(points.iter().copied(), style), draw_svg_band)
             .and_then(|()| backend.present())
             .map_err(|e| e.to_string())?;
     }
@@ -131,6 +132,7 @@ fn draw_shapes<B: DrawingBackend>(
     canvas: &Canvas,
     backend: &mut B,
     draw_line: impl Fn(&mut B, &[BackendCoord], &ShapeStyle) -> Drawn<B>,
+    draw_band: impl Fn(&mut B, &[[f64; 3]], &RGBAColor) -> Drawn<B>,
 ) -> Drawn<B> {
     let (width, height) = backend.get_size();
     backend.draw_rect((0, 0), (width as i32, height as i32), &WHITE, true)?;
@@ -141,9 +143,11 @@ fn draw_shapes<B: DrawingBackend>(
                 points.dedup();
                 draw_line(backend, &points, &color.stroke_width(fine_length(*width)))?;
             }
-            Shape::Rect { left, top, width, height, color } => {
-                backend.draw_rect(fine((*left, *top)), fine((left + width, top + height)), color, true)?;
+            Shape::Rect { left, top, width, height, color, opacity } => {
+                let corner = fine((left + width, top + height));
+                backend.draw_rect(fine((*left, *top)), corner, &color.mix(*opacity), true)?;
             }
+            Shape::Band { slices, color, opacity } => draw_band(backend, slices, &color.mix(*opacity))?,
             Shape::Dot { center, radius, color, opacity } => {
                 backend.draw_circle(fine(*center), fine_length(*radius), &color.mix(*opacity), true)?;
             }
@@ -173,6 +177,27 @@ fn draw_bitmap_line<B: DrawingBackend>(backend: &mut B, points: &[BackendCoord],
     if style.stroke_width > 3 {
         for &point in points {
             backend.draw_circle(point, style.stroke_width / 2, &style.color, true)?;
+        }
+    }
+    Ok(())
+}
+
+fn draw_svg_band<B: DrawingBackend>(backend: &mut B, slices: &[[f64; 3]], color: &RGBAColor) -> Drawn<B> {
+    let top = slices.iter().map(|&[x, top, _]| fine((x, top)));
+    let bottom = slices.iter().rev().map(|&[x, _, bottom]| fine((x, bottom)));
+    backend.fill_polygon(top.chain(bottom), color)
+}
+
+/// plotters' polygons cover some pixels twice, which shows where they are transparent; this fills column by column.
+fn draw_bitmap_band<B: DrawingBackend>(backend: &mut B, slices: &[[f64; 3]], color: &RGBAColor) -> Drawn<B> {
+    for pair in slices.windows(2) {
+        let [from, to] = [pair[0], pair[1]];
+        let (first, end) = (fine((from[0], 0.0)).0, fine((to[0], 0.0)).0);
+        for x in first..end {
+            let t = f64::from(x - first) / f64::from(end - first);
+            let (_, top) = fine((0.0, from[1] + (to[1] - from[1]) * t));
+            let (_, bottom) = fine((0.0, from[2] + (to[2] - from[2]) * t));
+            backend.draw_rect((x, top), (x + 1, bottom), color, true)?;
         }
     }
     Ok(())

@@ -61,6 +61,12 @@ pub(crate) fn draw_heading(canvas: &mut Canvas, title: &str, subtitle: &str) -> 
     150.0
 }
 
+/// A line of text under everything else, for which the canvas grows.
+pub(crate) fn draw_footer(canvas: &mut Canvas, text: &str) {
+    canvas.text((MARGIN, f64::from(canvas.height) + 18.0), text, TICK);
+    canvas.height += 48;
+}
+
 pub(crate) fn draw_no_data(canvas: &mut Canvas, center: Point) {
     canvas.text(center, "no data", TextStyle { color: BASELINE, anchor: HPos::Center, ..LABEL });
 }
@@ -70,7 +76,11 @@ pub(crate) fn draw_no_data(canvas: &mut Canvas, center: Point) {
 pub(crate) enum Swatch {
     Line(RGBColor),
     Dashed(RGBColor),
-    Band,
+    Dot(RGBColor),
+    Whisker(RGBColor),
+    /// A colour and its opacity.
+    Area(RGBColor, f64),
+    Blank,
 }
 
 const SWATCH_WIDTH: f64 = 44.0;
@@ -81,7 +91,10 @@ pub(crate) fn draw_legend_entry(canvas: &mut Canvas, (x, y): Point, swatch: Swat
     match swatch {
         Swatch::Line(color) => canvas.line(&[(x, y - 9.0), (end, y - 9.0)], LINE_WIDTH + 1.0, color),
         Swatch::Dashed(color) => canvas.dashed((x, y - 9.0), (end, y - 9.0), 3.0, color),
-        Swatch::Band => canvas.rect(x, y - 22.0, SWATCH_WIDTH, 26.0, FADED),
+        Swatch::Blank => {}
+        Swatch::Whisker(color) => canvas.whisker((x + 4.0, y - 9.0), (end - 4.0, y - 9.0), color),
+        Swatch::Dot(color) => canvas.dot((x + SWATCH_WIDTH / 2.0, y - 9.0), 9.0, color, 1.0),
+        Swatch::Area(color, opacity) => canvas.shade((x, y - 22.0), (SWATCH_WIDTH, 26.0), color, opacity),
     }
     let text = shorten(text, LABEL, right - end - 12.0);
     canvas.text((end + 12.0, y), &text, LABEL);
@@ -100,6 +113,32 @@ pub(crate) fn draw_legend_rows(canvas: &mut Canvas, top: f64, entries: &[(Swatch
         x = draw_legend_entry(canvas, (x, y), *swatch, text, right) + 36.0;
     }
     y + 10.0
+}
+
+/// One entry under the other, from `at` to the right end of the canvas.
+pub(crate) fn draw_legend_column(canvas: &mut Canvas, at: Point, entries: &[(Swatch, String)]) {
+    let right = f64::from(canvas.width) - MARGIN;
+    for (i, (swatch, text)) in entries.iter().enumerate() {
+        draw_legend_entry(canvas, (at.0, at.1 + 46.0 * i as f64), *swatch, text, right);
+    }
+}
+
+/// `name (numbers)`; where that is wider than `room` with its swatch, the name is shortened, so the numbers stay.
+pub(crate) fn legend_text(name: &str, numbers: &str, room: f64) -> String {
+    let numbers = format!(" ({numbers})");
+    let room = room - SWATCH_WIDTH - 12.0 - text_width(&numbers, LABEL.size, LABEL.bold);
+    shorten(name, LABEL, room.max(60.0)) + &numbers
+}
+
+/// Indices of the entries to name, those with the lowest keys (in the given order), and of those to leave grey.
+/// NaN counts as the highest key.
+pub(crate) fn split_lowest(keys: &[f64]) -> (Vec<usize>, Vec<usize>) {
+    let mut by_key: Vec<usize> = (0..keys.len()).collect();
+    by_key.sort_by(|&a, &b| keys[a].is_nan().cmp(&keys[b].is_nan()).then(keys[a].total_cmp(&keys[b])));
+    let mut others = by_key.split_off(keys.len().min(PALETTE.len()));
+    by_key.sort_unstable();
+    others.sort_unstable();
+    (by_key, others)
 }
 
 /// 0 to 1 -> nearly white to dark blue.
@@ -125,6 +164,38 @@ pub(crate) fn shorten(text: &str, style: TextStyle, room: f64) -> String {
         short = format!("{}…", kept.iter().collect::<String>().trim_end());
     }
     short
+}
+
+/// Takes letters out of the middle, for names that begin or end alike (`native-country=…`).
+pub(crate) fn shorten_middle(text: &str, style: TextStyle, room: f64) -> String {
+    if text_width(text, style.size, style.bold) <= room {
+        return text.to_string();
+    }
+    let letters: Vec<char> = text.chars().collect();
+    let around = |kept: usize| {
+        let (head, tail) = (&letters[..kept.div_ceil(2)], &letters[letters.len() - kept / 2..]);
+        let (head, tail): (String, String) = (head.iter().collect(), tail.iter().collect());
+        format!("{}…{}", head.trim_end(), tail.trim_start())
+    };
+    let most = letters.len().saturating_sub(1).min(400);
+    let fits = |text: &String| text_width(text, style.size, style.bold) <= room;
+    (0..=most).rev().map(around).find(fits).unwrap_or_else(|| "…".to_string())
+}
+
+/// Writes the numbers of one column with equal decimals: four or more below 1, else four significant digits of the
+/// largest. Beside a far larger one a number keeps its own digits.
+pub(crate) fn column_number(value: f64, largest: f64) -> String {
+    // A value may be larger than all that could be drawn.
+    let size = largest.abs().max(value.abs());
+    if !(1e-3..1e7).contains(&size) || value == 0.0 || !value.is_finite() {
+        return significant(value);
+    }
+    let magnitude = size.log10().floor();
+    let decimals = if size < 1.0 { (2.0 - magnitude).max(4.0) } else { 3.0 - magnitude }.max(0.0);
+    if size >= 1.0 && value.abs() < 10f64.powf(1.0 - decimals) {
+        return significant(value);
+    }
+    grouped(value, decimals as usize)
 }
 
 /// `-1234.5` with one decimal -> `−1,234.5`.
@@ -188,6 +259,31 @@ mod tests {
         assert!(short.ends_with('…') && text_width(&short, LABEL.size, false) <= 200.0, "{short}");
         assert_eq!(shorten("setosa", LABEL, 200.0), "setosa");
         assert_eq!(shorten("setosa", LABEL, -1.0), "…");
+        let middle = shorten_middle("native-country=Outlying-US(Guam-USVI-etc)", LABEL, 300.0);
+        assert!(middle.starts_with("native-") && middle.contains('…') && middle.ends_with("etc)"), "{middle}");
+        assert!(text_width(&middle, LABEL.size, false) <= 300.0);
+        assert_eq!(shorten_middle("setosa", LABEL, -1.0), "…");
+        let legend = legend_text(&"long ".repeat(30), "AUC 0.911 [0.905, 0.916]", 600.0);
+        assert!(legend.ends_with("… (AUC 0.911 [0.905, 0.916])"), "{legend}");
+        assert!(text_width(&legend, LABEL.size, false) + SWATCH_WIDTH + 12.0 <= 600.0);
+    }
+
+    #[test]
+    fn the_lowest_ten_are_named() {
+        let keys: Vec<f64> = (0..12).map(|i| if i == 3 { f64::NAN } else { f64::from(-i) }).collect();
+        assert_eq!(split_lowest(&keys), (vec![1, 2, 4, 5, 6, 7, 8, 9, 10, 11], vec![0, 3]));
+        assert_eq!(split_lowest(&[]), (vec![], vec![]));
+    }
+
+    #[test]
+    fn columns_have_equal_decimals() {
+        let column = |values: [f64; 3]| values.map(|v| column_number(v, values[0]));
+        assert_eq!(column([0.2, 0.0312, -0.00004]), ["0.2000", "0.0312", "0.0000"]);
+        assert_eq!(column([0.0061, 0.0002, 0.0]), ["0.00610", "0.00020", "0"]);
+        assert_eq!(column([12.345, 9.8, -0.5]), ["12.35", "9.80", "−0.50"]);
+        assert_eq!(column([1_250_000.0, 12.0, 0.4712]), ["1,250,000", "12", "0.4712"]);
+        assert_eq!(column([1e-9, f64::NAN, -2e-10]), ["1.00e−9", "n/a", "−2.00e−10"]);
+        assert_eq!(column_number(1e308, 1.0), "1.00e308");
     }
 
     #[test]

@@ -40,9 +40,11 @@ pub struct TrainingConfig {
     pub warmup_epochs: f64,
     /// Greatest L2 norm of the whole gradient; 0 switches clipping off.
     pub gradient_clip_norm: f64,
-    /// Weight of each class in the training loss.
+    /// Weight of each class in the training loss; that of the other splits stays plain. A label that looks like a number
+    /// needs quotes.
     pub class_weights: ClassWeights,
-    /// Share of each target that is spread evenly over all classes (Szegedy et al., arXiv 1512.00567), 0 for none.
+    /// Share of each target that is spread evenly over all classes (Szegedy et al., arXiv 1512.00567) in the training loss;
+    /// 0 for none.
     pub label_smoothing: f64,
     /// Evaluate and keep a running average of the weights, `average = d average + (1 - d) weights` after each step;
     /// null for the weights themselves. Typical: 0.99 for hundreds of steps, 0.999 for tens of thousands.

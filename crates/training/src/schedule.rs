@@ -149,14 +149,14 @@ impl Plateau {
         Self { factor: 1.0, best: None, waited: 0 }
     }
 
-    /// Takes in the monitored value of an epoch. NaN is no improvement. Does nothing under the other schedules.
+    /// Takes in the monitored value of an epoch. NaN and infinity are no improvement. Does nothing under the other schedules.
     pub fn update(&mut self, config: &TrainingConfig, direction: Direction, value: f64) {
         if config.schedule != Schedule::ReduceOnPlateau {
             return;
         }
         let (options, peak) = (&config.schedule_options, config.learning_rate);
         let better = match (self.best, direction) {
-            (None, _) => !value.is_nan(),
+            (None, _) => value.is_finite(),
             (Some(best), Direction::Minimize) => value < best * (1.0 - options.plateau_threshold),
             (Some(best), Direction::Maximize) => value > best * (1.0 + options.plateau_threshold),
         };

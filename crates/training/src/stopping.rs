@@ -68,10 +68,10 @@ impl EarlyStopping {
         Self { patience: config.patience, min_delta: config.min_delta, direction, best: None }
     }
 
-    /// Judges an epoch (counted from 1). NaN is never better.
+    /// Judges an epoch (counted from 1). NaN and infinity are never better.
     pub fn update(&mut self, epoch: usize, value: f64) -> Verdict {
         let better = match (self.best, self.direction) {
-            _ if value.is_nan() => false,
+            _ if !value.is_finite() => false,
             (None, _) => true,
             (Some((_, best)), Direction::Minimize) => value < best - self.min_delta,
             (Some((_, best)), Direction::Maximize) => value > best + self.min_delta,
@@ -113,5 +113,17 @@ mod tests {
         use Verdict::{Best, Stop, Wait};
         assert_eq!(verdicts(Direction::Minimize, 9, 0.1, &[1.0, 0.95, 0.8]), [Best, Wait, Best]);
         assert_eq!(verdicts(Direction::Maximize, 2, 0.0, &[f64::NAN, f64::NAN]), [Wait, Stop]);
+        assert_eq!(verdicts(Direction::Minimize, 9, 0.0, &[f64::INFINITY, 7.0]), [Wait, Best]);
+    }
+
+    #[test]
+    fn it_goes_on_from_json() {
+        let config = EarlyStoppingConfig { patience: 2, ..Default::default() };
+        let mut stopping = EarlyStopping::new(&config, Direction::Minimize);
+        assert_eq!((stopping.update(1, 0.1 + 0.2), stopping.update(2, 0.4)), (Verdict::Best, Verdict::Wait));
+        let json = serde_json::to_string(&stopping).unwrap();
+        let mut read: EarlyStopping = serde_json::from_str(&json).unwrap();
+        assert_eq!(read, stopping);
+        assert_eq!(read.update(3, 0.1 + 0.2), Verdict::Stop);
     }
 }

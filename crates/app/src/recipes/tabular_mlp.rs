@@ -2,32 +2,30 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::module::Module;
-use dataset::{DataConfig, FeaturesConfig, Splits};
-use modeling::{Inputs, TabularMlp, TabularMlpConfig};
+use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source};
+use modeling::baselines::{BaselineConfig, BaselineKind};
+use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tracking::Run;
-use training::metrics::direction_of;
-use training::{EarlyStopping, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict, fit};
+use training::TrainingConfig;
 
+use crate::baselines::fit_baselines;
 use crate::cli::{RunFlags, TabularFlags};
 use crate::config;
 use crate::console::{LoggingConfig, print_result};
-use crate::device::DeviceKind;
-use crate::exit::Mistake;
-use crate::history::{History, ResultTable};
-use crate::outputs;
-use crate::scoring::{self, Rows};
-use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
+use crate::cross_validation::cross_validate;
+use crate::device::{DeviceKind, use_threads};
+use crate::fitting::{Fitted, Job};
+use crate::history::ResultTable;
+use crate::importance::measure_importance;
+use crate::resume::{self, StoppedRun};
+use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
+use crate::{outputs, plots};
 
 /// Config file that the program takes when none is given.
 pub const DEFAULT_CONFIG: &str = "configs/train_tabular_baseline.yaml";
-
-const BEST_WEIGHTS: &str = "tabular_mlp_best.safetensors";
-const LAST_WEIGHTS: &str = "tabular_mlp_last.safetensors";
-const NAN_HINT: &str = "hint: monitor another metric, e.g. `training.early_stopping.monitor: val_loss`";
 
 /// Everything that a run of `train_tabular_mlp` can be told.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -43,6 +41,14 @@ pub struct Config {
     pub model: TabularMlpConfig,
     /// The loop.
     pub training: TrainingConfig,
+    /// How many networks are trained, each from another seed; their probabilities (or values) are averaged.
+    pub ensemble: usize,
+    /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none.
+    pub cv: Option<CrossValidationConfig>,
+    /// Classical models to see the network beside, each as a nested run.
+    pub baselines: Vec<BaselineKind>,
+    /// Settings of the baselines.
+    pub baseline_options: BaselineConfig,
     /// Tracking.
     pub mlflow: MlflowConfig,
     /// Folders.
@@ -51,6 +57,8 @@ pub struct Config {
     pub logging: LoggingConfig,
     /// Where tensors live.
     pub device: DeviceKind,
+    /// Threads for training; null for one per core. The result is the same with any number.
+    pub threads: Option<usize>,
 }
 
 impl Default for Config {
@@ -61,10 +69,15 @@ impl Default for Config {
             features: FeaturesConfig::default(),
             model: TabularMlpConfig::default(),
             training: TrainingConfig::default(),
+            ensemble: 1,
+            cv: None,
+            baselines: Vec::new(),
+            baseline_options: BaselineConfig::default(),
             mlflow: MlflowConfig::default(),
             paths: PathsConfig::default(),
             logging: LoggingConfig::default(),
             device: DeviceKind::Auto,
+            threads: None,
         }
     }
 }
@@ -73,6 +86,13 @@ impl Config {
     /// Looks at ranges; gives the first wrong key and the reason.
     pub fn check(&self) -> Result<(), (String, String)> {
         self.data.check().and_then(|()| self.features.check()).map_err(setting)?;
+        self.cv.as_ref().map_or(Ok(()), CrossValidationConfig::check).map_err(setting)?;
+        if let Some(threads) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
+            return Err(("threads".to_owned(), format!("`{threads}` is not between 1 and 1024")));
+        }
+        if !(1..=1000).contains(&self.ensemble) {
+            return Err(("ensemble".to_owned(), format!("`{}` is not between 1 and 1000", self.ensemble)));
+        }
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
         self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
@@ -99,7 +119,16 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
         print_result(&config::schema::<Config>("train_tabular_mlp"));
         return Ok(());
     }
-    let loaded = config::load(file, flags.profile().as_deref(), &flags.overrides(own.overrides())?, Config::check)?;
+    let overrides = flags.overrides(own.overrides())?;
+    let profile = flags.profile();
+    let mut loaded = config::load(file, profile.as_deref(), &overrides, Config::check)?;
+    let mut resumed = None;
+    if let Some(what) = &flags.resume {
+        resume::check_overrides(&overrides)?;
+        let folder = resume::find_folder(what, &loaded.config.mlflow, &loaded.config.paths)?;
+        loaded = config::load(&folder.join(resume::EFFECTIVE_CONFIG), None, &overrides, Config::check)?;
+        resumed = Some(StoppedRun::open(&folder, &loaded.config.mlflow, &loaded.config.paths)?);
+    }
     if flags.print_config {
         print_result(&loaded.explain());
         return Ok(());
@@ -115,6 +144,7 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
             ("dataset_name", config.data.display_name()),
             ("env", flags.profile().unwrap_or_else(|| "default".to_owned())),
         ],
+        resumed,
     };
     run_tracked(&loaded, flags, &setup, train)
 }
@@ -124,124 +154,62 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let (run, console) = (&session.run, &session.console);
 
     // Data
-    let splits = load_data(config, session)?;
-    let preprocessor = &splits.preprocessor;
+    use_threads(config.threads)?;
+    let device = config.device.open(console)?;
+    let source = open_data(config, session)?;
+    outputs::report_data(session, &source)?;
+    if let Some(cv) = &config.cv {
+        cross_validate(cv, &source, config, &device, session)?;
+    }
+    let mut splits = source.splits()?;
+    outputs::record_data(session, &splits)?;
+    let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
     // Model
-    let device = config.device.open(console)?;
-    let task = scoring::task_of(preprocessor);
-    let inputs = Inputs {
-        n_numeric: preprocessor.n_numeric(),
-        n_real: preprocessor.n_real(),
-        cardinalities: preprocessor.cardinalities(),
-    };
-    device.seed(config.seed);
-    let model = config.model.init(&inputs, task.n_outputs(), &device.clone().autodiff());
-    session.write_text("model_summary.txt", &outputs::model_summary(&config.model, &inputs, task))?;
-    run.log_param("n_params", &model.num_params().to_string());
-    run.log_param("loss_function", task.loss_name());
-    console.note(&format!("model: {} parameters", model.num_params()));
+    let job = Job::new(&config.model, &config.training, &mut splits, &device);
+    let n_params = job.init(config.seed)?.num_params();
+    session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
+    run.log_param("n_params", &n_params.to_string());
+    run.log_param("loss_function", job.task.loss_name());
+    console.note(&format!("model: {n_params} parameters"));
 
     // Loop
-    let train = Rows::new(&splits.train, preprocessor, &device.clone().autodiff());
-    let valid = Rows::new(&splits.valid, preprocessor, &device);
-    let monitor = config.training.early_stopping.metric();
-    let direction = direction_of(monitor, scoring::kind_of(task)).map_err(|names| unknown_metric(monitor, &names))?;
-    let mut stopping = EarlyStopping::new(&config.training.early_stopping, direction);
-    let mut history = History::new(monitor);
-    let weights = session.folder("models")?;
-    let n_rows = splits.train.n_rows();
-    let bar = console.training_bar(config.training.steps_per_epoch(n_rows), config.training.epochs);
+    let members = fit_members(&job, config, session)?;
 
-    let step = |model: &TabularMlp, rows: &[u32]| {
-        let batch = train.select(rows);
-        let output = model.forward(batch.numeric, batch.categorical);
-        StepOutput { loss: task.loss(output.clone(), batch.target), output }
-    };
-    let on_step = |end: StepEnd| {
-        bar.step(end.global_step, end.epoch);
-        let every = config.training.log_every_steps;
-        if every > 0 && end.global_step.is_multiple_of(every) {
-            run.log_metric("train_loss_step", end.loss, end.global_step as i64);
-        }
-        if console.is_interrupted() { Next::Stop } else { Next::Continue }
-    };
-    let on_epoch = |end: &mut EpochEnd<TabularMlp>| -> Result<Next> {
-        let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
-        let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, preprocessor);
-        let forward = |numeric, categorical| end.model.forward(numeric, categorical);
-        let validated = scoring::evaluate(forward, &valid, &splits.valid, task, preprocessor);
-        log_all(run, &history.push(end, &trained, &validated), end.epoch);
-        end.monitored = validated.get(monitor);
-        let verdict = stopping.update(end.epoch, end.monitored);
-        save_checkpoints(end, &weights, verdict == Verdict::Best, config.training.checkpoint_every_epochs)?;
-        bar.epoch(end.epoch, &history.line(stopping.best()));
-        Ok(if verdict == Verdict::Stop { Next::Stop } else { Next::Continue })
-    };
-    let plan = Plan { config: &config.training, n_rows, seed: config.seed, resume: None };
-    let fitted = fit(model, plan, step, on_step, on_epoch);
-    bar.finish();
-    session.write_text("training_history.csv", &history.to_csv())?;
-    let fitted = fitted.map_err(loop_error)?;
-    console.stop_if_interrupted()?;
-
-    // Result: the best epoch's weights, the test rows scored once
-    let (best_epoch, _) = stopping.best().with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
-    let best: TabularMlp = modeling::load_weights(fitted.model.valid(), &weights.join(BEST_WEIGHTS))?;
-    let [train, valid, test] = [&splits.train, &splits.valid, &splits.test].map(|part| {
-        let rows = Rows::new(part, preprocessor, &device);
-        scoring::evaluate(|numeric, categorical| best.forward(numeric, categorical), &rows, part, task, preprocessor)
-    });
-    log_all(run, &test.named("test"), best_epoch);
-    log_all(run, &history.best(best_epoch), fitted.epochs);
-    let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], best_epoch, fitted.epochs);
-    outputs::write_plots(session, &splits, &history, &test, task, (config.training.epochs, best_epoch))?;
-    outputs::write_predictions(session, &splits, &test, task)?;
-    outputs::write_bundle(session, &splits, &config.model, &inputs, task, &weights.join(BEST_WEIGHTS), &result)?;
+    // Result: the best epochs' weights, the test rows scored once
+    let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
+    let [train, valid, test] = job.score(&models);
+    log_all(run, &test.named("test"), members[0].best_epoch);
+    let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members, baselines);
+    plots::plot_test(session, &job, &test)?;
+    plots::plot_comparison(session, &job, &result)?;
+    measure_importance(&job, &models, config.seed, session)?;
+    outputs::write_class_report(session, &job, &test)?;
+    outputs::write_predictions(session, &job, &test)?;
+    outputs::write_bundle(session, &job, &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
 }
 
-/// Finds or downloads the file, reads, splits and encodes it, and records what it is.
-fn load_data(config: &Config, session: &Session) -> Result<Splits> {
-    let path = session.find_data(&config.data, &config.paths)?;
+/// Finds or downloads the file, reads and splits it.
+fn open_data(config: &Config, session: &Session) -> Result<Source> {
     let url = config.data.url.as_deref().map(tracking::redact_url);
-    let data = DataConfig { path, url, ..config.data.clone() };
-    let splits = dataset::load(&data, &config.features, config.seed)?;
-    session.console.note(&outputs::describe_data(&splits.info));
-    splits.info.warnings.iter().for_each(|warning| session.console.warn(warning));
-    outputs::log_data(&session.run, &splits);
-    session.console.stop_if_interrupted()?;
-    Ok(splits)
+    let data = DataConfig { url, ..session.find_data(&config.data, &config.paths)? };
+    Ok(Source::open(&data, &config.features, config.seed)?)
 }
 
-/// The weights after this epoch as the last, the best if they are, and one of every n-th epoch.
-fn save_checkpoints(end: &EpochEnd<TabularMlp>, folder: &Path, is_best: bool, every: usize) -> Result<()> {
-    modeling::save_weights(&end.model, &folder.join(LAST_WEIGHTS))?;
-    if is_best {
-        modeling::save_weights(&end.model, &folder.join(BEST_WEIGHTS))?;
+/// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
+fn fit_members(job: &Job, config: &Config, session: &Session) -> Result<Vec<Fitted>> {
+    if config.ensemble == 1 {
+        return Ok(vec![job.fit(config.seed, session)?]);
     }
-    if every > 0 && end.epoch.is_multiple_of(every) {
-        modeling::save_weights(&end.model, &folder.join(format!("tabular_mlp_epoch_{}.safetensors", end.epoch)))?;
-    }
-    Ok(())
-}
-
-fn log_all(run: &Run, metrics: &[(String, f64)], epoch: usize) {
-    let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    run.log_metrics(&metrics, epoch as i64);
-}
-
-fn unknown_metric(monitor: &str, names: &[&str]) -> Mistake {
-    Mistake::new(format!("`training.early_stopping.monitor`: no metric `{monitor}` for this problem type"))
-        .hint(format!("choose one of {}", names.join(", ")))
-}
-
-fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {
-    match error {
-        training::Error::Caller(error) => error,
-        diverged => anyhow::anyhow!(
-            "{diverged}\nhint: lower `training.learning_rate`, or look for very large values in the data (`features.scaling: standard`)"
-        ),
-    }
+    let fit_member = |member: usize| {
+        let seed = config.seed.wrapping_add(member as u64);
+        let tags = [("model_type", "tabular_mlp".to_owned()), ("ensemble_member", (member + 1).to_string())];
+        session.nested(&format!("member {} of {}", member + 1, config.ensemble), &tags, |nested| {
+            nested.run.log_param("seed", &seed.to_string());
+            job.fit(seed, nested)
+        })
+    };
+    (0..config.ensemble).map(fit_member).collect()
 }

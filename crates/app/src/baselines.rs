@@ -1,0 +1,83 @@
+//! `baselines:` fits classical models on the same rows, each in a nested run, so that the network is seen beside them.
+
+use anyhow::{Context, Result};
+use dataset::{Part, Preprocessor, Splits};
+use modeling::Task;
+use modeling::baselines::{BaselineConfig, BaselineKind, design_matrix, fit};
+
+use crate::exit::Mistake;
+use crate::scoring::{self, Scores};
+use crate::session::{Session, log_all};
+
+/// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
+pub type ModelScores = (String, Vec<(String, Option<f64>)>);
+
+/// Fits every baseline on the train rows; scores it on valid and test rows, and logs the scores as
+/// `baseline_<name>_<metric>` to the parent too.
+pub fn fit_baselines(
+    kinds: &[BaselineKind],
+    config: &BaselineConfig,
+    splits: &Splits,
+    seed: u64,
+    session: &Session,
+) -> Result<Vec<ModelScores>> {
+    let (task, preprocessor) = (scoring::task_of(&splits.preprocessor), &splits.preprocessor);
+    if let Some(kind) = kinds.iter().find(|kind| !kind.fits(task)) {
+        let able: Vec<&str> = BaselineKind::ALL.iter().filter(|kind| kind.fits(task)).map(|kind| kind.name()).collect();
+        let problem = format!("`baselines`: `{}` cannot predict this kind of target", kind.name());
+        return Err(Mistake::new(problem).hint(format!("choose among {}", able.join(", "))).into());
+    }
+    let mut all = Vec::new();
+    for kind in kinds {
+        let name = kind.name();
+        let tags = [("model_type", name.to_owned()), ("baseline", "true".to_owned())];
+        let scores: Vec<(String, Option<f64>)> = session
+            .nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested))?;
+        let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
+        log_all(&session.run, &finite.collect::<Vec<_>>(), 0);
+        all.push((name.to_owned(), scores));
+        session.console.stop_if_interrupted()?;
+    }
+    if !kinds.is_empty() {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
+        session.console.note(&format!("baselines: {} ({} columns)", names.join(", "), width(preprocessor)));
+    }
+    Ok(all)
+}
+
+fn fit_one(
+    kind: BaselineKind,
+    config: &BaselineConfig,
+    splits: &Splits,
+    seed: u64,
+    session: &Session,
+) -> Result<Vec<(String, Option<f64>)>> {
+    let (preprocessor, name) = (&splits.preprocessor, kind.name());
+    let task = scoring::task_of(preprocessor);
+    let train = columns_of(&splits.train, preprocessor)?;
+    let model = fit(kind, config, &train, width(preprocessor), &splits.train.target, task, seed)
+        .with_context(|| format!("baseline `{name}`"))?;
+    model.warnings.iter().for_each(|warning| session.console.warn(&format!("baseline `{name}`: {warning}")));
+    session.write_text("model/baseline.json", &model.to_json()?)?;
+    let mut metrics = Vec::new();
+    for (prefix, part) in [("val", &splits.valid), ("test", &splits.test)] {
+        let predicted = model.predict(&columns_of(part, preprocessor)?)?;
+        metrics.extend(scores(predicted, part, task).metrics_named(prefix));
+    }
+    log_all(&session.run, &metrics, 0);
+    Ok(metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|value| value.is_finite()))).collect())
+}
+
+fn scores(predicted: Vec<f32>, part: &Part, task: Task) -> Scores {
+    scoring::score_predictions(predicted, f64::NAN, &part.target, task)
+}
+
+/// `[rows, width]`, row by row: numbers, then one 0/1 column per level.
+fn columns_of(part: &Part, preprocessor: &Preprocessor) -> Result<Vec<f32>> {
+    let (n_numeric, cardinalities) = (preprocessor.n_numeric(), preprocessor.cardinalities());
+    Ok(design_matrix(&part.numeric, n_numeric, &part.categorical, &cardinalities, part.n_rows())?)
+}
+
+fn width(preprocessor: &Preprocessor) -> usize {
+    preprocessor.n_numeric() + preprocessor.cardinalities().iter().sum::<usize>()
+}

@@ -1,0 +1,235 @@
+//! Dates as they stand in files, and what can be taken from them. Times have no zone: the clock is read as written.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Something that can be taken from a date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum DatetimePart {
+    /// 2016
+    Year,
+    /// 1 to 4
+    Quarter,
+    /// 1 to 12
+    Month,
+    /// Day of the month, 1 to 31
+    Day,
+    /// 0 (Monday) to 6
+    Weekday,
+    /// 0 to 23
+    Hour,
+    /// 0 to 59
+    Minute,
+    /// 1 on Saturdays and Sundays, else 0
+    IsWeekend,
+    /// 1 to 366
+    DayOfYear,
+    /// Days since 1970-01-01, with a fraction for the time of day
+    EpochDays,
+}
+
+impl DatetimePart {
+    /// The name after the dot of the new column.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Year => "year",
+            Self::Quarter => "quarter",
+            Self::Month => "month",
+            Self::Day => "day",
+            Self::Weekday => "weekday",
+            Self::Hour => "hour",
+            Self::Minute => "minute",
+            Self::IsWeekend => "is_weekend",
+            Self::DayOfYear => "day_of_year",
+            Self::EpochDays => "epoch_days",
+        }
+    }
+
+    /// The number itself.
+    pub(crate) fn of(self, moment: Moment) -> f64 {
+        match self {
+            Self::Year => f64::from(moment.year),
+            Self::Quarter => f64::from(moment.month.div_ceil(3)),
+            Self::Month => f64::from(moment.month),
+            Self::Day => f64::from(moment.day),
+            Self::Weekday => moment.weekday() as f64,
+            Self::Hour => f64::from(moment.second_of_day / 3600),
+            Self::Minute => f64::from(moment.second_of_day / 60 % 60),
+            Self::IsWeekend => f64::from(moment.weekday() >= 5),
+            Self::DayOfYear => moment.day_of_year() as f64,
+            Self::EpochDays => moment.epoch_day() as f64 + f64::from(moment.second_of_day) / 86_400.0,
+        }
+    }
+
+    /// The share of its period that has passed, from 0 to below 1; `None` for what does not repeat itself.
+    pub(crate) fn turn(self) -> Option<fn(Moment) -> f64> {
+        Some(match self {
+            Self::Quarter => |moment| (Self::Quarter.of(moment) - 1.0) / 4.0,
+            Self::Month => |moment| (Self::Month.of(moment) - 1.0) / 12.0,
+            Self::Day => |moment| (Self::Day.of(moment) - 1.0) / f64::from(days_in_month(moment.year, moment.month)),
+            Self::Weekday => |moment| Self::Weekday.of(moment) / 7.0,
+            Self::Hour => |moment| Self::Hour.of(moment) / 24.0,
+            Self::Minute => |moment| Self::Minute.of(moment) / 60.0,
+            Self::DayOfYear => {
+                |moment| (Self::DayOfYear.of(moment) - 1.0) / if is_leap(moment.year) { 366.0 } else { 365.0 }
+            }
+            Self::Year | Self::IsWeekend | Self::EpochDays => return None,
+        })
+    }
+}
+
+/// A date and a time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Moment {
+    year: i32,
+    month: u32,
+    day: u32,
+    second_of_day: u32,
+}
+
+impl Moment {
+    /// Days since 1970-01-01 in the Gregorian calendar: `days_from_civil` of Howard Hinnant's "chrono-Compatible
+    /// Low-Level Date Algorithms".
+    fn epoch_day(self) -> i64 {
+        // Years begin in March here, so that a leap day is the last one.
+        let year = i64::from(self.year) - i64::from(self.month <= 2);
+        let era = year.div_euclid(400);
+        let year_of_era = year.rem_euclid(400);
+        let day_of_year = (153 * ((i64::from(self.month) + 9) % 12) + 2) / 5 + i64::from(self.day) - 1;
+        let day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
+        era * 146_097 + day_of_era - 719_468
+    }
+
+    /// 0 is Monday; 1970-01-01 was a Thursday.
+    fn weekday(self) -> i64 {
+        (self.epoch_day() + 3).rem_euclid(7)
+    }
+
+    fn day_of_year(self) -> i64 {
+        self.epoch_day() - Self { month: 1, day: 1, ..self }.epoch_day() + 1
+    }
+}
+
+fn is_leap(year: i32) -> bool {
+    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
+}
+
+fn days_in_month(year: i32, month: u32) -> u32 {
+    match month {
+        2 => 28 + u32::from(is_leap(year)),
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
+}
+
+/// How dates are written, in the words of C's `strftime`.
+pub(crate) struct DateFormat(Vec<Token>);
+
+#[derive(Clone, Copy)]
+enum Token {
+    /// A field such as `Y`.
+    Field(char),
+    /// A character that stands for itself.
+    Literal(char),
+    /// The rest may be left out from here on.
+    OptionalRest,
+    /// A time zone, which is ignored.
+    Zone,
+}
+
+const MONTHS: [&str; 12] = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+
+impl DateFormat {
+    /// Dates of ISO 8601 with or without a time of day.
+    pub(crate) const ISO: &str = "ISO 8601";
+
+    /// Says what is wrong with a format.
+    pub(crate) fn new(format: &str) -> Result<Self, String> {
+        use Token::{Field, Literal, OptionalRest, Zone};
+        if format == Self::ISO {
+            let day = [Field('Y'), Literal('-'), Field('m'), Literal('-'), Field('d'), OptionalRest, Literal('T')];
+            let time = [Field('H'), Literal(':'), Field('M'), OptionalRest, Literal(':'), Field('S')];
+            return Ok(Self([&day[..], &time, &[OptionalRest, Field('f'), Zone]].concat()));
+        }
+        let mut tokens = Vec::new();
+        let mut characters = format.chars();
+        while let Some(character) = characters.next() {
+            match (character, (character == '%').then(|| characters.next()).flatten()) {
+                ('%', Some('%')) => tokens.push(Literal('%')),
+                ('%', Some(field)) if "YymdbHMSf".contains(field) => tokens.push(Field(field)),
+                ('%', found) => {
+                    let found = found.map_or(String::new(), String::from);
+                    return Err(format!("`%{found}` in `{format}` is not known; %Y %y %m %b %d %H %M %S %f are"));
+                }
+                (character, _) => tokens.push(Literal(character)),
+            }
+        }
+        let has = |wanted: char| tokens.iter().any(|token| matches!(token, Field(field) if *field == wanted));
+        if (has('Y') || has('y')) && (has('m') || has('b')) && has('d') {
+            return Ok(Self(tokens));
+        }
+        Err(format!("`{format}` lacks a year (%Y), a month (%m) or a day (%d)"))
+    }
+
+    /// The moment, or `None` if the text is not written that way or names no day, such as February 30.
+    pub(crate) fn parse(&self, text: &str) -> Option<Moment> {
+        let mut rest = text;
+        let mut moment = Moment { year: 0, month: 0, day: 0, second_of_day: 0 };
+        for &token in &self.0 {
+            match token {
+                Token::OptionalRest if rest.is_empty() => break,
+                Token::OptionalRest => {}
+                Token::Literal('T') => rest = rest.strip_prefix(['T', ' '])?,
+                Token::Literal(':') if rest.starts_with(['Z', '+', '-']) => {}
+                Token::Literal(literal) => rest = rest.strip_prefix(literal)?,
+                Token::Field('S') if rest.starts_with(['Z', '+', '-']) => {}
+                Token::Field(field) => rest = moment.take(field, rest)?,
+                Token::Zone => rest = if is_zone(rest) { "" } else { rest },
+            }
+        }
+        let is_day = (1..=12).contains(&moment.month)
+            && (1..=days_in_month(moment.year, moment.month)).contains(&moment.day)
+            && moment.second_of_day <= 86_400;
+        (rest.is_empty() && is_day).then_some(moment)
+    }
+}
+
+impl Moment {
+    /// Reads one field from the beginning of `text`; the rest of it.
+    fn take<'a>(&mut self, field: char, text: &'a str) -> Option<&'a str> {
+        if field == 'b' {
+            let name = text.get(..3)?.to_ascii_lowercase();
+            self.month = MONTHS.iter().position(|month| *month == name)? as u32 + 1;
+            return text.get(3..);
+        }
+        if field == 'f' {
+            // Fractions of a second do not matter; in ISO 8601 the point comes with them.
+            let digits = text.strip_prefix('.').unwrap_or(text);
+            return Some(digits.trim_start_matches(|character: char| character.is_ascii_digit()));
+        }
+        let most = if field == 'Y' { 4 } else { 2 };
+        let n_digits = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
+        let number: u32 = text[..n_digits].parse().ok()?;
+        let in_hours_minutes = |most: u32, seconds: u32| (number <= most).then_some(number * seconds);
+        match field {
+            'Y' if n_digits == 4 => self.year = number as i32,
+            // As in POSIX: 69 to 99 are of the 20th century.
+            'y' if n_digits == 2 => self.year = number as i32 + if number >= 69 { 1900 } else { 2000 },
+            'm' => self.month = number,
+            'd' => self.day = number,
+            'H' => self.second_of_day += in_hours_minutes(23, 3600)?,
+            'M' => self.second_of_day += in_hours_minutes(59, 60)?,
+            'S' => self.second_of_day += in_hours_minutes(60, 1)?,
+            _ => return None,
+        }
+        Some(&text[n_digits..])
+    }
+}
+
+/// `Z`, `+02`, `+0200` or `+02:00`.
+fn is_zone(text: &str) -> bool {
+    let is_offset =
+        |offset: &str| offset.len() >= 2 && offset.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+    text == "Z" || text.strip_prefix(['+', '-']).is_some_and(is_offset)
+}
