@@ -246,6 +246,7 @@ impl Session {
             return Ok(serde_json::from_str(&text)?);
         }
         let child = self.start_nested(name, tags, known.get(name))?;
+        self.console.note(&format!("{name}: run {}", child.run.id()));
         known.insert(name.to_owned(), child.run.id().to_owned());
         self.write_text(NESTED_RUNS, &serde_json::to_string_pretty(&known)?)?;
         let result = work(&child).and_then(|result| {

@@ -26,7 +26,7 @@ fn a_panic_is_a_failed_run_with_the_reason() {
     let loaded = load::<Config>(&file, None, &overrides, Config::check).unwrap();
     let config: &Config = &loaded.config;
     let (mlflow, paths, logging) = (&config.mlflow, &config.paths, &config.logging);
-    let setup = Setup { mlflow, paths, logging, run_name: "panics".to_owned(), tags: vec![] };
+    let setup = Setup { mlflow, paths, logging, run_name: "panics".to_owned(), tags: vec![], resumed: None };
     let error = run_tracked(&loaded, &RunFlags::default(), &setup, |_, _| panic!("row {} is odd", 7)).unwrap_err();
     assert!(error.to_string().contains("the program panicked: row 7 is odd"), "{error}");
 
