@@ -54,14 +54,6 @@ impl DeviceKind {
     }
 }
 
-<<<<<<< HEAD
-/// Limits the CPU to this many threads; `None` for one per core (or what `RAYON_NUM_THREADS` says). For the whole process: call it
-/// before the first tensor. The number of threads changes the speed of a training, not one bit of its result.
-pub fn use_threads(threads: Option<usize>) -> Result<(), Mistake> {
-    let threads = threads.unwrap_or(0);
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-    pool.map_err(|error| Mistake::new(format!("cannot run on {threads} threads: {error}")))
-=======
 /// Limits the threads of everything that runs on the CPU; `None` leaves one per core. For the whole process, before the first
 /// tensor. The number of threads changes the speed of a training, not one bit of its result.
 pub fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
@@ -69,7 +61,6 @@ pub fn use_threads(threads: Option<usize>) -> anyhow::Result<()> {
         None => Ok(()),
         Some(threads) => Ok(rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?),
     }
->>>>>>> speed
 }
 
 fn first(found: Vec<Device>, name: &str, needed: &str) -> Result<Device, Mistake> {
