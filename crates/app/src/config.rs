@@ -24,7 +24,7 @@ const MLFLOW_VARIABLES: [(&str, &str); 2] =
     [("MLFLOW_TRACKING_URI", "mlflow.tracking_uri"), ("MLFLOW_EXPERIMENT_NAME", "mlflow.experiment_name")];
 
 /// Names that users bring from other systems, and what they are called here.
-const SYNONYMS: [(&str, &str); 24] = [
+const SYNONYMS: [(&str, &str); 35] = [
     ("lr", "training.learning_rate"),
     ("num_epochs", "training.epochs"),
     ("max_epochs", "training.epochs"),
@@ -36,7 +36,18 @@ const SYNONYMS: [(&str, &str); 24] = [
     ("val_size", "data.split.valid"),
     ("dataset_csv", "data.path"),
     ("csv_path", "data.path"),
-    ("train_file", "data.path"),
+    ("train_file", "data.train_path"),
+    ("valid_file", "data.valid_path"),
+    ("test_file", "data.test_path"),
+    ("class_weight", "training.class_weights"),
+    ("scheduler", "training.schedule"),
+    ("lr_scheduler", "training.schedule"),
+    ("gradient_accumulation_steps", "training.accumulate_batches"),
+    ("accumulate_grad_batches", "training.accumulate_batches"),
+    ("max_time", "training.time_budget_minutes"),
+    ("ema", "training.ema_decay"),
+    ("n_splits", "cv.folds"),
+    ("num_threads", "threads"),
     ("target_column", "data.target"),
     ("id_column", "data.id_columns"),
     ("task_type", "data.problem_type"),
@@ -144,7 +155,7 @@ fn file_layers(file: &Path, profile: Option<&str>, defaults: &Dict) -> Result<Ve
     let parsed: serde_yaml::Value =
         serde_yaml::from_str(&text).map_err(|error| Mistake::new(format!("`{shown}` is not valid YAML: {error}")))?;
     let parsed = if parsed.is_null() { serde_yaml::Value::Mapping(Default::default()) } else { parsed };
-    let mut values = Value::serialize(&parsed)
+    let mut values = Value::serialize(text_keys(parsed))
         .ok()
         .and_then(Value::into_dict)
         .ok_or_else(|| Mistake::new(format!("`{shown}` is not a mapping of sections such as `data:` and `model:`")))?;
@@ -208,7 +219,7 @@ fn environment_layers() -> Vec<Layer> {
 
 /// A layer with a single dotted key.
 fn layer(name: String, key: &str, value: &serde_yaml::Value) -> Layer {
-    let mut value = Value::serialize(value).unwrap_or_else(|_| Value::from(Empty::None));
+    let mut value = Value::serialize(text_keys(value.clone())).unwrap_or_else(|_| Value::from(Empty::None));
     for part in key.rsplit('.') {
         value = Value::from(Dict::from([(part.to_owned(), value)]));
     }
@@ -218,6 +229,23 @@ fn layer(name: String, key: &str, value: &serde_yaml::Value) -> Layer {
 /// YAML's reading of a bare value; what is no YAML is a string.
 fn parse_value(text: &str) -> serde_yaml::Value {
     serde_yaml::from_str(text).unwrap_or_else(|_| serde_yaml::Value::String(text.to_owned()))
+}
+
+/// Classes may be called `0` and `1`, or `true` and `false`: as keys of a mapping they are texts.
+fn text_keys(value: serde_yaml::Value) -> serde_yaml::Value {
+    use serde_yaml::Value;
+    let text = |key: Value| match key {
+        Value::Bool(key) => Value::String(key.to_string()),
+        Value::Number(key) => Value::String(key.to_string()),
+        other => other,
+    };
+    match value {
+        Value::Mapping(entries) => {
+            Value::Mapping(entries.into_iter().map(|(key, value)| (text(key), text_keys(value))).collect())
+        }
+        Value::Sequence(items) => Value::Sequence(items.into_iter().map(text_keys).collect()),
+        other => other,
+    }
 }
 
 /// A section with all its keys commented out is `null` in YAML; it means "as the defaults".

@@ -10,7 +10,7 @@ use modeling::{Inputs, Loss, TabularMlp, TabularMlpConfig, Task};
 use serde::{Deserialize, Serialize};
 use training::metrics::direction_of;
 use training::{
-    Checkpoint, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
+    Checkpoint, ClassWeights, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
     find_learning_rate, fit,
 };
 
@@ -117,6 +117,12 @@ impl<'a> Job<'a> {
     /// The training loss, with the weight of each class.
     pub fn loss(&self) -> Result<Loss> {
         let labels = self.splits.preprocessor.target.labels();
+        let is_plain = self.training.class_weights == ClassWeights::None && self.training.label_smoothing == 0.0;
+        if self.task == Task::Regression && !is_plain {
+            let problem =
+                "`training.class_weights` and `training.label_smoothing` need classes; the target is a number";
+            return Err(Mistake::new(problem).into());
+        }
         let mut counts = vec![0; labels.len()];
         if !labels.is_empty() {
             self.splits.train.target.iter().for_each(|&class| counts[class as usize] += 1);

@@ -31,7 +31,9 @@ impl TrainedModel {
         };
         if !folder.join("bundle.json").is_file() {
             let problem = format!("`init_from: {what}`: no model in `{}`", folder.display());
-            return Err(Mistake::new(problem).hint("the run must have finished; `--resume` goes on with one that has not").into());
+            return Err(Mistake::new(problem)
+                .hint("the run must have finished; `--resume` goes on with one that has not")
+                .into());
         }
         session.console.note(&format!("starting from the model in {}", folder.display()));
         Self::read(&folder)

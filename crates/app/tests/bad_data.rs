@@ -290,6 +290,8 @@ fn is_whole(path: &Path) -> bool {
         Some("json") => serde_json::from_slice::<serde_json::Value>(&bytes).is_ok(),
         Some("png") => bytes.ends_with(b"IEND\xAE\x42\x60\x82"),
         Some("svg") => bytes.trim_ascii_end().ends_with(b"</svg>"),
+        // The checkpoint of `training`.
+        Some("bin") => training::Checkpoint::from_bytes(&bytes).is_ok(),
         _ => bytes.ends_with(b"\n"),
     }
 }

@@ -84,8 +84,7 @@ fn an_ensemble_is_one_model_of_averaged_probabilities() {
     let finished = dir.run(&[&["--set", "ensemble=3", "--json"][..], &SHORT].concat()).ok();
     let runs = dir.runs();
     assert_eq!(runs.len(), 4);
-    let seeds: Vec<&str> =
-        runs.iter().filter_map(|run| run.params.get("seed")).map(String::as_str).collect();
+    let seeds: Vec<&str> = runs.iter().filter_map(|run| run.params.get("seed")).map(String::as_str).collect();
     for seed in ["42", "43", "44"] {
         assert!(seeds.contains(&seed), "{seeds:?}");
     }

@@ -227,10 +227,15 @@ fn new_data_is_no_resume() {
     let dir = Workdir::new();
     let rows: String = (0..200).map(|row| format!("{},{}\n", row % 17, i32::from(row % 17 > 8))).collect();
     dir.write("rows.csv", format!("x,y\n{rows}"));
-    let flags = ["--csv-path", "rows.csv", "--target-column", "y", "--epochs", "2", "--set", "training.warmup_epochs=0"];
+    let flags =
+        ["--csv-path", "rows.csv", "--target-column", "y", "--epochs", "2", "--set", "training.warmup_epochs=0"];
     let started = dir.run(&[&flags[..], &["--json"]].concat()).ok().json();
     dir.write("rows.csv", format!("x,y\n{}", rows.replace("3,0", "4,0")));
     let refused = dir.run(&["--resume", started["run_id"].as_str().unwrap(), "--epochs", "4"]);
     assert_eq!(refused.code, 1);
-    assert!(refused.stderr.contains("the data has changed") && refused.stderr.contains("init_from"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("the data has changed") && refused.stderr.contains("init_from"),
+        "{}",
+        refused.stderr
+    );
 }
