@@ -132,58 +132,61 @@ fn scores_by_class(test: &Scores, task: Task) -> Vec<(usize, Vec<f32>)> {
     (0..columns.min(MOST_CURVES)).map(|column| (first_class + column, of_column(column))).collect()
 }
 
+/// One class against the rest.
+struct Curve {
+    points: Vec<(f64, f64)>,
+    area: f64,
+    interval: Option<(f64, f64)>,
+    band: Option<Band>,
+}
+
 fn plot_ranking(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    let pictures =
-        [("ROC curve, test", "roc", ROC), ("Precision-recall curve, test", "precision_recall", PRECISION_RECALL)];
-    for (title, file, Ranking { corners, area, interval, band, write }) in pictures {
-        let points: Vec<_> = classes.iter().map(|(class, scores)| corners(target, scores, *class as f32)).collect();
-        // Bands of many curves hide each other.
-        let few = classes.len() <= 3;
-        let band = |(class, scores): &(usize, Vec<f32>)| {
-            few.then(|| band(target, scores, *class as f32, BAND_SAMPLES, BAND_SEED, 0.95)).flatten()
-        };
-        let bands: Vec<Option<Band>> = classes.iter().map(band).collect();
-        let mut curves = Vec::new();
-        for (((class, scores), points), band) in classes.iter().zip(&points).zip(&bands) {
-            curves.push(RankingCurve {
-                class: &labels[*class],
-                points,
-                area: area(target, scores, *class as f32),
-                interval: interval(target, scores, *class as f32),
-                band: band.as_ref().map(|band| report::Band { x: &band.grid, lower: &band.lower, upper: &band.upper }),
-                base_rate: share(target, *class),
-            });
+    // Bands of many curves hide each other.
+    let samples = if classes.len() <= 3 { BAND_SAMPLES } else { 0 };
+    let roc = |(class, scores): &(usize, Vec<f32>)| {
+        let class = *class as f32;
+        Curve {
+            points: roc_curve(target, scores, class),
+            area: auc_of(target, scores, class),
+            interval: Some(auc_interval(target, scores, class)).filter(|(low, _)| low.is_finite()),
+            band: (samples > 0).then(|| roc_band(target, scores, class, samples, BAND_SEED, 0.95)).flatten(),
         }
-        write(&RankingCurves { title, subtitle, band_label: BAND_LABEL, curves }, &folder.join(file))?;
-    }
-    Ok(())
+    };
+    let precision_recall = |(class, scores): &(usize, Vec<f32>)| {
+        let class = *class as f32;
+        Curve {
+            points: precision_recall_curve(target, scores, class),
+            area: average_precision_of(target, scores, class),
+            interval: None,
+            band: (samples > 0).then(|| pr_band(target, scores, class, samples, BAND_SEED, 0.95)).flatten(),
+        }
+    };
+    let (roc, precision_recall): (Vec<Curve>, Vec<Curve>) =
+        classes.iter().map(|one| (roc(one), precision_recall(one))).unzip();
+    let base_rates: Vec<f64> = classes.iter().map(|(class, _)| share(target, *class)).collect();
+    let names: Vec<&str> = classes.iter().map(|(class, _)| labels[*class].as_str()).collect();
+    let spec = |title, found| RankingCurves {
+        title,
+        subtitle,
+        band_label: BAND_LABEL,
+        curves: drawn(found, &names, &base_rates),
+    };
+    report::roc_curve(&spec("ROC curve, test", &roc), &folder.join("roc"))?;
+    Ok(report::pr_curve(&spec("Precision-recall curve, test", &precision_recall), &folder.join("precision_recall"))?)
 }
 
-/// The functions behind one kind of picture.
-struct Ranking {
-    corners: fn(&[f32], &[f32], f32) -> Vec<(f64, f64)>,
-    area: fn(&[f32], &[f32], f32) -> f64,
-    interval: fn(&[f32], &[f32], f32) -> Option<(f64, f64)>,
-    band: fn(&[f32], &[f32], f32, usize, u64, f64) -> Option<Band>,
-    write: fn(&RankingCurves, &Path) -> report::Result<()>,
+fn drawn<'a>(found: &'a [Curve], names: &[&'a str], base_rates: &[f64]) -> Vec<RankingCurve<'a>> {
+    let curve = |((found, class), base_rate): ((&'a Curve, &&'a str), &f64)| RankingCurve {
+        class,
+        points: &found.points,
+        area: found.area,
+        interval: found.interval,
+        band: found.band.as_ref().map(|band| report::Band { x: &band.grid, lower: &band.lower, upper: &band.upper }),
+        base_rate: *base_rate,
+    };
+    found.iter().zip(names).zip(base_rates).map(curve).collect()
 }
-
-const ROC: Ranking = Ranking {
-    corners: roc_curve,
-    area: auc_of,
-    interval: |target, scores, class| Some(auc_interval(target, scores, class)).filter(|(low, _)| low.is_finite()),
-    band: roc_band,
-    write: report::roc_curve,
-};
-
-const PRECISION_RECALL: Ranking = Ranking {
-    corners: precision_recall_curve,
-    area: average_precision_of,
-    interval: |_, _, _| None,
-    band: pr_band,
-    write: report::pr_curve,
-};
 
 /// Share of the rows that belong to a class.
 fn share(target: &[f32], class: usize) -> f64 {

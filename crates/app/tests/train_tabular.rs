@@ -196,7 +196,7 @@ fn california_config_runs_and_reports_original_units() {
     let Some(file) = shared_data("california_housing_raw.csv") else { return };
     let dir = Workdir::new();
     let file = file.display().to_string();
-    dir.run(&short(&["-c", "configs/train_tabular_california.yaml", "--csv-path", &file])).ok();
+    dir.run(&short(&["-c", "configs/train_tabular_california_raw.yaml", "--csv-path", &file])).ok();
     let run = &dir.runs()[0];
     let rmse = run.metrics["test_rmse"].value;
     assert!((40_000.0..100_000.0).contains(&rmse), "dollars: {rmse}");

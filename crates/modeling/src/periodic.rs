@@ -61,7 +61,7 @@ mod tests {
         periodic.linear.bias = Some(Param::from_tensor(Tensor::from_floats([0.05, -0.1], &Device::flex())));
         let out = periodic.forward(matrix([0.3, -1.2, 1.0, 0.4])).into_data();
         // The formula of the paper in numpy, double precision.
-        let wanted = [0.851_140_55, 0.579_690_35, 0.0, 0.798_813_02, 0.0, 0.0, 0.428_463_41, 0.0];
+        let wanted = [0.851_140_55, 0.579_690_35, 0.0, 0.798_813_02, 0.0, 0.0, 0.428_463_4, 0.0];
         assert_eq!(out.num_elements(), 8);
         for (found, wanted) in out.as_slice::<f32>().unwrap().iter().zip(wanted) {
             assert!((found - wanted).abs() < 1e-6, "{found} in place of {wanted}");

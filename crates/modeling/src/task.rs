@@ -158,8 +158,8 @@ mod tests {
         let column = |values: [f32; 3]| Tensor::<1>::from_floats(values, &device).reshape([3, 1]);
         let outputs = vec![column([0.0, 2.0, 40.0]), column([1.0, -2.0, 40.0])];
         let mean = Task::Binary.activate(Task::Binary.average(outputs)).into_data();
-        // (1 / (1 + e^-0) + 1 / (1 + e^-1)) / 2 = 0.61552929
-        for (found, wanted) in mean.as_slice::<f32>().unwrap().iter().zip([0.61552929, 0.5, 1.0]) {
+        // (1 / (1 + e^-0) + 1 / (1 + e^-1)) / 2 = 0.6155293
+        for (found, wanted) in mean.as_slice::<f32>().unwrap().iter().zip([0.615_529_3, 0.5, 1.0]) {
             assert!((found - wanted).abs() < 1e-6, "{found} != {wanted}");
         }
         let row = |values: [f32; 3]| Tensor::<1>::from_floats(values, &device).reshape([1, 3]);
