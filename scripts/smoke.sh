@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs every shipped config for a few epochs, as a user would, in a folder of its own.
 #
-#   scripts/smoke.sh [DATA_DIR]     DATA_DIR: a folder with adult.csv and california_housing_raw.csv, used in place of
-#                                   the downloads; without it, configs that need a download are skipped
+#   scripts/smoke.sh [DATA_DIR]     DATA_DIR: a folder with adult.csv, california_housing_raw.csv and titanic_train.csv, used
+#                                   in place of the downloads; without it, configs that need a file are skipped
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data_dir=${1:-}
@@ -22,11 +22,15 @@ for config in configs/*.yaml; do
         [ -f "$data_dir/adult.csv" ] || { echo "skipped $config: no data folder given"; continue; }
         run --config "$config" --csv-path "$data_dir/adult.csv" --set data.has_header=true --set 'data.columns=[]' \
             --set data.split.column=split ;;
-    *_california.yaml)
+    *_titanic.yaml)
+        [ -f "$data_dir/titanic_train.csv" ] || { echo "skipped $config: no data folder given"; continue; }
+        run --config "$config" --csv-path "$data_dir/titanic_train.csv" ;;
+    *_california_raw.yaml)
         [ -f "$data_dir/california_housing_raw.csv" ] || { echo "skipped $config: no data folder given"; continue; }
         run --config "$config" --csv-path "$data_dir/california_housing_raw.csv" ;;
     *) run --config "$config" ;;
     esac
 done
 for profile in dev prod; do run --env "$profile"; done
+run --set cv.folds=2 --set ensemble=2 --set find_learning_rate=true
 run --no-mlflow --json --quiet

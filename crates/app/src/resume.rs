@@ -108,7 +108,7 @@ fn local_folder(what: &str, models_dir: &Path) -> Option<PathBuf> {
 fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<PathBuf> {
     let nowhere = |error: &dyn std::fmt::Display| {
         let problem = format!("`{what}`: no such folder, and no such run in `{}`: {error}", store.uri());
-        Mistake::new(problem).hint(format!("stopped runs on this machine: {}", list_runs(&paths.models_dir)))
+        Mistake::new(problem).hint(format!("runs on this machine: {}", list_runs(&paths.models_dir)))
     };
     let info = store.run(what).map_err(|error| nowhere(&error))?.info;
     let folder = paths.models_dir.join(folder_name(&mlflow.experiment_name)).join(&info.run_id);
