@@ -1,18 +1,19 @@
 //! `baselines:` fits classical models on the same rows, each in a nested run, so that the network is seen beside them.
 
+use std::borrow::Cow;
+
 use anyhow::{Context, Result};
 use dataset::{Part, Preprocessor, Splits};
 use modeling::Task;
 use modeling::baselines::{BaselineConfig, BaselineKind, design_matrix, fit};
 
-use crate::exit::Mistake;
 use crate::scoring::{self, Scores};
 use crate::session::{Session, log_all};
 
 /// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
 pub type ModelScores = (String, Vec<(String, Option<f64>)>);
 
-/// Fits every baseline on the train rows; scores it on valid and test rows, and logs the scores as
+/// Fits every baseline that can predict this kind of target on the train rows; scores it on valid and test rows, and logs the scores as
 /// `baseline_<name>_<metric>` to the parent too.
 pub fn fit_baselines(
     kinds: &[BaselineKind],
@@ -21,26 +22,31 @@ pub fn fit_baselines(
     seed: u64,
     session: &Session,
 ) -> Result<Vec<ModelScores>> {
-    let (task, preprocessor) = (scoring::task_of(&splits.preprocessor), &splits.preprocessor);
-    if let Some(kind) = kinds.iter().find(|kind| !kind.fits(task)) {
-        let able: Vec<&str> = BaselineKind::ALL.iter().filter(|kind| kind.fits(task)).map(|kind| kind.name()).collect();
-        let problem = format!("`baselines`: `{}` cannot predict this kind of target", kind.name());
-        return Err(Mistake::new(problem).hint(format!("choose among {}", able.join(", "))).into());
-    }
+    let task = scoring::task_of(&splits.preprocessor);
+    let able: Vec<&str> = BaselineKind::ALL.iter().filter(|kind| kind.fits(task)).map(|kind| kind.name()).collect();
     let mut all = Vec::new();
     for kind in kinds {
         let name = kind.name();
+        if !kind.fits(task) {
+            let instead = able.join(", ");
+            session.console.warn(&format!("`baselines`: no `{name}` for this kind of target; there are {instead}"));
+            continue;
+        }
         let tags = [("model_type", name.to_owned()), ("baseline", "true".to_owned())];
-        let scores: Vec<(String, Option<f64>)> = session
-            .nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested))?;
+        let fitted =
+            session.nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested));
+        session.console.stop_if_interrupted()?;
+        // The network is what the run is for: it does without a baseline that fails.
+        let scores = match fitted {
+            Ok(scores) => scores,
+            Err(error) => {
+                session.console.warn(&format!("{error:#}"));
+                continue;
+            }
+        };
         let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
         log_all(&session.run, &finite.collect::<Vec<_>>(), 0);
         all.push((name.to_owned(), scores));
-        session.console.stop_if_interrupted()?;
-    }
-    if !kinds.is_empty() {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-        session.console.note(&format!("baselines: {} ({} columns)", names.join(", "), width(preprocessor)));
     }
     Ok(all)
 }
@@ -73,9 +79,13 @@ fn scores(predicted: Vec<f32>, part: &Part, task: Task) -> Scores {
 }
 
 /// `[rows, width]`, row by row: numbers, then one 0/1 column per level.
-fn columns_of(part: &Part, preprocessor: &Preprocessor) -> Result<Vec<f32>> {
+fn columns_of<'a>(part: &'a Part, preprocessor: &Preprocessor) -> Result<Cow<'a, [f32]>> {
     let (n_numeric, cardinalities) = (preprocessor.n_numeric(), preprocessor.cardinalities());
-    Ok(design_matrix(&part.numeric, n_numeric, &part.categorical, &cardinalities, part.n_rows())?)
+    if cardinalities.is_empty() {
+        // A copy of a large table would be the peak of the run's memory.
+        return Ok(Cow::Borrowed(&part.numeric));
+    }
+    Ok(Cow::Owned(design_matrix(&part.numeric, n_numeric, &part.categorical, &cardinalities, part.n_rows())?))
 }
 
 fn width(preprocessor: &Preprocessor) -> usize {

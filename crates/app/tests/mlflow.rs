@@ -91,7 +91,7 @@ fn python_and_the_program_share_one_file() {
 import json, mlflow
 client = mlflow.MlflowClient()                      # no address: the default, which is our file
 experiment = client.get_experiment_by_name("tabular_mlp_baseline")
-run = client.search_runs([experiment.experiment_id], "metrics.test_auc > 0.5")[0]
+run = client.search_runs([experiment.experiment_id], "metrics.test_auc > 0.5 and tags.model_type = 'tabular_mlp'")[0]
 mlflow.set_experiment("tabular_mlp_baseline")
 with mlflow.start_run(run_name="python"):
     mlflow.log_param("seed", 1)
@@ -117,12 +117,18 @@ print(json.dumps({
     assert_eq!(seen["dataset"], "wine_quality");
     assert!(seen["params"].as_u64().unwrap() > 30);
     let folders = [
+        "classification_report.txt",
         "configs",
+        "data_report.html",
+        "data_report.json",
+        "data_report.md",
         "extra_artifacts",
+        "feature_importance.csv",
         "logs",
         "model",
         "model_summary.txt",
         "models",
+        "nested_runs.json",
         "plots",
         "predictions",
         "training_history.csv",

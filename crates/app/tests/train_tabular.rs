@@ -454,7 +454,8 @@ fn memory_follows_the_numeric_matrix() {
     let dir = Workdir::new();
     dir.write("data.csv", &text);
     let args = ["--csv-path", "data.csv", "--target-column", "y", "--epochs", "1", "--no-mlflow", "--quiet"];
-    let mut command = dir.command(&[&args[..], &["--set", "training.batch_size=2048"]].concat());
+    let mut command =
+        dir.command(&[&args[..], &["--set", "training.batch_size=2048", "--set", "baselines=[]"]].concat());
     let mut child = command.args(["--set", "training.warmup_epochs=0"]).spawn().unwrap();
     let status = Path::new("/proc").join(child.id().to_string()).join("status");
     let mut peak_kb = 0;

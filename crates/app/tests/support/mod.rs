@@ -72,8 +72,13 @@ impl Workdir {
         SqliteStore::open(&self.path("mlflow.db"), &self.path("mlruns")).unwrap()
     }
 
-    /// All runs of the embedded store, newest first.
+    /// The runs of the embedded store that are no part of another, newest first.
     pub fn runs(&self) -> Vec<RunData> {
+        self.all_runs().into_iter().filter(|run| !run.tags.contains_key("mlflow.parentRunId")).collect()
+    }
+
+    /// All runs of the embedded store, newest first.
+    pub fn all_runs(&self) -> Vec<RunData> {
         let store = self.store();
         let experiments = store.experiments(tracking::ViewType::All).unwrap();
         let experiment_ids = experiments.into_iter().map(|experiment| experiment.experiment_id).collect();
