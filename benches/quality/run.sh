@@ -32,7 +32,8 @@ measure() {
             END { if (n != expected) { print "error: " n + 0 " values of " metric " for " expected " seeds" > "/dev/stderr"; exit 1 }
                   mean = sum / n
                   for (i = 1; i <= n; i++) squares += (values[i] - mean) ^ 2
-                  printf "| %s | %s | %.4f | %.4f | %d |\n", name, metric, mean, n > 1 ? sqrt(squares / (n - 1)) : 0, n }'
+                  sd = n > 1 ? sqrt(squares / (n - 1)) : 0
+                  printf "| %s | %s | %.4f | %.4f | %d |\n", name, metric, mean, sd, n }'
     done
 }
 

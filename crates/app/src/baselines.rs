@@ -7,6 +7,7 @@ use dataset::{Part, Preprocessor, Splits};
 use modeling::Task;
 use modeling::baselines::{BaselineConfig, BaselineKind, design_matrix, fit};
 
+use crate::outputs::log_input;
 use crate::scoring::{self, Scores};
 use crate::session::{Session, log_all};
 
@@ -64,6 +65,7 @@ fn fit_one(
     let model = fit(kind, config, &train, width(preprocessor), &splits.train.target, task, seed)
         .with_context(|| format!("baseline `{name}`"))?;
     model.warnings.iter().for_each(|warning| session.console.warn(&format!("baseline `{name}`: {warning}")));
+    log_input(&session.run, &splits.info);
     session.write_text("model/baseline.json", &model.to_json()?)?;
     let mut metrics = Vec::new();
     for (prefix, part) in [("val", &splits.valid), ("test", &splits.test)] {

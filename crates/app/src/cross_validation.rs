@@ -8,6 +8,7 @@ use training::metrics::{Direction, METRICS};
 
 use crate::console::number;
 use crate::fitting::Job;
+use crate::outputs::log_input;
 use crate::recipes::tabular_mlp::Config;
 use crate::session::{Session, log_all};
 
@@ -36,6 +37,7 @@ pub fn cross_validate(
         ];
         scores.push(session.nested(&name, &tags, |nested| {
             let mut splits = source.fold(&fold)?;
+            log_input(&nested.run, &splits.info);
             fit_fold(&Job::new(&config.model, &config.training, &mut splits, device), config.seed, nested)
         })?);
     }

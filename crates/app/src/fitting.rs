@@ -194,7 +194,9 @@ impl<'a> Job<'a> {
         let best = epochs.stopping.best();
         let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
         log_all(run, &epochs.history.best(best_epoch), epochs.history.epochs());
-        Ok(Fitted { weights: epochs.folder.join(BEST_WEIGHTS), best_epoch, epochs: epochs.history.epochs(), history })
+        // Absolute, because it is kept for a resumed run, which may have another working directory.
+        let weights = std::path::absolute(epochs.folder.join(BEST_WEIGHTS))?;
+        Ok(Fitted { weights, best_epoch, epochs: epochs.history.epochs(), history })
     }
 }
 

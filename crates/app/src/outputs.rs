@@ -7,7 +7,7 @@ use anyhow::Result;
 use dataset::{DatasetInfo, Source, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize, weight_bytes};
 use serde::{Deserialize, Serialize};
-use tracking::{Dataset, DatasetInput};
+use tracking::{Dataset, DatasetInput, Run};
 use training::metrics::{ClassScores, per_class_report};
 
 use crate::fitting::{Fitted, Job};
@@ -59,6 +59,12 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
     }
+    log_input(run, info);
+    session.console.stop_if_interrupted()
+}
+
+/// Records which rows a run learns from; the digest has the split in it.
+pub fn log_input(run: &Run, info: &DatasetInfo) {
     run.log_input(DatasetInput {
         dataset: Dataset {
             name: info.name.clone(),
@@ -70,7 +76,6 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
         },
         tags: BTreeMap::from([("mlflow.data.context".to_owned(), "training".to_owned())]),
     });
-    session.console.stop_if_interrupted()
 }
 
 /// `regression`, `binary` or `multiclass`.

@@ -29,6 +29,7 @@ fn folds_are_nested_runs_and_the_parent_has_mean_and_spread() {
     assert_eq!(runs.len(), 7);
     for fold in &folds {
         assert_eq!(fold.info.status, RunStatus::Finished);
+        assert_eq!(fold.inputs.len(), 1, "which rows it has learnt from");
         assert!(fold.info.name.starts_with("fold ") && fold.info.name.contains("repeat"), "{}", fold.info.name);
         assert!(fold.metrics.contains_key("val_auc") && !fold.metrics.contains_key("test_auc"), "test stays aside");
     }

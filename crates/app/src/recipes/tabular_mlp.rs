@@ -228,6 +228,7 @@ fn fit_members(job: &Job, config: &Config, session: &Session) -> Result<Vec<Fitt
         let tags = [("model_type", "tabular_mlp".to_owned()), ("ensemble_member", (member + 1).to_string())];
         session.nested(&format!("member {} of {}", member + 1, config.ensemble), &tags, |nested| {
             nested.run.log_param("seed", &seed.to_string());
+            outputs::log_input(&nested.run, &job.splits.info);
             job.fit(seed, nested)
         })
     };
