@@ -16,29 +16,39 @@ program=${CARGO_TARGET_DIR:-target}/debug/train_tabular_mlp
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# measure NAME METRICS
+# row NAME METRIC < values
+row() {
+    awk -v name="$1" -v metric="$2" -v expected="$(wc -w <<< "$seeds")" '
+        { sum += $1; values[++n] = $1 }
+        END { if (n != expected) {
+                  print "error: " n + 0 " values of " metric " for " expected " seeds" > "/dev/stderr"
+                  exit 1
+              }
+              mean = sum / n
+              for (i = 1; i <= n; i++) squares += (values[i] - mean) ^ 2
+              sd = n > 1 ? sqrt(squares / (n - 1)) : 0
+              printf "| %s | %s | %.4f | %.4f | %d |\n", name, metric, mean, sd, n }'
+}
+
+# measure NAME METRICS BASELINE METRIC
 measure() {
-    local name=$1 metrics=$2 seed metric started=$SECONDS
+    local name=$1 metrics=$2 baseline=$3 baseline_metric=$4 seed metric started=$SECONDS
     for seed in $seeds; do
         "$program" --config "benches/quality/$name.yaml" --csv-path "$data_dir/$name.csv" --seed "$seed" \
             --quiet --json --no-mlflow --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
             "${flags[@]}" >> "$work/$name.json"
     done
     echo "$name: $((SECONDS - started)) s for seeds $seeds" >&2
+    # The network's metrics stand before `baselines` in the object, the baselines' behind.
     for metric in $metrics; do
-        { grep -o "\"$metric\":[-+0-9.eE]*" "$work/$name.json" || true; } | cut -d: -f2 |
-            awk -v name="$name" -v metric="$metric" -v expected="$(wc -w <<< "$seeds")" '
-            { sum += $1; values[++n] = $1 }
-            END { if (n != expected) { print "error: " n + 0 " values of " metric " for " expected " seeds" > "/dev/stderr"; exit 1 }
-                  mean = sum / n
-                  for (i = 1; i <= n; i++) squares += (values[i] - mean) ^ 2
-                  sd = n > 1 ? sqrt(squares / (n - 1)) : 0
-                  printf "| %s | %s | %.4f | %.4f | %d |\n", name, metric, mean, sd, n }'
+        sed 's/"baselines":.*//' "$work/$name.json" | grep -o "\"$metric\":[-+0-9.eE]*" | cut -d: -f2 | row "$name" "$metric"
     done
+    sed 's/.*"baselines"://' "$work/$name.json" | grep -o "\"$baseline_metric\":[-+0-9.eE]*" | cut -d: -f2 |
+        row "$name, $baseline" "$baseline_metric"
 }
 
 echo "| data | metric | mean | sd | seeds |"
 echo "|---|---|---|---|---|"
-measure adult "val_auc test_auc test_accuracy test_log_loss"
-measure california "val_rmse test_rmse test_mae test_r2"
-measure churn "val_auc val_accuracy test_auc test_accuracy test_log_loss"
+measure adult "val_auc test_auc test_accuracy test_log_loss" logistic test_auc
+measure california "val_rmse test_rmse test_mae test_r2" linear test_rmse
+measure churn "val_auc val_accuracy test_auc test_accuracy test_log_loss" logistic test_auc

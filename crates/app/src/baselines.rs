@@ -2,14 +2,14 @@
 
 use std::borrow::Cow;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dataset::{Part, Preprocessor, Splits};
 use modeling::Task;
-use modeling::baselines::{BaselineConfig, BaselineKind, design_matrix, fit};
+use modeling::baselines::{BaselineConfig, BaselineKind, MAX_COLUMNS, design_matrix, fit};
 
 use crate::outputs::log_input;
 use crate::scoring::{self, Scores};
-use crate::session::{Session, log_all};
+use crate::session::Session;
 
 /// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
 pub type ModelScores = (String, Vec<(String, Option<f64>)>);
@@ -46,7 +46,7 @@ pub fn fit_baselines(
             }
         };
         let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
-        log_all(&session.run, &finite.collect::<Vec<_>>(), 0);
+        session.log_metrics(&finite.collect::<Vec<_>>(), 0);
         all.push((name.to_owned(), scores));
     }
     Ok(all)
@@ -61,18 +61,24 @@ fn fit_one(
 ) -> Result<Vec<(String, Option<f64>)>> {
     let (preprocessor, name) = (&splits.preprocessor, kind.name());
     let task = scoring::task_of(preprocessor);
-    let train = columns_of(&splits.train, preprocessor)?;
-    let model = fit(kind, config, &train, width(preprocessor), &splits.train.target, task, seed)
+    let (columns, limit) = (width(preprocessor), MAX_COLUMNS);
+    if kind != BaselineKind::Dummy && columns > limit {
+        // Said before a matrix of so many columns is made.
+        bail!("baseline `{name}` takes at most {limit} columns, there are {columns}; set `features.max_categories`");
+    }
+    let train = columns_of(kind, &splits.train, preprocessor)?;
+    let columns = train.len() / splits.train.n_rows();
+    let model = fit(kind, config, &train, columns, &splits.train.target, task, seed)
         .with_context(|| format!("baseline `{name}`"))?;
     model.warnings.iter().for_each(|warning| session.console.warn(&format!("baseline `{name}`: {warning}")));
     log_input(&session.run, &splits.info);
     session.write_text("model/baseline.json", &model.to_json()?)?;
     let mut metrics = Vec::new();
     for (prefix, part) in [("val", &splits.valid), ("test", &splits.test)] {
-        let predicted = model.predict(&columns_of(part, preprocessor)?)?;
+        let predicted = model.predict(&columns_of(kind, part, preprocessor)?)?;
         metrics.extend(scores(predicted, part, task).metrics_named(prefix));
     }
-    log_all(&session.run, &metrics, 0);
+    session.log_metrics(&metrics, 0);
     Ok(metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|value| value.is_finite()))).collect())
 }
 
@@ -80,8 +86,11 @@ fn scores(predicted: Vec<f32>, part: &Part, task: Task) -> Scores {
     scoring::score_predictions(predicted, f64::NAN, &part.target, task)
 }
 
-/// `[rows, width]`, row by row: numbers, then one 0/1 column per level.
-fn columns_of<'a>(part: &'a Part, preprocessor: &Preprocessor) -> Result<Cow<'a, [f32]>> {
+/// `[rows, width]`, row by row: numbers, then one 0/1 column per level. The dummy looks at none of them.
+fn columns_of<'a>(kind: BaselineKind, part: &'a Part, preprocessor: &Preprocessor) -> Result<Cow<'a, [f32]>> {
+    if kind == BaselineKind::Dummy {
+        return Ok(Cow::Owned(vec![0.0; part.n_rows()]));
+    }
     let (n_numeric, cardinalities) = (preprocessor.n_numeric(), preprocessor.cardinalities());
     if cardinalities.is_empty() {
         // A copy of a large table would be the peak of the run's memory.

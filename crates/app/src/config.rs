@@ -130,10 +130,33 @@ pub fn load<C: Serialize + DeserializeOwned + Default>(
     let defaults = Value::serialize(C::default()).ok().and_then(Value::into_dict).unwrap_or_default();
     let mut layers = file_layers(file, profile, &defaults)?;
     layers.extend(environment_layers());
+    load_layers(file, layers, overrides, &defaults, check)
+}
+
+/// Loads a run's own config again. Of the environment only MLflow's variables count: another seed, say, would make
+/// another run of it.
+pub fn load_again<C: Serialize + DeserializeOwned + Default>(
+    file: &Path,
+    overrides: &[Override],
+    check: impl Fn(&C) -> Result<(), (String, String)>,
+) -> Result<Loaded<C>, Mistake> {
+    let defaults = Value::serialize(C::default()).ok().and_then(Value::into_dict).unwrap_or_default();
+    let mut layers = file_layers(file, None, &defaults)?;
+    layers.extend(mlflow_layers());
+    load_layers(file, layers, overrides, &defaults, check)
+}
+
+fn load_layers<C: Serialize + DeserializeOwned + Default>(
+    file: &Path,
+    mut layers: Vec<Layer>,
+    overrides: &[Override],
+    defaults: &Dict,
+    check: impl Fn(&C) -> Result<(), (String, String)>,
+) -> Result<Loaded<C>, Mistake> {
     layers.extend(overrides.iter().map(|o| layer(format!("`{}`", o.flag), &o.key, &o.value)));
     let mut figment = Figment::from(Serialized::defaults(C::default()));
     for mut layer in layers {
-        layer.clean(&defaults)?;
+        layer.clean(defaults)?;
         figment = figment.merge(layer);
     }
     let config: C = figment.extract().map_err(|error| wrong_value(&error))?;
@@ -200,12 +223,16 @@ fn unknown_profile(profile: &str, names: &[String], file: &Path) -> Mistake {
     mistake.hint(format!("{did_you_mean}profiles in this file: {}", names.join(", ")))
 }
 
-/// MLflow's variables first, then ours, which are more specific.
-fn environment_layers() -> Vec<Layer> {
-    let mlflow = MLFLOW_VARIABLES.iter().filter_map(|(name, key)| {
+fn mlflow_layers() -> Vec<Layer> {
+    let of_variable = |(name, key): &(&str, &str)| {
         let value = env::var(name).ok().filter(|value| !value.is_empty())?;
         Some(layer(format!("environment variable {name}"), key, &serde_yaml::Value::String(value)))
-    });
+    };
+    MLFLOW_VARIABLES.iter().filter_map(of_variable).collect()
+}
+
+/// MLflow's variables first, then ours, which are more specific.
+fn environment_layers() -> Vec<Layer> {
     let own: BTreeMap<String, String> = env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.to_string_lossy().into_owned())))
         .filter(|(name, _)| name.starts_with(ENV_PREFIX))
@@ -214,7 +241,7 @@ fn environment_layers() -> Vec<Layer> {
         let key = name[ENV_PREFIX.len()..].to_lowercase().replace("__", ".");
         layer(format!("environment variable {name}"), &key, &parse_value(&value))
     });
-    mlflow.chain(own).collect()
+    mlflow_layers().into_iter().chain(own).collect()
 }
 
 /// A layer with a single dotted key.

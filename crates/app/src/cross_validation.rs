@@ -10,7 +10,7 @@ use crate::console::number;
 use crate::fitting::Job;
 use crate::outputs::log_input;
 use crate::recipes::tabular_mlp::Config;
-use crate::session::{Session, log_all};
+use crate::session::Session;
 
 /// Metrics of the left-out rows of a fold. What is not a number is `None`: JSON has no NaN.
 type FoldScores = Vec<(String, Option<f64>)>;
@@ -42,7 +42,7 @@ pub fn cross_validate(
         })?);
     }
     let summary = summarize(&scores);
-    log_all(&session.run, &summary, 0);
+    session.log_metrics(&summary, 0);
     session.write_text("cv_results.csv", &to_csv(&scores))?;
     plot_folds(session, &scores, &summary)?;
     session.console.note(&describe(config.training.early_stopping.metric(), scores.len(), &summary));

@@ -3,12 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use burn::tensor::Device;
 use dataset::Splits;
 use modeling::{Inputs, Loss, TabularMlp, TabularMlpConfig, Task};
 use serde::{Deserialize, Serialize};
-use training::metrics::direction_of;
+use training::metrics::{Direction, direction_of};
 use training::{
     Checkpoint, ClassWeights, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
     find_learning_rate, fit,
@@ -19,7 +19,7 @@ use crate::exit::Mistake;
 use crate::history::History;
 use crate::plots::{plot_finder, plot_training};
 use crate::scoring::{self, Rows, Scores};
-use crate::session::{Session, log_all};
+use crate::session::Session;
 
 const BEST_WEIGHTS: &str = "tabular_mlp_best.safetensors";
 const LAST_WEIGHTS: &str = "tabular_mlp_last.safetensors";
@@ -66,8 +66,6 @@ pub struct Fitted {
 /// What goes into a checkpoint beside the state of the loop.
 #[derive(Serialize, Deserialize)]
 struct Notes {
-    /// Fingerprint of the data and its split.
-    data_digest: String,
     /// Metrics of the epochs done, as CSV: JSON has no NaN.
     history: String,
 }
@@ -116,19 +114,7 @@ impl<'a> Job<'a> {
 
     /// The training loss, with the weight of each class.
     pub fn loss(&self) -> Result<Loss> {
-        let labels = self.splits.preprocessor.target.labels();
-        let is_plain = self.training.class_weights == ClassWeights::None && self.training.label_smoothing == 0.0;
-        if self.task == Task::Regression && !is_plain {
-            let problem =
-                "`training.class_weights` and `training.label_smoothing` need classes; the target is a number";
-            return Err(Mistake::new(problem).into());
-        }
-        let mut counts = vec![0; labels.len()];
-        if !labels.is_empty() {
-            self.splits.train.target.iter().for_each(|&class| counts[class as usize] += 1);
-        }
-        let weights = self.training.class_weights.resolve(labels, &counts);
-        let weights = weights.map_err(|(key, problem)| Mistake::new(format!("`training.{key}`: {problem}")))?;
+        let weights = class_weights(self.training, self.splits)?;
         Ok(Loss::new(self.task, weights.as_deref(), self.training.label_smoothing, &self.device.clone().autodiff()))
     }
 
@@ -140,7 +126,7 @@ impl<'a> Job<'a> {
         let rate = self.training.learning_rate;
         match sweep.suggestion {
             Some(suggestion) => {
-                session.run.log_metric("suggested_learning_rate", suggestion, 0);
+                session.log_metrics(&[("suggested_learning_rate".to_owned(), suggestion)], 0);
                 let found = number(suggestion);
                 session.console.note(&format!("learning-rate finder: {found} suggested, {rate} set"));
             }
@@ -169,7 +155,8 @@ impl<'a> Job<'a> {
         let on_step = |end: StepEnd| {
             bar.step(end.global_step, end.epoch);
             let every = self.training.log_every_steps;
-            if every > 0 && end.global_step.is_multiple_of(every) {
+            let is_new = || !session.logged.reaches("train_loss_step", end.global_step as i64);
+            if every > 0 && end.global_step.is_multiple_of(every) && is_new() {
                 run.log_metric("train_loss_step", end.loss, end.global_step as i64);
             }
             if console.is_interrupted() { Next::Stop } else { Next::Continue }
@@ -193,7 +180,7 @@ impl<'a> Job<'a> {
         let monitor = epochs.history.monitor();
         let best = epochs.stopping.best();
         let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
-        log_all(run, &epochs.history.best(best_epoch), epochs.history.epochs());
+        session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
         // Absolute, because it is kept for a resumed run, which may have another working directory.
         let weights = std::path::absolute(epochs.folder.join(BEST_WEIGHTS))?;
         Ok(Fitted { weights, best_epoch, epochs: epochs.history.epochs(), history })
@@ -216,8 +203,7 @@ impl<'a> Epochs<'a> {
     fn new(job: &'a Job<'a>, session: &'a Session) -> Result<Self> {
         let config = &job.training.early_stopping;
         let monitor = config.metric();
-        let direction =
-            direction_of(monitor, scoring::kind_of(job.task)).map_err(|names| unknown_metric(monitor, &names))?;
+        let direction = direction(job.training, job.task)?;
         let stopping = EarlyStopping::new(config, direction);
         let folder = session.folder("models")?;
         Ok(Self { job, session, history: History::new(monitor), stopping, is_over: false, folder })
@@ -227,18 +213,16 @@ impl<'a> Epochs<'a> {
     /// killed program could not log any more are logged.
     fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         let path = self.folder.join(CHECKPOINT);
+        self.session.check_same_data(&self.job.splits.info.digest)?;
         if !path.exists() {
+            if !self.session.logged.epochs.is_empty() {
+                self.session.console.warn(&format!("no checkpoint `{}`: the training starts anew", path.display()));
+            }
             return Ok(None);
         }
         let damaged = || format!("cannot go on from `{}`", path.display());
         let checkpoint = Checkpoint::from_bytes(&fs::read(&path).with_context(damaged)?).with_context(damaged)?;
         let notes: Notes = serde_json::from_str(checkpoint.caller()).with_context(damaged)?;
-        if notes.data_digest != self.job.splits.info.digest {
-            bail!(
-                "{}: the data has changed since\nhint: to go on with new data, start a run with `init_from`",
-                damaged()
-            );
-        }
         let history = History::from_csv(self.history.monitor(), &notes.history);
         self.history = history.with_context(damaged)?;
         let monitored = self.history.column(&format!("val_{}", self.history.monitor()));
@@ -267,8 +251,8 @@ impl<'a> Epochs<'a> {
     }
 
     fn log(&self, epoch: usize) {
-        if !self.session.logged_epochs.contains(&(epoch as i64)) {
-            log_all(&self.session.run, &self.history.epoch(epoch), epoch);
+        if !self.session.logged.epochs.contains(&(epoch as i64)) {
+            self.session.log_metrics(&self.history.epoch(epoch), epoch);
         }
     }
 
@@ -284,15 +268,41 @@ impl<'a> Epochs<'a> {
             let name = format!("tabular_mlp_epoch_{}.safetensors", end.epoch);
             modeling::save_weights(&end.model, &self.folder.join(name))?;
         }
-        let notes = Notes { data_digest: self.job.splits.info.digest.clone(), history: self.history.to_csv() };
+        let notes = Notes { history: self.history.to_csv() };
         let checkpoint = end.checkpoint(&serde_json::to_string(&notes)?)?;
         self.session.write_file(&format!("models/{CHECKPOINT}"), |temporary| fs::write(temporary, &checkpoint))
     }
 }
 
-fn unknown_metric(monitor: &str, names: &[&str]) -> Mistake {
-    Mistake::new(format!("`training.early_stopping.monitor`: no metric `{monitor}` for this problem type"))
-        .hint(format!("choose one of {}", names.join(", ")))
+/// Says whether the settings can be right for this data, before anything is trained on it.
+pub fn check_fits(training: &TrainingConfig, splits: &Splits) -> Result<()> {
+    direction(training, scoring::task_of(&splits.preprocessor))?;
+    class_weights(training, splits).map(drop)
+}
+
+/// Which way the monitored metric is better.
+fn direction(training: &TrainingConfig, task: Task) -> Result<Direction, Mistake> {
+    let monitor = training.early_stopping.metric();
+    direction_of(monitor, scoring::kind_of(task)).map_err(|names| {
+        Mistake::new(format!("`training.early_stopping.monitor`: no metric `{monitor}` for this problem type"))
+            .hint(format!("choose one of {}", names.join(", ")))
+    })
+}
+
+/// The weight of each class in the training loss; `None` if all weigh the same.
+fn class_weights(training: &TrainingConfig, splits: &Splits) -> Result<Option<Vec<f32>>> {
+    let labels = splits.preprocessor.target.labels();
+    let is_plain = training.class_weights == ClassWeights::None && training.label_smoothing == 0.0;
+    if labels.is_empty() && !is_plain {
+        let problem = "`training.class_weights` and `training.label_smoothing` need classes; the target is a number";
+        return Err(Mistake::new(problem).into());
+    }
+    let mut counts = vec![0; labels.len()];
+    if !labels.is_empty() {
+        splits.train.target.iter().for_each(|&class| counts[class as usize] += 1);
+    }
+    let weights = training.class_weights.resolve(labels, &counts);
+    Ok(weights.map_err(|(key, problem)| Mistake::new(format!("`training.{key}`: {problem}")))?)
 }
 
 fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {

@@ -139,6 +139,12 @@ impl ResultTable {
         format!("{text}\n\n{}", table(&heading, &models))
     }
 
+    /// `{"logistic": {"test_auc": 0.9, ...}}`
+    pub fn baselines_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let of = |(name, scores): &ModelScores| (name.clone(), scores.iter().cloned().collect());
+        self.baselines.iter().map(of).collect()
+    }
+
     /// One metric of the network and of every baseline, the network first.
     pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
         let own = self.to_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);

@@ -34,17 +34,20 @@ pub fn measure_importance(job: &Job, models: &[TabularMlp], seed: u64, session: 
     let score = |rows: &Rows| score(job, models, rows, &target, metric);
     let Ok(direction) = direction_of(metric, kind_of(job.task)) else { return Ok(()) };
 
-    let shuffled = |feature: usize, order: &[u32]| score(&shuffle(&valid, &inputs[feature], order));
+    let shuffled = |feature: usize, order: &[u32]| {
+        // After Ctrl-C the figures are thrown away below.
+        if session.console.is_interrupted() { f64::NAN } else { score(&shuffle(&valid, &inputs[feature], order)) }
+    };
     let baseline = (score(&valid), direction);
     let found = permutation_importance(inputs.len(), rows.len(), REPEATS, seed, baseline, shuffled);
+    session.console.stop_if_interrupted()?;
     let named: Vec<(&str, Importance)> = inputs.iter().map(|input| input.name.as_str()).zip(found).collect();
     let mut text = "feature,importance_mean,importance_std\n".to_owned();
     for (name, importance) in &named {
         text.push_str(&format!("\"{}\",{},{}\n", name.replace('"', "\"\""), importance.mean, importance.std));
     }
     session.write_text("feature_importance.csv", &text)?;
-    plot_importance(session, &named, metric, direction, rows.len())?;
-    session.console.stop_if_interrupted()
+    plot_importance(session, &named, metric, direction, rows.len())
 }
 
 fn score(job: &Job, models: &[TabularMlp], rows: &Rows, target: &[f32], metric: &str) -> f64 {

@@ -40,6 +40,7 @@ pub fn report_data(session: &Session, source: &Source) -> Result<()> {
 /// digest.
 pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     let (run, info) = (&session.run, &splits.info);
+    session.check_same_data(&info.digest)?;
     session.console.note(&describe_data(info));
     run.log_params(&BTreeMap::from([
         ("dataset_name".to_owned(), info.name.clone()),
@@ -165,6 +166,14 @@ fn raw_target(splits: &Splits) -> Result<Vec<String>> {
     Ok((0..column.len()).map(|row| column.text(row).unwrap_or_default().into_owned()).collect())
 }
 
+/// Layout of `bundle.json`. Raise it when a field is added or changes its meaning.
+pub const BUNDLE_VERSION: u32 = 2;
+
+/// The sha256 of the data files, one after the other.
+pub fn file_digests(info: &DatasetInfo) -> String {
+    info.files.iter().map(|file| file.sha256.as_str()).collect::<Vec<_>>().join(",")
+}
+
 /// `model/bundle.json`: what is needed, beside weights and preprocessor, to make the model again.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Bundle {
@@ -207,7 +216,7 @@ pub fn write_bundle(session: &Session, job: &Job, members: &[Fitted], result: &R
     session.write_text("model/preprocessor.json", &preprocessor)?;
     session.write_text("extra_artifacts/preprocessor.json", &preprocessor)?;
     let bundle = Bundle {
-        version: 2,
+        version: BUNDLE_VERSION,
         model_type: "tabular_mlp".to_owned(),
         model: job.model.clone(),
         inputs: job.inputs.clone(),
@@ -218,6 +227,7 @@ pub fn write_bundle(session: &Session, job: &Job, members: &[Fitted], result: &R
         dataset: BTreeMap::from([
             ("name".to_owned(), splits.info.name.clone()),
             ("digest".to_owned(), splits.info.digest.clone()),
+            ("files".to_owned(), file_digests(&splits.info)),
         ]),
         weights,
         metrics: result.to_json(),

@@ -14,7 +14,7 @@ use training::metrics::{
     Band, Direction, auc_interval, auc_of, average_precision_of, calibration_curve, confusion_matrix, metrics_for,
     pr_band, precision_recall_curve, roc_band, roc_curve,
 };
-use training::{Importance, LearningRateSweep, TrainingConfig};
+use training::{Importance, LearningRateSweep, Schedule, TrainingConfig};
 
 use crate::fitting::Job;
 use crate::history::{History, ResultTable};
@@ -27,6 +27,7 @@ const MOST_CLASSES_DRAWN: usize = 100;
 const MOST_CURVES: usize = 20;
 const CALIBRATION_BINS: usize = 15;
 const BAND_SAMPLES: usize = 200;
+const BAND_MOST_ROWS: usize = 100_000;
 const BAND_SEED: u64 = 0;
 const BAND_LABEL: &str = "95% interval";
 
@@ -74,7 +75,10 @@ pub fn plot_training(
         subtitle: &subtitle,
         rates: &learning_rates(history, config, steps_per_epoch),
         steps_per_epoch: Some(steps_per_epoch),
-        warmup: (config.warmup_epochs * steps_per_epoch as f64) as usize,
+        warmup: match config.schedule {
+            Schedule::OneCycle => 0,
+            _ => (config.warmup_epochs * steps_per_epoch as f64) as usize,
+        },
         best_epoch,
     };
     Ok(report::learning_rate_schedule(&schedule, &folder.join("learning_rate_schedule"))?)
@@ -142,8 +146,8 @@ struct Curve {
 
 fn plot_ranking(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    // Bands of many curves hide each other.
-    let samples = if classes.len() <= 3 { BAND_SAMPLES } else { 0 };
+    // Bands of many curves hide each other; those of many rows are as thin as the line, and take long.
+    let samples = if classes.len() <= 3 && target.len() <= BAND_MOST_ROWS { BAND_SAMPLES } else { 0 };
     let roc = |(class, scores): &(usize, Vec<f32>)| {
         let class = *class as f32;
         Curve {

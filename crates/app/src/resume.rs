@@ -14,8 +14,19 @@ use crate::session::{MlflowConfig, PathsConfig, folder_name};
 /// The config that a run was started with, in its output folder and among its artifacts.
 pub const EFFECTIVE_CONFIG: &str = "configs/effective_app_config.yaml";
 
-/// Sections that make a run what it is: with another value it would be another run.
-const FIXED: [&str; 8] = ["seed", "data", "features", "model", "cv", "ensemble", "baselines", "init_from"];
+/// What may be another value when a run goes on. With anything else it would be another run.
+const CHANGEABLE: [&str; 10] = [
+    "training.epochs",
+    "training.early_stopping.patience",
+    "training.time_budget_minutes",
+    "training.log_every_steps",
+    "training.checkpoint_every_epochs",
+    "device",
+    "threads",
+    "mlflow",
+    "paths",
+    "logging",
+];
 
 /// A run that can go on.
 #[derive(Debug, Clone)]
@@ -26,8 +37,36 @@ pub struct StoppedRun {
     pub folder: PathBuf,
     /// The params that it has logged; they cannot be changed.
     params: BTreeMap<String, String>,
-    /// The epochs whose metrics have reached the store.
-    pub logged_epochs: BTreeSet<i64>,
+    /// What has reached the store.
+    pub logged: Logged,
+}
+
+/// Metrics that a run has logged before it was resumed; they are not logged again.
+#[derive(Debug, Clone, Default)]
+pub struct Logged {
+    /// Whole epochs.
+    pub epochs: BTreeSet<i64>,
+    /// Step and value of the last point of each metric.
+    latest: BTreeMap<String, (i64, f64)>,
+}
+
+impl Logged {
+    /// Asks the store.
+    pub fn of(store: &dyn Store, run_id: &str) -> tracking::Result<Self> {
+        let epochs = store.metric_history(run_id, "val_loss")?.into_iter().map(|point| point.step).collect();
+        let metrics = store.run(run_id)?.metrics;
+        Ok(Self { epochs, latest: metrics.into_iter().map(|(key, point)| (key, (point.step, point.value))).collect() })
+    }
+
+    /// Whether this very point is there.
+    pub fn has(&self, key: &str, step: i64, value: f64) -> bool {
+        self.latest.get(key).is_some_and(|(at, known)| *at == step && known.to_bits() == value.to_bits())
+    }
+
+    /// Whether a metric with one point per step has come so far.
+    pub fn reaches(&self, key: &str, step: i64) -> bool {
+        self.latest.get(key).is_some_and(|(at, _)| *at >= step)
+    }
 }
 
 impl StoppedRun {
@@ -38,8 +77,8 @@ impl StoppedRun {
         let store = tracker.store();
         let unknown = || format!("cannot resume run `{run_id}` in `{}`", store.uri());
         let params = store.run(&run_id).with_context(unknown)?.params;
-        let logged_epochs = logged_epochs(store, &run_id).with_context(unknown)?;
-        Ok(Self { run_id, folder: folder.to_owned(), params, logged_epochs })
+        let logged = Logged::of(store, &run_id).with_context(unknown)?;
+        Ok(Self { run_id, folder: folder.to_owned(), params, logged })
     }
 
     /// Logs new params. One that had another value keeps it, as MLflow wants it; the new one becomes a tag.
@@ -53,21 +92,31 @@ impl StoppedRun {
     }
 }
 
-/// Refuses overrides that would make another run of it.
-pub fn check_overrides(overrides: &[Override]) -> Result<(), Mistake> {
-    let is_fixed = |o: &&Override| FIXED.contains(&o.key.split('.').next().unwrap_or_default());
-    match overrides.iter().find(is_fixed) {
+/// Refuses overrides that would make another run of it. `is_nested`: parts of it are runs of their own, which may be done.
+pub fn check_overrides(overrides: &[Override], is_nested: bool) -> Result<(), Mistake> {
+    let is_changeable = |o: &&Override| {
+        let inside = |key: &&str| o.key.strip_prefix(*key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        CHANGEABLE.iter().any(|key| inside(&key)) && !(is_nested && o.key.starts_with("training."))
+    };
+    match overrides.iter().find(|o| !is_changeable(o)) {
         None => Ok(()),
-        Some(o) => Err(Mistake::new(format!("`{}` cannot be changed when a run is resumed", o.key))
+        Some(o) => Err(Mistake::new(format!("`{}` cannot be changed when this run is resumed", o.key))
             .hint("resume without it, or start a new run; `init_from` starts one from this run's weights")),
     }
 }
 
 /// The output folder of a run: given by its path, or by the run's id below `models_dir`, else among the store's artifacts.
-pub fn find_folder(what: &str, mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<PathBuf> {
-    let folder = match local_folder(what, &paths.models_dir) {
-        Some(folder) => folder,
-        None => download(what, open_tracker(mlflow, paths)?.store(), mlflow, paths)?,
+///
+/// `places` tells where to look for an id; it is not asked for a path.
+pub fn find_folder(what: &str, places: impl FnOnce() -> Result<(MlflowConfig, PathsConfig)>) -> Result<PathBuf> {
+    let folder = if Path::new(what).is_dir() {
+        PathBuf::from(what)
+    } else {
+        let (mlflow, paths) = places()?;
+        match local_folder(what, &paths.models_dir) {
+            Some(folder) => folder,
+            None => download(what, open_tracker(&mlflow, &paths)?.store(), &mlflow, &paths)?,
+        }
     };
     if !folder.join(EFFECTIVE_CONFIG).is_file() {
         let problem = format!("`{what}`: `{}` is not the output folder of a run", folder.display());
@@ -89,19 +138,10 @@ pub fn open_tracker(mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<Tracke
     Ok(Tracker::open(&options)?)
 }
 
-/// The epochs whose metrics have reached the store.
-pub fn logged_epochs(store: &dyn Store, run_id: &str) -> tracking::Result<BTreeSet<i64>> {
-    Ok(store.metric_history(run_id, "val_loss")?.into_iter().map(|point| point.step).collect())
-}
-
-/// `what` as a folder, or as the name of a folder one level below `models_dir`.
-fn local_folder(what: &str, models_dir: &Path) -> Option<PathBuf> {
-    let path = Path::new(what);
-    if path.is_dir() {
-        return Some(path.to_owned());
-    }
+/// `run_id` as the name of a folder one level below `models_dir`.
+fn local_folder(run_id: &str, models_dir: &Path) -> Option<PathBuf> {
     let experiments = fs::read_dir(models_dir).ok()?;
-    experiments.flatten().map(|experiment| experiment.path().join(what)).find(|folder| folder.is_dir())
+    experiments.flatten().map(|experiment| experiment.path().join(run_id)).find(|folder| folder.is_dir())
 }
 
 /// Copies a run's artifacts to the place where its output folder belongs.
@@ -112,6 +152,7 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     };
     let info = store.run(what).map_err(|error| nowhere(&error))?.info;
     let folder = paths.models_dir.join(folder_name(&mlflow.experiment_name)).join(&info.run_id);
+    let partial = folder.with_extension("partial");
     let mut folders = vec![String::new()];
     let mut files = Vec::new();
     while let Some(next) = folders.pop() {
@@ -123,10 +164,12 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
         return Err(nowhere(&"it has no artifacts").into());
     }
     for file in files {
-        let local = folder.join(&file);
-        fs::create_dir_all(local.parent().unwrap_or(&folder))?;
+        let local = partial.join(&file);
+        fs::create_dir_all(local.parent().unwrap_or(&partial))?;
         store.get_artifact(what, &file, &local)?;
     }
+    // Under its own name only when it is complete.
+    fs::rename(&partial, &folder).with_context(|| format!("cannot make folder `{}`", folder.display()))?;
     Ok(folder)
 }
 

@@ -1,7 +1,7 @@
 //! What every program does around its recipe: console, log file, run, output folder, signals, and a truthful end.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,14 +21,16 @@ use tracking::{Outcome, Run, RunOptions, RunStatus, Tracker};
 use crate::cli::RunFlags;
 use crate::config::Loaded;
 use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_logging};
-use crate::exit::{Interrupted, Panicked, describe};
+use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
 use crate::history::ResultTable;
-use crate::resume::{StoppedRun, logged_epochs, open_tracker};
+use crate::resume::{Logged, StoppedRun, open_tracker};
 use crate::{download, environment};
 
 /// In a run's output folder: which nested run does what.
 const NESTED_RUNS: &str = "nested_runs.json";
+/// In a run's output folder: the fingerprint of its data and split.
+const DATA_DIGEST: &str = "data_digest.txt";
 /// In a nested run's output folder, once it is done: what came out.
 const NESTED_RESULT: &str = "result.json";
 
@@ -113,8 +115,8 @@ pub struct Session {
     pub console: Console,
     /// The tracked run; with tracking off, a run that goes nowhere.
     pub run: Run,
-    /// Epochs whose metrics are in the store already, from before the run was resumed.
-    pub logged_epochs: BTreeSet<i64>,
+    /// What is in the store already, from before the run was resumed.
+    pub logged: Logged,
     tracker: Tracker,
     /// The experiment's name.
     experiment: String,
@@ -174,13 +176,17 @@ impl Session {
             resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()),
             ..RunOptions::default()
         })?;
-        let runs_folder = setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name));
+        // Nested runs stand beside the run, wherever it was started.
         let stopped_in = setup.resumed.as_ref().map(|stopped| stopped.folder.clone());
+        let runs_folder = match stopped_in.as_ref().and_then(|folder| folder.parent()) {
+            Some(folder) => folder.to_owned(),
+            None => setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name)),
+        };
         let open_runs = Arc::new(Mutex::new(vec![run.clone()]));
         install_signal_handler(console.clone(), Arc::clone(&open_runs));
         let session = Self {
             console,
-            logged_epochs: setup.resumed.as_ref().map(|stopped| stopped.logged_epochs.clone()).unwrap_or_default(),
+            logged: setup.resumed.as_ref().map(|stopped| stopped.logged.clone()).unwrap_or_default(),
             folder: stopped_in.unwrap_or_else(|| runs_folder.join(run.id())),
             run,
             tracker,
@@ -276,12 +282,12 @@ impl Session {
             resume_run_id: stopped.cloned(),
         })?;
         lock(&self.open_runs).push(run.clone());
-        let logged_epochs = match stopped {
-            Some(run_id) => logged_epochs(self.tracker.store(), run_id)?,
-            None => BTreeSet::new(),
+        let logged = match stopped {
+            Some(run_id) => Logged::of(self.tracker.store(), run_id)?,
+            None => Logged::default(),
         };
         Ok(Self {
-            logged_epochs,
+            logged,
             console: self.console.clone(),
             folder: self.runs_folder.join(run.id()),
             run,
@@ -292,6 +298,26 @@ impl Session {
             log_artifacts: self.log_artifacts,
             open_runs: Arc::clone(&self.open_runs),
         })
+    }
+
+    /// Logs metrics of one step, but for those that the run has logged before it was resumed.
+    pub fn log_metrics(&self, metrics: &[(String, f64)], step: usize) {
+        let step = step as i64;
+        let new = metrics.iter().filter(|(name, value)| !self.logged.has(name, step, *value));
+        let new: Vec<(&str, f64)> = new.map(|(name, value)| (name.as_str(), *value)).collect();
+        self.run.log_metrics(&new, step);
+    }
+
+    /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.
+    pub fn check_same_data(&self, digest: &str) -> Result<()> {
+        match fs::read_to_string(self.folder.join(DATA_DIGEST)) {
+            Ok(known) if known.trim() != digest => {
+                let problem = format!("cannot resume run {}: the data, or its split, has changed since", self.run.id());
+                Err(Mistake::new(problem).hint("to go on with new data, start a run with `init_from`").into())
+            }
+            Ok(_) => Ok(()),
+            Err(_) => self.write_text(DATA_DIGEST, &format!("{digest}\n")),
+        }
     }
 
     /// Makes sure that the data files are there; gives the settings with the places where they were found.
@@ -337,6 +363,12 @@ impl Session {
 
     /// Uploads what there is and ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
     fn end(&self, error: Option<&anyhow::Error>) -> Outcome {
+        // A panic in a nested run has not come past its end.
+        let others: Vec<Run> = lock(&self.open_runs).iter().filter(|run| run.id() != self.run.id()).cloned().collect();
+        for run in others {
+            run.fail("the program ended in this run");
+            lock(&self.open_runs).retain(|open| open.id() != run.id());
+        }
         if let Some(error) = error {
             tracing::error!(target: LOG_FILE_ONLY, "{}", describe(error));
         }
@@ -392,14 +424,9 @@ impl Session {
             "epochs": epochs,
             "outputs": self.folder.display().to_string(),
             "metrics": result.to_json(),
+            "baselines": result.baselines_json(),
         })
     }
-}
-
-/// Logs metrics of one epoch.
-pub fn log_all(run: &Run, metrics: &[(String, f64)], epoch: usize) {
-    let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-    run.log_metrics(&metrics, epoch as i64);
 }
 
 /// The first signal asks the program to end the run in good order. The second ends it at once: the status is still

@@ -58,13 +58,13 @@ pub use rows::design_matrix;
 /// Layout of the JSON that [`Baseline::to_json`] writes.
 const VERSION: u32 = 1;
 /// The linear models hold columns x columns numbers, and their time grows with its product with the rows.
-const MAX_COLUMNS: usize = 2_000;
+pub const MAX_COLUMNS: usize = 2_000;
 
 /// Why a baseline could not be fitted, read or asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A setting is out of range.
-    #[error("`baselines.{key}` is {value}: it must be {allowed}")]
+    #[error("`baseline_options.{key}` is {value}: it must be {allowed}")]
     Setting {
         /// The key.
         key: &'static str,

@@ -68,8 +68,8 @@ impl Task {
         let sum = outputs.into_iter().map(|output| self.activate(output)).reduce(|sum, output| sum + output);
         let Some(sum) = sum else { unreachable!("no networks to average") };
         let mean = sum.div_scalar(n);
-        // The smallest f32 above 0 that is no subnormal: its logarithm is finite.
-        let log = |x: Tensor<2>| x.clamp_min(f32::MIN_POSITIVE).log();
+        // A quarter of the distance between 1 and the next f32: a probability this near to 0 is as good as 0.
+        let log = |x: Tensor<2>| x.clamp_min(f32::EPSILON / 4.0).log();
         match self {
             Self::Regression => mean,
             Self::Binary => log(mean.clone()) - log(mean.neg().add_scalar(1.0)),

@@ -96,7 +96,8 @@ impl TrainingConfig {
         let counts =
             [("epochs", self.epochs), ("batch_size", self.batch_size), ("accumulate_batches", self.accumulate_batches)];
         for (key, value) in counts {
-            require(key, value as f64, value >= 1, "at least 1")?;
+            // The bounds keep products of them in range.
+            require(key, value as f64, (1..=10_000_000).contains(&value), "between 1 and 10000000")?;
         }
         let (warmup, epochs) = (self.warmup_epochs, self.epochs as f64);
         require("warmup_epochs", warmup, (0.0..=epochs).contains(&warmup), "between 0 and `training.epochs`")?;

@@ -211,6 +211,10 @@ pub fn fit<M: Module, E>(
     let config = plan.config;
     let mut state = LoopState::start(model, &plan)?;
     while state.epoch < config.epochs {
+        let is_out_of_time = config.time_budget_minutes.is_some_and(|minutes| state.seconds() >= minutes * 60.0);
+        if is_out_of_time && state.epoch > 0 {
+            return Ok(Fitted { model: state.model, epochs: state.epoch, ended: Ended::TimeBudget });
+        }
         let epoch;
         (state, epoch) = train_epoch(state, &plan, &mut step, &mut on_step)?;
         if !epoch.is_whole {
@@ -233,10 +237,8 @@ pub fn fit<M: Module, E>(
         let next = on_epoch(&mut end).map_err(Error::Caller)?;
         let plateau = state.plateau_after(config, end.monitored);
         state.plateau = plateau;
-        let out_of_time = config.time_budget_minutes.is_some_and(|minutes| state.seconds() >= minutes * 60.0);
-        if next == Next::Stop || (out_of_time && state.epoch < config.epochs) {
-            let ended = if next == Next::Stop { Ended::Told } else { Ended::TimeBudget };
-            return Ok(Fitted { model: state.model, epochs: state.epoch, ended });
+        if next == Next::Stop {
+            return Ok(Fitted { model: state.model, epochs: state.epoch, ended: Ended::Told });
         }
     }
     Ok(Fitted { model: state.model, epochs: state.epoch, ended: Ended::AllEpochs })

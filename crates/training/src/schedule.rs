@@ -78,7 +78,8 @@ impl ScheduleOptions {
         factor("schedule_options.one_cycle_div_factor", self.one_cycle_div_factor)?;
         factor("schedule_options.one_cycle_final_div_factor", self.one_cycle_final_div_factor)?;
         let size = self.step_size_epochs;
-        require("schedule_options.step_size_epochs", size as f64, size >= 1, "at least 1")?;
+        let sizes = 1..=10_000_000;
+        require("schedule_options.step_size_epochs", size as f64, sizes.contains(&size), "between 1 and 10000000")?;
         let gamma = self.step_gamma;
         require("schedule_options.step_gamma", gamma, gamma > 0.0 && gamma <= 1.0, "above 0 and at most 1")?;
         inside("schedule_options.plateau_factor", self.plateau_factor)?;

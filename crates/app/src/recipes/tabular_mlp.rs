@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::module::Module;
-use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source};
+use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source, Splits};
 use modeling::baselines::{BaselineConfig, BaselineKind};
 use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
@@ -17,11 +17,12 @@ use crate::config;
 use crate::console::{LoggingConfig, print_result};
 use crate::cross_validation::cross_validate;
 use crate::device::{DeviceKind, use_threads};
-use crate::fitting::{Fitted, Job};
+use crate::exit::Mistake;
+use crate::fitting::{Fitted, Job, check_fits};
 use crate::history::ResultTable;
 use crate::importance::measure_importance;
 use crate::resume::{self, StoppedRun};
-use crate::session::{MlflowConfig, PathsConfig, Session, Setup, log_all, run_tracked};
+use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
 use crate::trained_model::TrainedModel;
 use crate::{outputs, plots};
 
@@ -104,6 +105,7 @@ impl Config {
         if !(1..=1000).contains(&self.ensemble) {
             return Err(("ensemble".to_owned(), format!("`{}` is not between 1 and 1000", self.ensemble)));
         }
+        self.baseline_options.check().map_err(|error| ("baseline_options".to_owned(), error.to_string()))?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
         self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
@@ -132,13 +134,25 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
     }
     let overrides = flags.overrides(own.overrides())?;
     let profile = flags.profile();
-    let mut loaded = config::load(file, profile.as_deref(), &overrides, Config::check)?;
-    let mut resumed = None;
-    if let Some(what) = &flags.resume {
-        resume::check_overrides(&overrides)?;
-        let folder = resume::find_folder(what, &loaded.config.mlflow, &loaded.config.paths)?;
-        loaded = config::load(&folder.join(resume::EFFECTIVE_CONFIG), None, &overrides, Config::check)?;
-        resumed = Some(StoppedRun::open(&folder, &loaded.config.mlflow, &loaded.config.paths)?);
+    let load = || config::load(file, profile.as_deref(), &overrides, Config::check);
+    let (mut loaded, resumed) = match &flags.resume {
+        None => (load()?, None),
+        Some(what) => {
+            let places = || -> Result<_> {
+                let config: Config = load()?.config;
+                Ok((config.mlflow, config.paths))
+            };
+            let folder = resume::find_folder(what, places)?;
+            let loaded = config::load_again(&folder.join(resume::EFFECTIVE_CONFIG), &overrides, Config::check)?;
+            let config: &Config = &loaded.config;
+            resume::check_overrides(&overrides, config.ensemble > 1 || config.cv.is_some())?;
+            let stopped = StoppedRun::open(&folder, &config.mlflow, &config.paths)?;
+            (loaded, Some(stopped))
+        }
+    };
+    if let Some(from) = &loaded.config.init_from {
+        // The shape is the model's: what is logged and kept must say so.
+        loaded.config.model = TrainedModel::find(from, &loaded.config)?.bundle.model;
     }
     if flags.print_config {
         print_result(&loaded.explain());
@@ -150,11 +164,14 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
         paths: &config.paths,
         logging: &config.logging,
         run_name: config.run_name(),
-        tags: vec![
-            ("model_type", "tabular_mlp".to_owned()),
-            ("dataset_name", config.data.display_name()),
-            ("env", flags.profile().unwrap_or_else(|| "default".to_owned())),
-        ],
+        tags: match resumed {
+            Some(_) => Vec::new(),
+            None => vec![
+                ("model_type", "tabular_mlp".to_owned()),
+                ("dataset_name", config.data.display_name()),
+                ("env", profile.clone().unwrap_or_else(|| "default".to_owned())),
+            ],
+        },
         resumed,
     };
     run_tracked(&loaded, flags, &setup, train)
@@ -167,7 +184,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Data
     use_threads(config.threads)?;
     let device = config.device.open(console)?;
-    let start = config.init_from.as_deref().map(|from| TrainedModel::find(from, config, session)).transpose()?;
+    let start = config.init_from.as_deref().map(|from| TrainedModel::find(from, config)).transpose()?;
     let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
     if let Some(cv) = &config.cv {
@@ -175,12 +192,13 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     }
     let mut splits = source.splits()?;
     outputs::record_data(session, &splits)?;
+    check_start(start.as_ref(), &splits)?;
+    check_fits(&config.training, &splits)?;
     let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
     // Model
-    let shape = start.as_ref().map_or(&config.model, |start| &start.bundle.model);
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
-    let job = Job { init_from: weights, ..Job::new(shape, &config.training, &mut splits, &device) };
+    let job = Job { init_from: weights, ..Job::new(&config.model, &config.training, &mut splits, &device) };
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
     run.log_param("n_params", &n_params.to_string());
@@ -188,7 +206,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     console.note(&format!("model: {n_params} parameters"));
 
     // Loop
-    if config.find_learning_rate {
+    if config.find_learning_rate && session.logged.epochs.is_empty() {
         job.find_learning_rate(config.seed, session)?;
     }
     let members = fit_members(&job, config, session)?;
@@ -196,7 +214,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Result: the best epochs' weights, the test rows scored once
     let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
     let [train, valid, test] = job.score(&models);
-    log_all(run, &test.named("test"), members[0].best_epoch);
+    session.log_metrics(&test.named("test"), members[0].best_epoch);
     let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members, baselines);
     plots::plot_test(session, &job, &test)?;
     plots::plot_comparison(session, &job, &result)?;
@@ -218,13 +236,26 @@ fn open_data(config: &Config, start: Option<&TrainedModel>, session: &Session) -
     })
 }
 
+/// Another split of the file that a model has learnt from has test rows that it has seen.
+fn check_start(start: Option<&TrainedModel>, splits: &Splits) -> Result<()> {
+    let Some(start) = start else { return Ok(()) };
+    let known = |key: &str| start.bundle.dataset.get(key);
+    let is_same_file = known("files").is_some_and(|files| *files == outputs::file_digests(&splits.info));
+    if is_same_file && known("digest") != Some(&splits.info.digest) {
+        let problem = "`init_from`: the model has learnt from another split of this file, so it has seen test rows";
+        return Err(Mistake::new(problem).hint("use the seed of its run, or new rows").into());
+    }
+    Ok(())
+}
+
 /// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
 fn fit_members(job: &Job, config: &Config, session: &Session) -> Result<Vec<Fitted>> {
     if config.ensemble == 1 {
         return Ok(vec![job.fit(config.seed, session)?]);
     }
     let fit_member = |member: usize| {
-        let seed = config.seed.wrapping_add(member as u64);
+        // Far from the seeds of other runs: members of the ensembles of seeds 1 and 2 have nothing in common.
+        let seed = config.seed.wrapping_mul(1000).wrapping_add(member as u64);
         let tags = [("model_type", "tabular_mlp".to_owned()), ("ensemble_member", (member + 1).to_string())];
         session.nested(&format!("member {} of {}", member + 1, config.ensemble), &tags, |nested| {
             nested.run.log_param("seed", &seed.to_string());
