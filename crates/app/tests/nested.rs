@@ -104,7 +104,7 @@ fn an_ensemble_is_one_model_of_averaged_probabilities() {
     let runs = dir.all_runs();
     assert_eq!(runs.len(), 4);
     let seeds: Vec<&str> = runs.iter().filter_map(|run| run.params.get("seed")).map(String::as_str).collect();
-    for seed in ["42", "43", "44"] {
+    for seed in ["42000", "42001", "42002"] {
         assert!(seeds.contains(&seed), "{seeds:?}");
     }
     let outputs = dir.path(finished.json()["outputs"].as_str().unwrap());

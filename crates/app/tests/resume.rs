@@ -225,6 +225,44 @@ fn what_cannot_be_resumed_is_refused_before_anything_is_written() {
 }
 
 #[test]
+fn resuming_logs_nothing_twice_and_takes_nothing_from_the_environment() {
+    let dir = Workdir::new();
+    let flags = ["--epochs", "4", "--set", "training.early_stopping.patience=0", "--set", "training.log_every_steps=1"];
+    let started = dir.run(&[&flags[..], &["--set", "find_learning_rate=true", "--json"]].concat()).ok().json();
+    let run_id = started["run_id"].as_str().unwrap();
+    let points = |metric: &str| dir.store().metric_history(run_id, metric).unwrap().len();
+    let counts = || {
+        let metrics = ["val_loss", "train_loss_step", "test_auc", "best_epoch", "baseline_logistic_test_auc"];
+        metrics.map(points).to_vec()
+    };
+    let before = counts();
+    assert_eq!(before, [4, 60, 1, 1, 1]);
+    let mut again = dir.command(&["--resume", run_id, "--json"]);
+    let finished: support::Finished = again.env("ML_TABULAR_SEED", "7").output().unwrap().into();
+    assert_eq!(finished.ok().json()["metrics"], started["metrics"]);
+    assert_eq!(counts(), before);
+    assert_eq!(dir.all_runs().len(), 3, "the run and its two baselines");
+}
+
+#[test]
+fn finished_members_are_not_taken_for_other_data() {
+    let dir = Workdir::new();
+    let rows: String = (0..300).map(|row| format!("{},{}\n", row % 17, i32::from(row % 17 > 8))).collect();
+    dir.write("rows.csv", format!("x,y\n{rows}"));
+    let flags =
+        ["--csv-path", "rows.csv", "--target-column", "y", "--epochs", "2", "--set", "training.warmup_epochs=0"];
+    let ensemble = ["--set", "ensemble=2", "--set", "baselines=[]", "--no-mlflow", "--json"];
+    let started = dir.run(&[&flags[..], &ensemble].concat()).ok().json();
+    let folder = output_folder(&started, &dir);
+    dir.write("rows.csv", format!("x,y\n{}", rows.replace("3,0", "4,0")));
+    let refused = dir.run(&["--resume", folder.to_str().unwrap(), "--no-mlflow"]);
+    assert_eq!(refused.code, 2, "{}", refused.stderr);
+    assert!(refused.stderr.contains("has changed since"), "{}", refused.stderr);
+    let refused = dir.run(&["--resume", folder.to_str().unwrap(), "--no-mlflow", "--epochs", "9"]);
+    assert!(refused.stderr.contains("`training.epochs` cannot be changed"), "members are done: {}", refused.stderr);
+}
+
+#[test]
 fn new_data_is_no_resume() {
     let dir = Workdir::new();
     let rows: String = (0..200).map(|row| format!("{},{}\n", row % 17, i32::from(row % 17 > 8))).collect();

@@ -302,6 +302,12 @@ fn a_model_is_trained_on_with_new_rows() {
     let rmse = |json: &serde_json::Value| json["metrics"]["test_rmse"].as_f64().unwrap();
     assert!(rmse(&second) < rmse(&cold) / 2.0, "{} against {} from scratch", rmse(&second), rmse(&cold));
 
+    // Another split of the file that the model comes from has test rows that it has seen.
+    let same = ["--csv-path", "old.csv", "--set", &from, "--seed", "7", "--epochs", "1"];
+    let leak = dir.run(&[&flags[..], &same, &["--set", "training.warmup_epochs=0"]].concat());
+    assert_eq!(leak.code, 2);
+    assert!(leak.stderr.contains("has seen test rows"), "{}", leak.stderr);
+
     dir.write("less.csv", "kind,y\na,1\nb,2\na,3\nb,4\na,5\n");
     let missing = dir.run(&[&flags[..], &["--csv-path", "less.csv", "--set", &from]].concat());
     assert_eq!(missing.code, 1);
