@@ -38,7 +38,7 @@ PY
 
 for round in $(seq "$rounds"); do
     timed ours "$program" --config configs/train_tabular_adult.yaml --csv-path "$data/adult.csv" --quiet --json \
-        --set data.has_header=true --set 'data.columns=[]' --set data.split.column=split --epochs "$epochs" \
+        --set data.has_header=true --set 'data.columns=[]' --set 'baselines=[]' --set data.split.column=split --epochs "$epochs" \
         --set "training.early_stopping.patience=$epochs" --threads "$threads" --set "paths.models_dir=$work/models" \
         --set "paths.logs_dir=$work/logs" --set "paths.artifacts_dir=$work/mlruns" \
         --set "mlflow.tracking_uri=sqlite:///$work/ours.db"

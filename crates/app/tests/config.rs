@@ -109,7 +109,7 @@ fn mistakes_are_named_with_file_key_and_a_way_out() {
         (
             &["-c", "my.yaml"],
             "training: {epochs: 0}\n",
-            &["`training.epochs`: `0` is not at least 1", "set by `my.yaml`"],
+            &["`training.epochs`: `0` is not between 1 and 10000000", "set by `my.yaml`"],
         ),
         (
             &["-c", "my.yaml"],

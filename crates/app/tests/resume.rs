@@ -272,9 +272,9 @@ fn new_data_is_no_resume() {
     let started = dir.run(&[&flags[..], &["--json"]].concat()).ok().json();
     dir.write("rows.csv", format!("x,y\n{}", rows.replace("3,0", "4,0")));
     let refused = dir.run(&["--resume", started["run_id"].as_str().unwrap(), "--epochs", "4"]);
-    assert_eq!(refused.code, 1);
+    assert_eq!(refused.code, 2);
     assert!(
-        refused.stderr.contains("the data has changed") && refused.stderr.contains("init_from"),
+        refused.stderr.contains("has changed since") && refused.stderr.contains("init_from"),
         "{}",
         refused.stderr
     );
