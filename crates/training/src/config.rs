@@ -12,7 +12,8 @@ pub struct TrainingConfig {
     /// Passes over the training rows, at most.
     pub epochs: usize,
     /// Start no further epoch after this many minutes of wall time (evaluation and earlier parts of a resumed run
-    /// included); null for no limit. Epochs are never cut, so the last one may run over.
+    /// included), for each network of an ensemble or a cross-validation; null for no limit. Epochs are never cut, so
+    /// the last one may run over.
     pub time_budget_minutes: Option<f64>,
     /// Rows that go through the network at once.
     pub batch_size: usize,

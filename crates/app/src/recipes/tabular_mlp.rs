@@ -45,7 +45,8 @@ pub struct Config {
     pub training: TrainingConfig,
     /// How many networks are trained, each from another seed; their probabilities (or values) are averaged.
     pub ensemble: usize,
-    /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none.
+    /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none. A fold trains one
+    /// network, and its best epoch is chosen on the rows that it is scored by.
     pub cv: Option<CrossValidationConfig>,
     /// A model to train on, with new data: a run's id, its output folder, or a folder with a `bundle.json`. Network,
     /// columns, encoding and target are the model's; `model` and `features` of this file are not used.
