@@ -22,8 +22,8 @@ impl History {
         Self { monitor: monitor.to_owned(), names: Vec::new(), rows: Vec::new() }
     }
 
-    /// Adds an epoch; gives its metrics as they are logged.
-    pub fn push<M>(&mut self, end: &EpochEnd<M>, train: &Scores, valid: &Scores) -> Vec<(String, f64)> {
+    /// Adds an epoch.
+    pub fn push<M>(&mut self, end: &EpochEnd<M>, train: &Scores, valid: &Scores) {
         let mut row = train.named("train");
         row.extend(valid.named("val"));
         row.push(("learning_rate".to_owned(), end.learning_rate));
@@ -31,7 +31,6 @@ impl History {
         row.push(("samples_per_second".to_owned(), end.samples_per_second));
         self.names = row.iter().map(|(name, _)| name.clone()).collect();
         self.rows.push(row.iter().map(|(_, value)| *value).collect());
-        row
     }
 
     /// Back from [`History::to_csv`]; `None` if the text is not such a table.

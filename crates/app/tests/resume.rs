@@ -273,9 +273,5 @@ fn new_data_is_no_resume() {
     dir.write("rows.csv", format!("x,y\n{}", rows.replace("3,0", "4,0")));
     let refused = dir.run(&["--resume", started["run_id"].as_str().unwrap(), "--epochs", "4"]);
     assert_eq!(refused.code, 2);
-    assert!(
-        refused.stderr.contains("has changed since") && refused.stderr.contains("init_from"),
-        "{}",
-        refused.stderr
-    );
+    assert!(refused.stderr.contains("has changed since") && refused.stderr.contains("init_from"), "{}", refused.stderr);
 }

@@ -16,4 +16,4 @@ pub use tabular_mlp::{
     Activation, Inputs, Layer, Norm, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize, weight_bytes,
 };
 pub use task::{Loss, Task};
-pub use weights::{Error, load_weights, save_weights, weights_from_bytes, weights_to_bytes};
+pub use weights::{Error, load_weights, save_weights};

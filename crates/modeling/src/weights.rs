@@ -37,7 +37,7 @@ pub enum Error {
 }
 
 /// The weights, batch norm's running statistics among them, as the bytes of a safetensors file. Equal weights, equal bytes.
-pub fn weights_to_bytes<M: Module>(model: &M) -> Result<Vec<u8>, Error> {
+fn weights_to_bytes<M: Module>(model: &M) -> Result<Vec<u8>, Error> {
     let mismatch = |error: &dyn Display| Error::Mismatch { reason: error.to_string() };
     // burn-store's own metadata comes out of a hash map in random order; without it equal weights are equal files.
     let mut store = SafetensorsStore::from_bytes(None).clear_metadata();
@@ -46,7 +46,7 @@ pub fn weights_to_bytes<M: Module>(model: &M) -> Result<Vec<u8>, Error> {
 }
 
 /// Gives the model these weights. Every tensor must be there and have the right shape.
-pub fn weights_from_bytes<M: Module>(mut model: M, bytes: Vec<u8>) -> Result<M, Error> {
+fn weights_from_bytes<M: Module>(mut model: M, bytes: Vec<u8>) -> Result<M, Error> {
     let mut store = SafetensorsStore::from_bytes(Some(bytes));
     let result = model.load_from(&mut store).map_err(|error| Error::Mismatch { reason: error.to_string() })?;
     if !result.missing.is_empty() || !result.unused.is_empty() {

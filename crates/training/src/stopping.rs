@@ -42,8 +42,8 @@ impl EarlyStoppingConfig {
     }
 }
 
-/// Follows one metric over the epochs. It is kept with a checkpoint, so that a resumed run waits as long as another.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// Follows one metric over the epochs. A resumed run shows it the epochs done once more.
+#[derive(Debug, Clone, PartialEq)]
 pub struct EarlyStopping {
     patience: usize,
     min_delta: f64,
@@ -114,16 +114,5 @@ mod tests {
         assert_eq!(verdicts(Direction::Minimize, 9, 0.1, &[1.0, 0.95, 0.8]), [Best, Wait, Best]);
         assert_eq!(verdicts(Direction::Maximize, 2, 0.0, &[f64::NAN, f64::NAN]), [Wait, Stop]);
         assert_eq!(verdicts(Direction::Minimize, 9, 0.0, &[f64::INFINITY, 7.0]), [Wait, Best]);
-    }
-
-    #[test]
-    fn it_goes_on_from_json() {
-        let config = EarlyStoppingConfig { patience: 2, ..Default::default() };
-        let mut stopping = EarlyStopping::new(&config, Direction::Minimize);
-        assert_eq!((stopping.update(1, 0.1 + 0.2), stopping.update(2, 0.4)), (Verdict::Best, Verdict::Wait));
-        let json = serde_json::to_string(&stopping).unwrap();
-        let mut read: EarlyStopping = serde_json::from_str(&json).unwrap();
-        assert_eq!(read, stopping);
-        assert_eq!(read.update(3, 0.1 + 0.2), Verdict::Stop);
     }
 }

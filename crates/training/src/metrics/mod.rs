@@ -13,8 +13,6 @@ mod regression;
 use std::cell::OnceCell;
 use std::cmp::Ordering;
 
-use serde::{Deserialize, Serialize};
-
 use calibration::{brier, expected_calibration_error, log_loss};
 use classes::{Tally, accuracy, balanced_accuracy, macro_mean, matthews_correlation, micro, of_class_1, weighted_mean};
 use ranking::{Ranking, auc, auc_weighted, average_precision};
@@ -37,7 +35,7 @@ pub enum Kind {
 }
 
 /// Which way is better.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// Small is good.
     Minimize,
