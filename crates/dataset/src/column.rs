@@ -4,7 +4,7 @@
 //! data, and a cell can be written back as it was read.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub enum ColumnType {
     Long,
     /// Any numbers.
     Double,
-    /// `true` and `false` in any case; 0 and 1 as a feature.
+    /// `true` and `false` in any case, and 0 and 1 among them; 0 and 1 as a feature.
     Boolean,
     /// Anything else.
     String,
@@ -182,13 +182,15 @@ impl Column {
         (counts, n_missing)
     }
 
-    /// Distinct texts until there are more than `most`.
-    pub(crate) fn distinct_texts(&self, most: usize) -> HashSet<String> {
-        let mut distinct = HashSet::new();
+    /// What `label` makes of the distinct texts, ascending, until there are more than `most`.
+    pub(crate) fn distinct(&self, most: usize, label: impl Fn(&str) -> String) -> BTreeSet<String> {
+        let (mut seen, mut distinct) = (HashSet::new(), BTreeSet::new());
         for row in 0..self.len() {
-            self.with_text(row, |text| match text {
-                Some(text) if !distinct.contains(text) => drop(distinct.insert(text.to_string())),
-                _ => {}
+            self.with_text(row, |text| {
+                if let Some(text) = text.filter(|text| !seen.contains(*text)) {
+                    seen.insert(text.to_string());
+                    distinct.insert(label(text));
+                }
             });
             if distinct.len() > most {
                 break;
@@ -442,7 +444,9 @@ fn is_odd_number(text: &str, n_rows: usize, n_odd: usize) -> bool {
 
 fn guess<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
     let all = |test: fn(&str) -> bool| texts.clone().all(test);
-    if all(|text| parse_bool(text).is_some()) {
+    // One file may say `True` where another one says 1.
+    let is_flag = |text: &str| parse_bool(text).is_some() || parse_number(text).is_some_and(|x| x == 0.0 || x == 1.0);
+    if all(is_flag) && texts.clone().any(|text| parse_bool(text).is_some()) {
         ColumnType::Boolean
     } else if !all(|text| parse_number(text).is_some()) {
         ColumnType::String
@@ -460,6 +464,29 @@ pub(crate) fn parse_number(text: &str) -> Option<f64> {
         return None;
     }
     text.parse().ok().filter(|&number| in_range(number))
+}
+
+/// One text for all ways to write a number: `17.0`, `+17` and `1.7e1` are `17`. Integers of up to 38 digits are exact; any
+/// other text stays as it is.
+pub(crate) fn plain_number(text: &str) -> String {
+    if let Ok(integer) = without_zeros(text).parse::<i128>() {
+        return integer.to_string();
+    }
+    parse_number(text).map_or(text.to_string(), |number| (number + 0.0).to_string())
+}
+
+/// `17` for `17.0`; any text that is not an integer with a fraction of zeros stays as it is.
+pub(crate) fn without_zeros(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, zeros)) if is_digits(whole) && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
+/// Whether a text is an integer without a point or an exponent; leading zeros may be.
+pub(crate) fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn in_range(number: f64) -> bool {

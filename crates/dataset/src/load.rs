@@ -124,7 +124,7 @@ pub(crate) fn fit(
         inputs.extend(fit_input(column, data, features, train, table, warnings)?);
     }
     let mut idle = Vec::new();
-    for column in columns.made {
+    for column in columns.made.iter().filter(is_kept) {
         match fit_input(column, data, features, train, table, &mut Vec::new())? {
             Some(input) => inputs.push(input),
             None => idle.push(column.name.as_str()),

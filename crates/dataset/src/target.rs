@@ -197,7 +197,7 @@ fn check_complete(column: &Column, file: &str) -> Result<()> {
 }
 
 fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(ProblemTypeSetting, String)> {
-    let distinct = column.distinct_texts(MAX_INTEGER_CLASSES);
+    let distinct = column.distinct(MAX_INTEGER_CLASSES, |cell| label(cell, column_type));
     Ok(match column_type {
         ColumnType::String => {
             column.check_not_mixed(file)?;
@@ -218,14 +218,20 @@ fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(Probl
     })
 }
 
-/// The name of a cell's class: numbers without needless digits (`1.0` is `1`), booleans in lower case.
+/// The name of a cell's class: numbers without needless digits (`1.0` is `1`, `-0` is `0`), booleans in lower case (`1` is
+/// `true`).
 fn label(cell: &str, column_type: ColumnType) -> String {
     match column_type {
         ColumnType::String => cell.to_string(),
-        ColumnType::Boolean => cell.to_ascii_lowercase(),
+        ColumnType::Boolean => {
+            parse_number(cell).map_or_else(|| cell.to_ascii_lowercase(), |number| (number != 0.0).to_string())
+        }
         // Beyond 2^53 an f64 would merge neighbouring ids.
         ColumnType::Long if cell.parse::<i64>().is_ok_and(|id| id.to_string() == cell) => cell.to_string(),
-        ColumnType::Long | ColumnType::Double => parse_number(cell).map_or(cell.to_string(), |y| y.to_string()),
+        ColumnType::Long | ColumnType::Double => {
+            // The sum of -0 and 0 is 0.
+            parse_number(cell).map_or(cell.to_string(), |y| (y + 0.0).to_string())
+        }
     }
 }
 
@@ -262,9 +268,7 @@ fn classes(
 }
 
 fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
-    let distinct: BTreeSet<String> =
-        column.distinct_texts(usize::MAX).iter().map(|cell| label(cell, column_type)).collect();
-    let mut labels: Vec<String> = distinct.into_iter().collect();
+    let mut labels: Vec<String> = column.distinct(usize::MAX, |cell| label(cell, column_type)).into_iter().collect();
     let number = |label: &String| parse_number(label).unwrap_or(f64::INFINITY);
     labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
     labels
