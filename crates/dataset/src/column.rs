@@ -310,17 +310,42 @@ impl Column {
         Error::NotANumber { file, column, row: row as usize + 1, value }
     }
 
-    /// An error if the column is a numeric one that a few stray texts turned into text.
-    pub(crate) fn check_not_mixed(&self, file: &str) -> Result<()> {
-        let total: usize = self.used_levels().map(|(count, _)| count).sum();
+    /// The distinct numbers, the cells that are numbers, and the cells that are not missing. All 0 unless stored as text.
+    fn count_numbers(&self) -> (usize, usize, usize) {
+        let total = self.used_levels().map(|(count, _)| count).sum();
         let numbers = self.used_levels().filter(|(_, level)| parse_number(level).is_some());
         let (n_distinct, n_numbers) = numbers.fold((0, 0), |(distinct, rows), (count, _)| (distinct + 1, rows + count));
+        (n_distinct, n_numbers, total)
+    }
+
+    /// The first row that is neither a number nor missing, and its cell.
+    fn first_stray(&self) -> (usize, String) {
+        let is_stray = |row: &usize| self.with_text(*row, |text| text.is_some_and(|text| parse_number(text).is_none()));
+        let row = (0..self.len()).find(is_stray).unwrap_or_default();
+        (row, self.text(row).unwrap_or_default().into_owned())
+    }
+
+    /// A word about a text column of which at least half of the cells are numbers.
+    pub(crate) fn stray_text(&self) -> Option<String> {
+        let (_, n_numbers, total) = self.count_numbers();
+        if n_numbers == total || n_numbers * 2 < total {
+            return None;
+        }
+        let ((row, value), name) = (self.first_stray(), &self.name);
+        Some(format!(
+            "column `{name}` is text, since row {} has `{value}`, but {n_numbers} of its {total} values are numbers; if \
+             that stands for a missing value, add it to `data.null_values`",
+            row + 1
+        ))
+    }
+
+    /// An error if the column is a numeric one that a few stray texts turned into text.
+    pub(crate) fn check_not_mixed(&self, file: &str) -> Result<()> {
+        let (n_distinct, n_numbers, total) = self.count_numbers();
         if n_numbers == total || n_distinct <= 20 || (n_numbers as f64) < MOSTLY_NUMERIC * total as f64 {
             return Ok(());
         }
-        let is_stray = |row: &usize| self.with_text(*row, |text| text.is_some_and(|text| parse_number(text).is_none()));
-        let row = (0..self.len()).find(is_stray).unwrap_or_default();
-        let value = self.text(row).unwrap_or_default().into_owned();
+        let (row, value) = self.first_stray();
         let (file, column) = (file.to_string(), self.name.clone());
         Err(Error::MixedColumn { file, column, numbers: n_numbers, total, row: row + 1, value })
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::column::parse_number;
+use crate::data_report_text::short;
 use crate::error::listed;
 use crate::{
     Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins, TargetScaling,
@@ -13,6 +14,9 @@ use crate::{
 
 /// Up to this many distinct integers are classes when nobody says otherwise.
 const MAX_INTEGER_CLASSES: usize = 20;
+
+/// Targets are 32-bit numbers. From this share of the standard deviation on, what rounding takes away is worth a word.
+const MOST_ROUNDING: f64 = 1e-3;
 
 /// What is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,8 +151,8 @@ impl Target {
     pub(crate) fn fit(&mut self, train: &[f32], scaling: TargetScaling, file: &str) -> Result<()> {
         let TargetEncoding::Number { transform, mean, std } = &mut self.encoding else { return Ok(()) };
         if train.iter().all(|y| *y == train[0]) {
-            let class = train[0].to_string();
-            return Err(Error::OneClass { file: file.to_string(), column: self.name.clone(), class });
+            let (file, column, value) = (file.to_string(), self.name.clone(), train[0].to_string());
+            return Err(Error::OneNumber { file, column, value });
         }
         if scaling == TargetScaling::Standard {
             let n = train.len() as f64;
@@ -158,6 +162,23 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// What the given train rows of a numeric target lose by rounding to 32 bits, if that matters beside their spread.
+pub(crate) fn rounding(column: &Column, train: &[u32], file: &str) -> Result<Option<String>> {
+    let numbers: Vec<f64> = column.numbers(train, file)?.into_iter().flatten().collect();
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n;
+    let std = (numbers.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let error = numbers.iter().map(|&y| (y - f64::from(y as f32)).abs()).fold(0.0, f64::max);
+    let name = &column.name;
+    Ok((error > MOST_ROUNDING * std).then(|| {
+        let (error, share) = (short(error), short(100.0 * error / std));
+        format!(
+            "column `{name}`: 32-bit numbers hold it to ±{error} only, {share} % of its standard deviation; subtract a \
+             constant such as {mean:.0} from the column"
+        )
+    }))
 }
 
 /// The values of a numeric target: `[rows]`.
