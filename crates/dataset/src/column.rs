@@ -4,7 +4,7 @@
 //! data, and a cell can be written back as it was read.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -32,7 +32,7 @@ pub enum ColumnType {
     Long,
     /// Any numbers.
     Double,
-    /// `true` and `false` in any case; 0 and 1 as a feature.
+    /// `true` and `false` in any case, and 0 and 1 among them; 0 and 1 as a feature.
     Boolean,
     /// Anything else.
     String,
@@ -182,13 +182,15 @@ impl Column {
         (counts, n_missing)
     }
 
-    /// Distinct texts until there are more than `most`.
-    pub(crate) fn distinct_texts(&self, most: usize) -> HashSet<String> {
-        let mut distinct = HashSet::new();
+    /// What `label` makes of the distinct texts, ascending, until there are more than `most`.
+    pub(crate) fn distinct(&self, most: usize, label: impl Fn(&str) -> String) -> BTreeSet<String> {
+        let (mut seen, mut distinct) = (HashSet::new(), BTreeSet::new());
         for row in 0..self.len() {
-            self.with_text(row, |text| match text {
-                Some(text) if !distinct.contains(text) => drop(distinct.insert(text.to_string())),
-                _ => {}
+            self.with_text(row, |text| {
+                if let Some(text) = text.filter(|text| !seen.contains(*text)) {
+                    seen.insert(text.to_string());
+                    distinct.insert(label(text));
+                }
             });
             if distinct.len() > most {
                 break;
@@ -308,17 +310,42 @@ impl Column {
         Error::NotANumber { file, column, row: row as usize + 1, value }
     }
 
-    /// An error if the column is a numeric one that a few stray texts turned into text.
-    pub(crate) fn check_not_mixed(&self, file: &str) -> Result<()> {
-        let total: usize = self.used_levels().map(|(count, _)| count).sum();
+    /// The distinct numbers, the cells that are numbers, and the cells that are not missing. All 0 unless stored as text.
+    fn count_numbers(&self) -> (usize, usize, usize) {
+        let total = self.used_levels().map(|(count, _)| count).sum();
         let numbers = self.used_levels().filter(|(_, level)| parse_number(level).is_some());
         let (n_distinct, n_numbers) = numbers.fold((0, 0), |(distinct, rows), (count, _)| (distinct + 1, rows + count));
+        (n_distinct, n_numbers, total)
+    }
+
+    /// The first row that is neither a number nor missing, and its cell.
+    fn first_stray(&self) -> (usize, String) {
+        let is_stray = |row: &usize| self.with_text(*row, |text| text.is_some_and(|text| parse_number(text).is_none()));
+        let row = (0..self.len()).find(is_stray).unwrap_or_default();
+        (row, self.text(row).unwrap_or_default().into_owned())
+    }
+
+    /// A word about a text column of which at least half of the cells are numbers.
+    pub(crate) fn stray_text(&self) -> Option<String> {
+        let (_, n_numbers, total) = self.count_numbers();
+        if n_numbers == total || n_numbers * 2 < total {
+            return None;
+        }
+        let ((row, value), name) = (self.first_stray(), &self.name);
+        Some(format!(
+            "column `{name}` is text, since row {} has `{value}`, but {n_numbers} of its {total} values are numbers; if \
+             that stands for a missing value, add it to `data.null_values`",
+            row + 1
+        ))
+    }
+
+    /// An error if the column is a numeric one that a few stray texts turned into text.
+    pub(crate) fn check_not_mixed(&self, file: &str) -> Result<()> {
+        let (n_distinct, n_numbers, total) = self.count_numbers();
         if n_numbers == total || n_distinct <= 20 || (n_numbers as f64) < MOSTLY_NUMERIC * total as f64 {
             return Ok(());
         }
-        let is_stray = |row: &usize| self.with_text(*row, |text| text.is_some_and(|text| parse_number(text).is_none()));
-        let row = (0..self.len()).find(is_stray).unwrap_or_default();
-        let value = self.text(row).unwrap_or_default().into_owned();
+        let (row, value) = self.first_stray();
         let (file, column) = (file.to_string(), self.name.clone());
         Err(Error::MixedColumn { file, column, numbers: n_numbers, total, row: row + 1, value })
     }
@@ -442,7 +469,9 @@ fn is_odd_number(text: &str, n_rows: usize, n_odd: usize) -> bool {
 
 fn guess<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> ColumnType {
     let all = |test: fn(&str) -> bool| texts.clone().all(test);
-    if all(|text| parse_bool(text).is_some()) {
+    // One file may say `True` where another one says 1.
+    let is_flag = |text: &str| parse_bool(text).is_some() || parse_number(text).is_some_and(|x| x == 0.0 || x == 1.0);
+    if all(is_flag) && texts.clone().any(|text| parse_bool(text).is_some()) {
         ColumnType::Boolean
     } else if !all(|text| parse_number(text).is_some()) {
         ColumnType::String
@@ -460,6 +489,29 @@ pub(crate) fn parse_number(text: &str) -> Option<f64> {
         return None;
     }
     text.parse().ok().filter(|&number| in_range(number))
+}
+
+/// One text for all ways to write a number: `17.0`, `+17` and `1.7e1` are `17`. Integers of up to 38 digits are exact; any
+/// other text stays as it is.
+pub(crate) fn plain_number(text: &str) -> String {
+    if let Ok(integer) = without_zeros(text).parse::<i128>() {
+        return integer.to_string();
+    }
+    parse_number(text).map_or(text.to_string(), |number| (number + 0.0).to_string())
+}
+
+/// `17` for `17.0`; any text that is not an integer with a fraction of zeros stays as it is.
+pub(crate) fn without_zeros(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, zeros)) if is_digits(whole) && !zeros.is_empty() && zeros.bytes().all(|b| b == b'0') => whole,
+        _ => text,
+    }
+}
+
+/// Whether a text is an integer without a point or an exponent; leading zeros may be.
+pub(crate) fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 fn in_range(number: f64) -> bool {

@@ -383,8 +383,8 @@ impl FeaturesConfig {
     /// Finds what is wrong with the settings themselves.
     pub fn check(&self) -> Result<()> {
         let fill_values = self.columns.values().filter_map(|column| column.fill_value);
-        if fill_values.chain([self.fill_value]).any(|value| !value.is_finite()) {
-            return invalid("features.fill_value", "it must be a finite number");
+        if fill_values.chain([self.fill_value]).any(|value| value.is_nan() || value.abs() > f64::from(f32::MAX)) {
+            return invalid("features.fill_value", "it must be a number that 32 bits can hold (up to 3.4e38)");
         }
         if self.max_categories.is_some_and(|most| most < 3) {
             return invalid("features.max_categories", "it must be at least 3: a level, `<other>` and `<missing>`");

@@ -28,6 +28,10 @@ const HASHED_ROWS: usize = 2_000_000;
 const CHUNK_ROWS: usize = 1 << 16;
 /// A part with fewer rows says too little about drift.
 const DRIFT_ROWS: usize = 100;
+/// Fewer distinct numbers than this, and more, do not make a row one of its kind.
+const FEW_NUMBERS: usize = 20;
+/// With fewer rows beside the most frequent class, a feature can tell the classes apart by luck.
+const LEAK_ROWS: usize = 5;
 /// A single feature that is this good gives the target away: area under the curve, |rank correlation| or accuracy.
 const LEAK: f64 = 0.995;
 
@@ -46,7 +50,7 @@ pub struct DataReport {
     pub target: TargetReport,
     /// All raw columns in file order.
     pub columns: Vec<ColumnReport>,
-    /// Rows of valid and of test that also occur in train, target included; of the rows compared.
+    /// Rows of valid and of test that also occur in train, all columns but `data.split.column` compared.
     pub repeated_rows: Vec<RepeatedRows>,
     /// What a user should look at.
     pub warnings: Vec<DataWarning>,
@@ -158,9 +162,9 @@ pub struct Drift {
 pub struct RepeatedRows {
     /// `valid` or `test`.
     pub part: &'static str,
-    /// Rows whose features and target also occur in train.
+    /// Rows that also occur in train.
     pub repeated: usize,
-    /// Rows that were compared.
+    /// Rows that were compared: those that have a feature.
     pub compared: usize,
 }
 
@@ -187,14 +191,14 @@ pub enum WarningKind {
     DuplicateColumns,
     /// Rows of valid or test that train has too.
     RepeatedRows,
-    /// Whole numbers, each of them once.
+    /// Whole numbers, each of them once, and close together or named `id`.
     Identifier,
     /// More than half of the cells.
     Missing,
     /// Many one-hot columns.
     ManyLevels,
     /// A stability index above .25 (beyond what chance gives) or a distance above .2 (at p < .001); for classes, shares
-    /// that differ by more than .1 in total.
+    /// that differ by more than .1 in total (beyond what chance gives).
     Drift,
 }
 
@@ -300,15 +304,17 @@ impl Source {
         Ok(TargetReport { name, problem_type: target.problem_type, classes, numbers })
     }
 
-    /// Rows of valid and test with the same features and target as a train row, by a hash of 64 bits per row.
+    /// Rows of valid and test that are equal to a train row in all columns but `data.split.column`, by a hash of 64 bits per
+    /// row. Identifiers count, for they tell rows apart that only look alike; a row without any feature is not compared.
     fn repeated_rows(&self, sample: &Sample, columns: &[ColumnReport]) -> Result<Vec<RepeatedRows>> {
         let table = &self.table;
-        let is_used = |name: &str| {
-            let is_used = |column: &&ColumnReport| matches!(column.role, Role::Feature | Role::Target);
-            columns.iter().filter(is_used).any(|column| column.name == name)
-        };
-        let used: Vec<&Column> = table.columns().iter().filter(|column| is_used(&column.name)).collect();
+        let is_split = |column: &Column| self.data.split.column.as_ref() == Some(&column.name);
+        let used: Vec<&Column> = table.columns().iter().filter(|column| !is_split(column)).collect();
+        let with_roles = table.columns().iter().zip(columns);
+        let features: Vec<&Column> = with_roles.filter(|(_, of)| of.role == Role::Feature).map(|(c, _)| c).collect();
+        let has_features = |row: &u32| features.iter().any(|column| !column.is_missing(*row as usize));
         let rows = if table.n_rows() <= HASHED_ROWS { self.plan.rows.clone() } else { sample.parts() };
+        let rows = rows.map(|rows| rows.into_iter().filter(has_features).collect::<Vec<u32>>());
         let hashes = |rows: &[u32]| -> Result<Vec<u64>> {
             let mut hashes = vec![0; rows.len()];
             for column in &used {
@@ -372,7 +378,9 @@ impl DataReport {
             }
             let share = column.missing as f64 / self.n_rows as f64;
             if share > 0.5 && share < 1.0 {
-                warn(WarningKind::Missing, format!("column `{name}` is missing in {:.0} % of the rows", share * 100.0));
+                // Rounded down: 100 % would be all of them.
+                let percent = if share < 0.99 { (share * 100.0).round() } else { (share * 1000.0).floor() / 10.0 };
+                warn(WarningKind::Missing, format!("column `{name}` is missing in {percent} % of the rows"));
             }
             if column.is_identifier(self) {
                 let question = "like an identifier; list it in `data.ignore_columns`?";
@@ -405,12 +413,17 @@ impl DataReport {
     }
 
     fn row_warnings(&self) -> Vec<DataWarning> {
-        let is_many = |rows: &&RepeatedRows| rows.repeated * 100 > rows.compared;
+        // Rows of a few levels each are alike by chance.
+        let is_fine = |column: &ColumnReport| {
+            column.role == Role::Feature && column.numbers.is_some() && column.distinct > FEW_NUMBERS
+        };
+        let can_tell = self.columns.iter().any(is_fine);
+        let is_many = |rows: &&RepeatedRows| can_tell && rows.repeated * 100 > rows.compared;
         let warning = |rows: &RepeatedRows| {
             let share = 100.0 * rows.repeated as f64 / rows.compared as f64;
             let RepeatedRows { part, repeated, compared } = rows;
             let message = format!(
-                "{repeated} of {compared} {part} rows ({share:.1} %) occur in train with the same target: if they are \
+                "{repeated} of {compared} {part} rows ({share:.1} %) occur in train too: if they are \
                  copies, scores are too good; remove them or keep them together with `data.split.group`"
             );
             DataWarning { kind: WarningKind::RepeatedRows, columns: Vec::new(), message }
@@ -426,7 +439,7 @@ impl DataReport {
             part.n_rows >= DRIFT_ROWS
                 && train.n_rows >= DRIFT_ROWS
                 && !self.target.classes.is_empty()
-                && distance(part) > 0.1
+                && distance(part) - by_chance(train, part) > 0.1
         };
         let warning = |part: &PartInfo| DataWarning {
             kind: WarningKind::Drift,
@@ -451,11 +464,24 @@ impl DataReport {
     }
 }
 
+/// The distance between the shares of classes that two parts drawn from the same rows have on average: each difference
+/// is about normal with variance `p (1 - p) (1 / n1 + 1 / n2)`.
+fn by_chance(a: &PartInfo, b: &PartInfo) -> f64 {
+    let (n_a, n_b) = (a.n_rows as f64, b.n_rows as f64);
+    let difference = |(in_a, in_b): (&usize, &usize)| {
+        let p = (in_a + in_b) as f64 / (n_a + n_b);
+        (std::f64::consts::FRAC_2_PI * p * (1.0 - p) * (1.0 / n_a + 1.0 / n_b)).sqrt()
+    };
+    a.class_counts.iter().zip(&b.class_counts).map(difference).sum::<f64>() / 2.0
+}
+
 impl Alone {
     /// Accuracy must also leave few of the errors that the most frequent class makes.
     fn is_leak(&self, train: &PartInfo) -> bool {
-        let most = train.class_counts.iter().max().map_or(0.0, |&count| count as f64 / train.n_rows as f64);
-        self.value > LEAK && (self.measure != "accuracy" || (1.0 - self.value) < 0.1 * (1.0 - most))
+        let n_most = train.class_counts.iter().max().copied().unwrap_or_default();
+        let most = n_most as f64 / train.n_rows as f64;
+        let has_few = n_most > 0 && train.n_rows - n_most < LEAK_ROWS;
+        self.value > LEAK && !has_few && (self.measure != "accuracy" || (1.0 - self.value) < 0.1 * (1.0 - most))
     }
 }
 
@@ -466,6 +492,8 @@ impl ColumnReport {
             && numbers.count == report.n_rows
             && self.distinct == report.n_sampled
             && self.distinct >= 100
+            && (numbers.max - numbers.min < 2.0 * report.n_rows as f64
+                || self.name.to_ascii_lowercase().ends_with("id"))
     }
 }
 

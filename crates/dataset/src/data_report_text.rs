@@ -47,7 +47,7 @@ impl DataReport {
 
     /// The whole report as Markdown: parts, target, warnings and a row per column.
     pub fn to_markdown(&self) -> String {
-        let mut text = format!("# Data: {}\n\n", self.name);
+        let mut text = format!("# Data: {}\n\n", escaped(&self.name));
         let sampled = match self.n_sampled < self.n_rows {
             true => format!(
                 " Distinct values, quantiles, drift and leaks come from {} of them, drawn evenly.",
@@ -261,8 +261,9 @@ fn cut(text: &str, width: usize) -> String {
     line.chars().take(width - 1).collect::<String>() + "…"
 }
 
-/// Text inside a cell of a Markdown table.
+/// Text inside a heading or a cell of a table of Markdown, in which HTML would be HTML.
 fn escaped(text: &str) -> String {
+    let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ").replace('*', "\\*").replace('_', "\\_")
 }
 
@@ -279,6 +280,7 @@ mod tests {
             [(0, 9), (1, 9), (1, 9999), (9999, 10_000)].map(|(a, b)| percent(a, b)),
             ["-", "11.1%", "<0.1%", ">99.9%"]
         );
+        assert_eq!(escaped("<b>|a_b & c"), "&lt;b>\\|a\\_b &amp; c");
         assert_eq!(cut("a long\nname", 8), "a long …");
     }
 }

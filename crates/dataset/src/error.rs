@@ -153,6 +153,13 @@ pub enum Error {
     #[error("`{file}`: every row has the same target, `{column}` = `{class}`; there is nothing to learn")]
     OneClass { file: String, column: String, class: String },
 
+    /// Nothing to tell apart, at least not in 32 bits.
+    #[error(
+        "`{file}`: the target `{column}` is {value} in every train row, as far as 32-bit numbers tell (7 digits); there is \
+         nothing to learn. If the values differ by less, subtract a constant from the column"
+    )]
+    OneNumber { file: String, column: String, value: String },
+
     /// A number of classes that was not expected.
     #[error("`{file}`: `{wanted_by}` asks for {expected} classes, but the target `{column}` has {found}: {classes}")]
     ClassCount { file: String, column: String, wanted_by: String, expected: usize, found: usize, classes: String },

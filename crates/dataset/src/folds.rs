@@ -179,11 +179,13 @@ fn spread(values: &[f64]) -> f64 {
     (values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt()
 }
 
-/// Checks that the rows suffice: as many groups as folds, and as many rows (or groups) of each class as folds.
+/// Checks that the rows suffice: as many groups as folds, and as many rows (or groups) of each class as folds. `group`
+/// is the column that the groups are in.
 pub(crate) fn check_enough(
     members: &Members,
     labels: &[String],
     config: &CrossValidationConfig,
+    group: Option<&str>,
     file: &str,
 ) -> Result<()> {
     let few = |what: String, found: usize, hint: &'static str| {
@@ -192,7 +194,7 @@ pub(crate) fn check_enough(
     if !members.groups.is_empty() {
         let groups: std::collections::BTreeSet<u32> = members.groups.iter().copied().collect();
         if groups.len() < config.folds {
-            let what = format!("groups in `{}`", config.group.as_deref().unwrap_or_default());
+            let what = format!("groups in `{}`", group.unwrap_or_default());
             return few(what, groups.len(), "lower `cv.folds`");
         }
     }

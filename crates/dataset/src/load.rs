@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::features::Columns;
 use crate::preprocessor::Input;
 use crate::source::Source;
-use crate::target::Target;
+use crate::target::{Target, rounding};
 use crate::{
-    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, RawColumn, Result,
-    SplitConfig, Table, csv_file::UNNAMED, split,
+    Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, ProblemType,
+    RawColumn, Result, SplitConfig, Table, csv_file::UNNAMED, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -118,13 +118,16 @@ pub(crate) fn fit(
     let of_train: Vec<f32> = train.iter().map(|&row| plan.targets[row as usize]).collect();
     let mut target = plan.target.clone();
     target.fit(&of_train, data.target_scaling, table.origin())?;
+    if target.problem_type == ProblemType::Regression {
+        warnings.extend(rounding(table.column(&target.name, "the target")?, train, table.origin())?);
+    }
     let is_kept = |column: &&Column| !features.engineer.replaces(&column.name);
     let mut inputs = Vec::new();
     for column in feature_columns(table, data)?.into_iter().filter(is_kept) {
         inputs.extend(fit_input(column, data, features, train, table, warnings)?);
     }
     let mut idle = Vec::new();
-    for column in columns.made {
+    for column in columns.made.iter().filter(is_kept) {
         match fit_input(column, data, features, train, table, &mut Vec::new())? {
             Some(input) => inputs.push(input),
             None => idle.push(column.name.as_str()),
@@ -269,6 +272,7 @@ fn fit_input(
     };
     if column_type == ColumnType::String && !data.types.contains_key(name) {
         column.check_not_mixed(table.origin())?;
+        warnings.extend(column.stray_text());
     }
     let Some(input) = Input::fit(column, column_type, train, features, table.origin())? else {
         warnings.push(format!("column `{name}` is dropped: it has a single value, or none, in all train rows"));

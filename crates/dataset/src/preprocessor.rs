@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
+use crate::column::{is_digits, without_zeros};
 use crate::features::Columns;
 use crate::scaler::Scaler;
 use crate::target::{Target, TargetEncoding};
@@ -173,6 +174,7 @@ fn most_frequent(values: &mut [f64]) -> f64 {
 
 fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Option<Encoder> {
     let (counts, n_missing) = column.count_texts(train);
+    let counts = merged_integers(counts);
     let missing = n_missing > 0;
     if counts.is_empty() || counts.len() + usize::from(missing) < 2 {
         return None;
@@ -192,6 +194,16 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
     let mut levels: Vec<String> = levels.into_iter().map(|(level, _)| level).collect();
     levels.sort_unstable();
     Some(Encoder::Category { levels, other, missing })
+}
+
+/// Where all levels are integers, `1.0` is counted as `1`: which one a file says depends on the program that wrote it.
+fn merged_integers(counts: HashMap<String, usize>) -> HashMap<String, usize> {
+    if !counts.keys().all(|level| is_digits(without_zeros(level))) {
+        return counts;
+    }
+    let mut merged = HashMap::new();
+    counts.into_iter().for_each(|(level, n)| *merged.entry(without_zeros(&level).to_string()).or_default() += n);
+    merged
 }
 
 impl Preprocessor {
@@ -412,7 +424,9 @@ fn fill_numbers(
     let Encoder::Numeric { fill, scaler, .. } = &input.encoder else { return Ok(()) };
     let numbers = columns.column(&input.name, "the model's inputs")?.numbers(rows, columns.table.origin())?;
     for (row, number) in numeric.chunks_exact_mut(width).zip(numbers) {
-        row[place] = scaler.apply(number.unwrap_or(*fill)) as f32;
+        // A tiny deviation makes huge numbers; an infinite one would make every figure of the model NaN.
+        let scaled = scaler.apply(number.unwrap_or(*fill)).clamp(f64::from(f32::MIN), f64::from(f32::MAX));
+        row[place] = scaled as f32;
         if let Some(indicator) = indicator {
             row[indicator] = f32::from(number.is_none());
         }
@@ -427,9 +441,10 @@ fn input_slots(input: &Input, columns: Columns, rows: &[u32]) -> Result<Vec<Opti
     let index: HashMap<&str, usize> = levels.iter().enumerate().map(|(i, level)| (level.as_str(), i)).collect();
     let other_slot = other.then_some(levels.len());
     let missing_slot = missing.then_some(levels.len() + usize::from(*other));
+    let are_integers = levels.iter().all(|level| is_digits(level));
     let slot = |text: Option<&str>| match text {
         None => missing_slot,
-        Some(level) => index.get(level).copied().or(other_slot),
+        Some(level) => index.get(if are_integers { without_zeros(level) } else { level }).copied().or(other_slot),
     };
     Ok(column.map_texts(rows, slot))
 }

@@ -119,8 +119,11 @@ fn share_below(x: f64, quantiles: &[f64]) -> f64 {
     let step = |from: usize| (reference(from + 1, n) - reference(from, n)) / (quantiles[from + 1] - quantiles[from]);
     let below = quantiles.partition_point(|&quantile| quantile <= x) - 1;
     let above = quantiles.partition_point(|&quantile| quantile < x);
-    let from_below = reference(below, n) + (x - quantiles[below]) * step(below);
-    let from_above = reference(above, n) - (quantiles[above] - x) * step(above - 1);
+    // From 2^30 on, 1e-7 less is the same number, so `x` may be the first or the last quantile, beside which there is none.
+    let from_below =
+        reference(below, n) + if x > quantiles[below] { (x - quantiles[below]) * step(below) } else { 0.0 };
+    let from_above =
+        reference(above, n) - if x < quantiles[above] { (quantiles[above] - x) * step(above - 1) } else { 0.0 };
     0.5 * (from_below + from_above)
 }
 
@@ -251,6 +254,32 @@ mod tests {
         assert_close(&transform(7), &seven);
         let expected = [1.0, 2.166666666666666, 3.0, 4.5, 5.666666666666664, 8.0, 9.0];
         assert_eq!(quantiles(&train, 7), expected, "to the last bit");
+    }
+
+    /// scikit-learn 1.9.1 as above, `n_quantiles=8`; 1e-7 more or less is the same number here.
+    #[test]
+    fn large_numbers_have_the_quantiles_of_scikit_learn() {
+        let expected = [
+            -5.199337582605575,
+            -1.465233792685523,
+            -0.7916386077433746,
+            -0.5659488219328631,
+            -0.3661063568005698,
+            0.3661063568005695,
+            1.0435291298908735,
+            1.465233792685523,
+            5.19933758270342,
+        ];
+        for offset in [1e10, -1e10] {
+            let train = [0.0, 0.0, 1.0, 3.0, 7.0, 7.0, 20.0, 20.0].map(|x| offset + x);
+            let scaler = Scaler::QuantileNormal { quantiles: quantiles(&train, 8) };
+            assert_close(
+                &[-5.0, 0.0, 0.5, 1.0, 2.0, 7.0, 19.5, 20.0, 21.0].map(|x| scaler.apply(offset + x)),
+                &expected,
+            );
+            let untied = Scaler::QuantileNormal { quantiles: vec![offset, offset + 1.0, offset + 3.0] };
+            assert_close(&[0.0, 3.0].map(|x| untied.apply(offset + x)), &[-5.199337582605575, 5.19933758270342]);
+        }
     }
 
     #[test]

@@ -97,7 +97,8 @@ impl Source {
             (None, None) => Vec::new(),
         };
         let members = folds::Members { rows: &rows, classes: &classes, groups: &groups };
-        folds::check_enough(&members, target.labels(), config, self.table.origin())?;
+        let group = config.group.as_deref().or(self.data.split.group.as_deref());
+        folds::check_enough(&members, target.labels(), config, group, self.table.origin())?;
         let folds = folds::deal(&members, config, self.seed);
         for fold in &folds {
             check_seen(&self.table, target, targets, [&fold.train, &fold.valid, test])?;

@@ -9,7 +9,8 @@ use std::collections::HashMap;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::{Column, Error, Result, SplitConfig};
+use crate::column::plain_number;
+use crate::{Column, ColumnType, Error, Result, SplitConfig};
 
 /// The parts, in the order used everywhere.
 pub(crate) const PARTS: [&str; 3] = ["train", "valid", "test"];
@@ -81,17 +82,24 @@ pub(crate) fn by_group(group_of_row: &[u32], config: &SplitConfig, seed: u64) ->
     shuffle(&mut groups, &mut ChaCha8Rng::seed_from_u64(seed));
     let mut part_of_group = vec![0; n_groups];
     let mut n_left = n_groups;
-    for (part, ratio) in [(2, config.test), (1, config.valid)] {
+    for (part, ratio, n_reserved) in [(2, config.test, 1 + usize::from(config.valid > 0.0)), (1, config.valid, 1)] {
         let wanted = group_of_row.len() as f64 * ratio;
         let mut taken = 0;
         for &group in &groups {
             let size = sizes[group as usize];
             let is_nearer = (taken as f64 - wanted).abs() > ((taken + size) as f64 - wanted).abs();
-            if part_of_group[group as usize] == 0 && is_nearer && n_left > 1 {
+            if part_of_group[group as usize] == 0 && is_nearer && n_left > n_reserved {
                 part_of_group[group as usize] = part;
                 taken += size;
                 n_left -= 1;
             }
+        }
+        // Where every group is too large, the smallest one.
+        let free = groups.iter().filter(|&&group| part_of_group[group as usize] == 0);
+        let smallest = free.min_by_key(|&&group| sizes[group as usize]).copied();
+        if let Some(group) = smallest.filter(|_| taken == 0 && ratio > 0.0 && n_left > n_reserved) {
+            part_of_group[group as usize] = part;
+            n_left -= 1;
         }
     }
     let mut parts = Rows::default();
@@ -101,16 +109,24 @@ pub(crate) fn by_group(group_of_row: &[u32], config: &SplitConfig, seed: u64) ->
     parts
 }
 
-/// A number from 0 for each distinct text; missing cells are a group too.
+/// The number of each row's group, from 0 in the order in which the groups occur. Numbers are compared by value (`17` and
+/// `17.0` are one group), other cells by text; missing cells are a group too.
 pub(crate) fn group_numbers(column: &Column) -> Vec<u32> {
-    let mut numbers: HashMap<Option<String>, u32> = HashMap::new();
+    let is_number = matches!(column.column_type(), Some(ColumnType::Long | ColumnType::Double));
+    let mut ids: HashMap<Option<String>, u32> = HashMap::new();
     let rows: Vec<u32> = (0..column.len() as u32).collect();
-    column.map_texts(&rows, |text| {
+    let of_row = column.map_texts(&rows, |text| {
+        let next = ids.len() as u32;
+        let id = text.map(|text| if is_number { plain_number(text) } else { text.to_string() });
+        *ids.entry(id).or_insert(next)
+    });
+    let mut numbers = HashMap::new();
+    let number = |id| {
         let next = numbers.len() as u32;
-        *numbers.entry(text.map(str::to_string)).or_insert(next)
-    })
+        *numbers.entry(id).or_insert(next)
+    };
+    of_row.into_iter().map(number).collect()
 }
-
 /// An error if rows of one group are in two parts.
 pub(crate) fn check_groups(column: &Column, groups: &[u32], parts: &Rows, file: &str) -> Result<()> {
     let mut part_of_group = HashMap::new();
@@ -244,8 +260,27 @@ mod tests {
                 assert!((parts[2].len() as f64 - 0.1 * n_rows).abs() < 0.05 * n_rows, "test, round {round}");
             }
         }
-        let three = by_group(&[0, 0, 0, 0, 1, 2], &config(0.2, 0.2), 1);
-        assert!(three.iter().all(|rows| !rows.is_empty()), "{three:?}");
+        for (large, small) in [(4, 1), (80, 10), (45, 45)] {
+            let mut groups = vec![0; large];
+            groups.extend(vec![1; small]);
+            groups.extend(vec![2; 100 - large.min(90) - small.min(45)]);
+            for seed in 0..20 {
+                let three = by_group(&groups, &config(0.2, 0.2), seed);
+                assert!(three.iter().all(|rows| !rows.is_empty()), "{large} {small} {seed}: {three:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_are_numbered_by_value_and_as_they_occur() {
+        let numbers = |cells: &[&str]| {
+            let cells = cells.iter().map(|cell| (!cell.is_empty()).then(|| cell.to_string())).collect();
+            group_numbers(&Column::new("g", cells))
+        };
+        assert_eq!(numbers(&["17", "17.0", "5", "", "1.7e1", "+5", "17.25", "-0", "0"]), [0, 0, 1, 2, 0, 1, 3, 4, 4]);
+        assert_eq!(numbers(&["9007199254740993", "9007199254740992", "9007199254740993.0"]), [0, 1, 0]);
+        assert_eq!(numbers(&["18446744073709551615", "18446744073709551614"]), [0, 1]);
+        assert_eq!(numbers(&["b", "17", "17.0", "b"]), [0, 1, 2, 0], "texts stay as they are");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::column::parse_number;
+use crate::data_report_text::short;
 use crate::error::listed;
 use crate::{
     Column, ColumnKind, ColumnType, DataConfig, Error, ProblemTypeSetting, Result, Table, TargetBins, TargetScaling,
@@ -13,6 +14,9 @@ use crate::{
 
 /// Up to this many distinct integers are classes when nobody says otherwise.
 const MAX_INTEGER_CLASSES: usize = 20;
+
+/// Targets are 32-bit numbers. From this share of the standard deviation on, what rounding takes away is worth a word.
+const MOST_ROUNDING: f64 = 1e-3;
 
 /// What is predicted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -147,8 +151,8 @@ impl Target {
     pub(crate) fn fit(&mut self, train: &[f32], scaling: TargetScaling, file: &str) -> Result<()> {
         let TargetEncoding::Number { transform, mean, std } = &mut self.encoding else { return Ok(()) };
         if train.iter().all(|y| *y == train[0]) {
-            let class = train[0].to_string();
-            return Err(Error::OneClass { file: file.to_string(), column: self.name.clone(), class });
+            let (file, column, value) = (file.to_string(), self.name.clone(), train[0].to_string());
+            return Err(Error::OneNumber { file, column, value });
         }
         if scaling == TargetScaling::Standard {
             let n = train.len() as f64;
@@ -158,6 +162,23 @@ impl Target {
         }
         Ok(())
     }
+}
+
+/// What the given train rows of a numeric target lose by rounding to 32 bits, if that matters beside their spread.
+pub(crate) fn rounding(column: &Column, train: &[u32], file: &str) -> Result<Option<String>> {
+    let numbers: Vec<f64> = column.numbers(train, file)?.into_iter().flatten().collect();
+    let n = numbers.len() as f64;
+    let mean = numbers.iter().sum::<f64>() / n;
+    let std = (numbers.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let error = numbers.iter().map(|&y| (y - f64::from(y as f32)).abs()).fold(0.0, f64::max);
+    let name = &column.name;
+    Ok((error > MOST_ROUNDING * std).then(|| {
+        let (error, share) = (short(error), short(100.0 * error / std));
+        format!(
+            "column `{name}`: 32-bit numbers hold it to ±{error} only, {share} % of its standard deviation; subtract a \
+             constant such as {mean:.0} from the column"
+        )
+    }))
 }
 
 /// The values of a numeric target: `[rows]`.
@@ -197,7 +218,7 @@ fn check_complete(column: &Column, file: &str) -> Result<()> {
 }
 
 fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(ProblemTypeSetting, String)> {
-    let distinct = column.distinct_texts(MAX_INTEGER_CLASSES);
+    let distinct = column.distinct(MAX_INTEGER_CLASSES, |cell| label(cell, column_type));
     Ok(match column_type {
         ColumnType::String => {
             column.check_not_mixed(file)?;
@@ -218,14 +239,20 @@ fn decide(column: &Column, column_type: ColumnType, file: &str) -> Result<(Probl
     })
 }
 
-/// The name of a cell's class: numbers without needless digits (`1.0` is `1`), booleans in lower case.
+/// The name of a cell's class: numbers without needless digits (`1.0` is `1`, `-0` is `0`), booleans in lower case (`1` is
+/// `true`).
 fn label(cell: &str, column_type: ColumnType) -> String {
     match column_type {
         ColumnType::String => cell.to_string(),
-        ColumnType::Boolean => cell.to_ascii_lowercase(),
+        ColumnType::Boolean => {
+            parse_number(cell).map_or_else(|| cell.to_ascii_lowercase(), |number| (number != 0.0).to_string())
+        }
         // Beyond 2^53 an f64 would merge neighbouring ids.
         ColumnType::Long if cell.parse::<i64>().is_ok_and(|id| id.to_string() == cell) => cell.to_string(),
-        ColumnType::Long | ColumnType::Double => parse_number(cell).map_or(cell.to_string(), |y| y.to_string()),
+        ColumnType::Long | ColumnType::Double => {
+            // The sum of -0 and 0 is 0.
+            parse_number(cell).map_or(cell.to_string(), |y| (y + 0.0).to_string())
+        }
     }
 }
 
@@ -262,9 +289,7 @@ fn classes(
 }
 
 fn sorted_labels(column: &Column, column_type: ColumnType) -> Vec<String> {
-    let distinct: BTreeSet<String> =
-        column.distinct_texts(usize::MAX).iter().map(|cell| label(cell, column_type)).collect();
-    let mut labels: Vec<String> = distinct.into_iter().collect();
+    let mut labels: Vec<String> = column.distinct(usize::MAX, |cell| label(cell, column_type)).into_iter().collect();
     let number = |label: &String| parse_number(label).unwrap_or(f64::INFINITY);
     labels.sort_by(|a, b| number(a).total_cmp(&number(b)));
     labels

@@ -37,7 +37,7 @@ fn faulty() -> (tempfile::TempDir, DataConfig) {
         let _ = writeln!(
             text,
             "{},{fine},{fine},7,{gap},{told:.3},{region},{late:.3},{city},{mostly},{},{y},{part}",
-            9000 - row * 3,
+            9000 - row,
             row % 10
         );
     }

@@ -123,7 +123,7 @@ fn mistakes_are_named() {
         "column `town` is named in `cv.group`, so it cannot be a feature too; list it in `data.id_columns`",
         "column `y` is the target",
         "of `shop` are in the test part and in others, so the test would not be fair; set `data.split.group: shop`",
-        "fewer than the 20 folds",
+        "groups in `shop`, fewer than the 20 folds",
     ];
     for (found, expected) in found.iter().zip(expected) {
         assert!(found.contains(expected), "{found}\nlacks\n{expected}");
