@@ -280,6 +280,7 @@ fn number_settings_that_do_not_fit() {
     assert!(settings("z", None).contains("no column `z` (named in `features.columns`)"));
     assert!(settings("x", None).starts_with("`features.columns`: column `x` is categorical"));
     assert!(settings("x", Some(f64::NAN)).starts_with("`features.fill_value`"));
+    assert!(settings("x", Some(1e39)).starts_with("`features.fill_value`: it must be a number that 32 bits can hold"));
 }
 
 #[test]
