@@ -242,7 +242,7 @@ fn groups_that_cannot_be_split() {
     };
     let group = |data: &mut DataConfig| data.split.group = Some("g".into());
     let two = message(rows(2), group);
-    let expected = "`FILE`: valid gets none of the 20 rows; `data.split.group` needs more groups, \
+    let expected = "`FILE`: test gets none of the 20 rows; `data.split.group` needs more groups, \
                     as each goes into one part";
     assert_eq!(two, expected);
     let role = message(good(), |data| data.split.group = Some("y".into()));

@@ -555,7 +555,7 @@ fn targets_that_32_bits_cannot_tell_apart_are_named() {
 
 #[test]
 fn no_feature_is_infinite() {
-    let rows: String = (0..20).map(|i| format!("{}e-30,{i}\n", i % 4)).collect();
+    let rows: String = (0..50).map(|i| format!("{}e-30,{i}\n", i % 4)).collect();
     let (_folder, data) = file(&format!("x,y\n{rows}"));
     let preprocessor = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor;
     let table = Table::new("request", vec![Column::new("x", vec![Some("1e30".to_string())])]).unwrap();
