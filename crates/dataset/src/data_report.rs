@@ -28,7 +28,7 @@ const HASHED_ROWS: usize = 2_000_000;
 const CHUNK_ROWS: usize = 1 << 16;
 /// A part with fewer rows says too little about drift.
 const DRIFT_ROWS: usize = 100;
-/// Fewer distinct numbers than this, and more, do not make a row one of its kind.
+/// Up to this many distinct numbers in each column, rows may well be alike by chance.
 const FEW_NUMBERS: usize = 20;
 /// With fewer rows beside the most frequent class, a feature can tell the classes apart by luck.
 const LEAK_ROWS: usize = 5;
@@ -413,7 +413,6 @@ impl DataReport {
     }
 
     fn row_warnings(&self) -> Vec<DataWarning> {
-        // Rows of a few levels each are alike by chance.
         let is_fine = |column: &ColumnReport| {
             column.role == Role::Feature && column.numbers.is_some() && column.distinct > FEW_NUMBERS
         };

@@ -153,10 +153,10 @@ pub enum Error {
     #[error("`{file}`: every row has the same target, `{column}` = `{class}`; there is nothing to learn")]
     OneClass { file: String, column: String, class: String },
 
-    /// Nothing to tell apart, at least not in 32 bits.
+    /// Nothing to tell apart in 32 bits.
     #[error(
-        "`{file}`: the target `{column}` is {value} in every train row, as far as 32-bit numbers tell (7 digits); there is \
-         nothing to learn. If the values differ by less, subtract a constant from the column"
+        "`{file}`: the target `{column}` is {value} in every train row, as far as 32-bit numbers tell (7 digits); its \
+         values differ by less than that, so subtract a constant such as {value} from the column"
     )]
     OneNumber { file: String, column: String, value: String },
 

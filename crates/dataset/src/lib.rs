@@ -9,10 +9,11 @@
 //! file is read as a stream, and the raw columns are cut off row by row as they are encoded. What stays is the encoded
 //! rows and the raw columns of the test rows, for the written predictions.
 //!
-//! How a column is typed: `true`/`false` in any case is boolean and becomes 0 and 1; numeric if every value parses as a
-//! number, however few distinct ones there are; everything else, dates included, is categorical. A column with at least
-//! nine numbers in ten values and more than 20 distinct numbers is an error, not a category: it is nearly always a
-//! numeric column with stray text. `data.types` overrules all of it.
+//! How a column is typed: `true`/`false` in any case, with or without 0 and 1, is boolean and becomes 0 and 1; numeric
+//! if every value parses as a number, however few distinct ones there are; everything else, dates included, is
+//! categorical. A column with at least nine numbers in ten values and more than 20 distinct numbers is an error, not a
+//! category: it is nearly always a numeric column with stray text. Where at least half of the cells of a text column
+//! are numbers, a warning says so. `data.types` overrules all of it.
 
 mod column;
 mod config;

@@ -117,7 +117,7 @@ pub(crate) fn fit(
     let table = columns.table;
     let of_train: Vec<f32> = train.iter().map(|&row| plan.targets[row as usize]).collect();
     let mut target = plan.target.clone();
-    target.fit(&of_train, data.target_scaling, table.origin())?;
+    target.fit(&of_train, train, data.target_scaling, table)?;
     if target.problem_type == ProblemType::Regression {
         warnings.extend(rounding(table.column(&target.name, "the target")?, train, table.origin())?);
     }

@@ -147,12 +147,16 @@ impl Target {
         }
     }
 
-    /// Sets mean and standard deviation of a regression target from its train values.
-    pub(crate) fn fit(&mut self, train: &[f32], scaling: TargetScaling, file: &str) -> Result<()> {
+    /// Sets mean and standard deviation of a regression target from its train values, which are those of `rows`.
+    pub(crate) fn fit(&mut self, train: &[f32], rows: &[u32], scaling: TargetScaling, table: &Table) -> Result<()> {
         let TargetEncoding::Number { transform, mean, std } = &mut self.encoding else { return Ok(()) };
         if train.iter().all(|y| *y == train[0]) {
-            let (file, column, value) = (file.to_string(), self.name.clone(), train[0].to_string());
-            return Err(Error::OneNumber { file, column, value });
+            let exact = table.column(&self.name, "the target")?.numbers(rows, table.origin())?;
+            let (file, column, value) = (table.origin().to_string(), self.name.clone(), train[0].to_string());
+            return Err(match exact.iter().all(|y| *y == exact[0]) {
+                true => Error::OneClass { file, column, class: value },
+                false => Error::OneNumber { file, column, value },
+            });
         }
         if scaling == TargetScaling::Standard {
             let n = train.len() as f64;

@@ -242,7 +242,7 @@ fn groups_that_cannot_be_split() {
     };
     let group = |data: &mut DataConfig| data.split.group = Some("g".into());
     let two = message(rows(2), group);
-    let expected = "`FILE`: valid gets none of the 20 rows; `data.split.group` needs more groups, \
+    let expected = "`FILE`: test gets none of the 20 rows; `data.split.group` needs more groups, \
                     as each goes into one part";
     assert_eq!(two, expected);
     let role = message(good(), |data| data.split.group = Some("y".into()));
@@ -280,6 +280,7 @@ fn number_settings_that_do_not_fit() {
     assert!(settings("z", None).contains("no column `z` (named in `features.columns`)"));
     assert!(settings("x", None).starts_with("`features.columns`: column `x` is categorical"));
     assert!(settings("x", Some(f64::NAN)).starts_with("`features.fill_value`"));
+    assert!(settings("x", Some(1e39)).starts_with("`features.fill_value`: it must be a number that 32 bits can hold"));
 }
 
 #[test]

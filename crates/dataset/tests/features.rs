@@ -87,6 +87,16 @@ fn inference_needs_the_raw_columns_only() {
 }
 
 #[test]
+fn an_engineered_column_can_serve_another_one_only() {
+    let config =
+        r#"{"product": [["rooms", "fare"]], "log1p": ["rooms*fare"], "drop_originals": ["rooms*fare", "rooms"]}"#;
+    let (mut data, features, _folder) = trips(config).unwrap();
+    data.ignore_columns = vec!["when".to_string()];
+    let names = load(&data, &features, 1).unwrap().preprocessor.feature_names();
+    assert_eq!(names, ["homes", "fare", "log1p(rooms*fare)"]);
+}
+
+#[test]
 fn turns_of_the_clock_are_sines_and_cosines() {
     let config = r#"{"datetime": [{"column": "when", "parts": ["month", "hour", "year"], "cyclic": true}]}"#;
     let (data, features, _folder) = trips(config).unwrap();

@@ -215,6 +215,11 @@ fn the_problem_type_follows_the_target() {
     assert_eq!((kind, classes), (ProblemType::Multiclass, ["8", "9", "10"].map(String::from).to_vec()));
     assert_eq!(reason, "the target has 3 distinct integers (at most 20)");
     assert_eq!(problem(&["1.0", "0.0"]).1, ["0", "1"]);
+    assert_eq!(problem(&["1", "0", "-0", "1.00", "0.0"]).1, ["0", "1"], "a number has one name");
+    assert_eq!(problem(&["True", "0", "1", "false"]).1, ["false", "true"]);
+    let twice: Vec<String> = (0..11).flat_map(|i| [i.to_string(), format!("{i}.0")]).collect();
+    let reason = problem(&twice.iter().map(String::as_str).collect::<Vec<_>>()).2;
+    assert_eq!(reason, "the target has 11 distinct integers (at most 20)");
     let ids = ["9007199254740992", "9007199254740993"];
     assert_eq!(problem(&ids).1.len(), 2, "two numbers that an f64 cannot tell apart");
     assert_eq!(problem(&["True", "False"]).1, ["false", "true"]);
@@ -478,6 +483,83 @@ fn info_speaks_mlflow() {
         (info.source_type.as_str(), info.source.as_str()),
         ("http", "{\"url\":\"https://example.org/people.csv\"}")
     );
+}
+
+#[test]
+fn files_can_write_integers_and_booleans_in_their_own_ways() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: String| {
+        fs::write(folder.path().join(name), text).unwrap();
+        Some(folder.path().join(name))
+    };
+    let rows: String =
+        (0..40).map(|i| format!("{},{},{i}\n", i % 3, ["True", "False"][usize::from(i % 4 == 0)])).collect();
+    let mut data = DataConfig {
+        train_path: write("train.csv", format!("kind,flag,y\n{rows}")),
+        valid_path: write("valid.csv", "kind,flag,y\n2.0,1,5\n0.0,0,6\n".to_string()),
+        test_path: write("test.csv", "kind,flag,y\n1.0,1,7\n1,0,8.5\n".to_string()),
+        target: "y".to_string(),
+        ..DataConfig::default()
+    };
+    data.types.insert("kind".to_string(), ColumnKind::Categorical);
+    let features = FeaturesConfig { scaling: Scaling::None, ..FeaturesConfig::default() };
+    let splits = load(&data, &features, 1).unwrap();
+    assert_eq!(splits.preprocessor.feature_names(), ["flag", "kind=0", "kind=1", "kind=2"]);
+    assert_eq!(splits.train.numeric[..8], [0.0, 1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0]);
+    assert_eq!(splits.valid.numeric, [1.0, 0.0, 0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
+    assert_eq!(splits.test.numeric, [1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]);
+}
+
+#[test]
+fn codes_and_versions_keep_their_digits() {
+    for (cells, names) in [(["007", "7"], ["c=007", "c=7"]), (["1.10", "1.1"], ["c=1.1", "c=1.10"])] {
+        let rows: String = (0..40).map(|i| format!("{},{i}\n", cells[i % 2])).collect();
+        let (_folder, mut data) = file(&format!("c,y\n{rows}"));
+        data.types.insert("c".to_string(), ColumnKind::Categorical);
+        assert_eq!(load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor.feature_names(), names);
+    }
+}
+
+#[test]
+fn stray_text_among_numbers_is_named() {
+    let rows: String =
+        (0..100).map(|i| format!("{},{i}\n", if i == 4 { "unknown" } else { ["1", "2", "3"][i % 3] })).collect();
+    let (_folder, mut data) = file(&format!("x,y\n{rows}"));
+    let warnings = load(&data, &FeaturesConfig::default(), 1).unwrap().info.warnings;
+    let expected = "column `x` is text, since row 5 has `unknown`, but 99 of its 100 values are numbers; if that stands \
+                    for a missing value, add it to `data.null_values`";
+    assert_eq!(warnings, [expected]);
+    data.types.insert("x".to_string(), ColumnKind::Categorical);
+    assert_eq!(load(&data, &FeaturesConfig::default(), 1).unwrap().info.warnings, [""; 0]);
+}
+
+/// f32 keeps 24 bits: numbers near 1.7e9 are multiples of 128.
+#[test]
+fn targets_that_32_bits_cannot_tell_apart_are_named() {
+    let table = |step: f64| {
+        let rows: String = (0..100).map(|i| format!("{i},{}\n", 1.7e9 + f64::from(i) * step)).collect();
+        file(&format!("x,y\n{rows}"))
+    };
+    let warnings = |step| {
+        let (_folder, data) = table(step);
+        load(&data, &FeaturesConfig::default(), 1).unwrap().info.warnings
+    };
+    let coarse = warnings(10.0);
+    assert!(coarse[0].starts_with("column `y`: 32-bit numbers hold it to ±6") && coarse.len() == 1, "{coarse:?}");
+    assert!(coarse[0].contains("standard deviation; subtract a constant such as 1700000"), "{coarse:?}");
+    assert_eq!(warnings(1e5), [""; 0]);
+    let (_folder, data) = table(0.1);
+    let message = load(&data, &FeaturesConfig::default(), 1).unwrap_err().to_string();
+    assert!(message.contains("`y` is 1700000000 in every train row, as far as 32-bit numbers tell"), "{message}");
+}
+
+#[test]
+fn no_feature_is_infinite() {
+    let rows: String = (0..50).map(|i| format!("{}e-30,{i}\n", i % 4)).collect();
+    let (_folder, data) = file(&format!("x,y\n{rows}"));
+    let preprocessor = load(&data, &FeaturesConfig::default(), 1).unwrap().preprocessor;
+    let table = Table::new("request", vec![Column::new("x", vec![Some("1e30".to_string())])]).unwrap();
+    assert_eq!(preprocessor.transform(&table).unwrap().numeric, [f32::MAX]);
 }
 
 #[test]
