@@ -96,7 +96,7 @@ impl StoppedRun {
 pub fn check_overrides(overrides: &[Override], is_nested: bool) -> Result<(), Mistake> {
     let is_changeable = |o: &&Override| {
         let inside = |key: &&str| o.key.strip_prefix(*key).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
-        CHANGEABLE.iter().any(|key| inside(&key)) && !(is_nested && o.key.starts_with("training."))
+        CHANGEABLE.iter().any(inside) && !(is_nested && o.key.starts_with("training."))
     };
     match overrides.iter().find(|o| !is_changeable(o)) {
         None => Ok(()),
