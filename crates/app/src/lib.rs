@@ -23,8 +23,3 @@ pub mod resume;
 pub mod scoring;
 pub mod session;
 pub mod trained_model;
-
-/// Training makes and drops a few large buffers in every step; this allocator keeps them at hand, the system's gives them
-/// back and asks again. It serves every program, since all of them link this crate.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -119,6 +119,7 @@ print(json.dumps({
     let folders = [
         "classification_report.txt",
         "configs",
+        "data_digest.txt",
         "data_report.html",
         "data_report.json",
         "data_report.md",

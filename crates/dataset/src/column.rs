@@ -219,9 +219,11 @@ impl Column {
 
     /// Drops the rows from `n_rows` on, and gives their memory back.
     pub(crate) fn truncate(&mut self, n_rows: usize) {
-        fn cut<T>(cells: &mut Vec<T>, n_rows: usize) {
-            cells.truncate(n_rows);
-            cells.shrink_to_fit();
+        // A copy, because an allocator may leave a shrunk vector where it is, at its full size.
+        fn cut<T: Copy>(cells: &mut Vec<T>, n_rows: usize) {
+            if cells.len() > n_rows {
+                *cells = cells[..n_rows].to_vec();
+            }
         }
         match &mut self.cells {
             Cells::Short(cells) => cut(cells, n_rows),

@@ -289,7 +289,7 @@ fn errors_say_what_is_wrong() {
     assert_eq!(message, "the rows given to a baseline do not fit together: row 1 has class 2, there are 2 classes");
     let config = BaselineConfig { l1_ratio: 1.5, ..default };
     let message = try_fit(BaselineKind::ElasticNet, &config, &x, &y, Task::Regression);
-    assert_eq!(message, "`baselines.l1_ratio` is 1.5: it must be in (0, 1]");
+    assert_eq!(message, "`baseline_options.l1_ratio` is 1.5: it must be in (0, 1]");
     let wide =
         fit(BaselineKind::Linear, &BaselineConfig::default(), &[0.0; 6003], 2001, &[0.0; 3], Task::Regression, 0);
     assert!(matches!(wide, Err(Error::TooWide { columns: 2001, .. })));
