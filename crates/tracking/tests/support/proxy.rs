@@ -111,11 +111,15 @@ impl Proxy {
         }
     }
 
-    /// Listens again, on the same port.
+    /// Passes everything on; after [`Proxy::down`] it listens again, on the same port.
     pub fn up(&self) {
-        self.shared.down.store(false, Ordering::SeqCst);
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("the port is still ours");
-        *self.listening.lock().expect("a lock") = Some(listen(listener, self.shared.clone()));
+        self.always(Fault::Pass);
+        let mut listening = self.listening.lock().expect("a lock");
+        if listening.is_none() {
+            self.shared.down.store(false, Ordering::SeqCst);
+            let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("the port is still ours");
+            *listening = Some(listen(listener, self.shared.clone()));
+        }
     }
 
     /// When requests to this endpoint came.
