@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use rusqlite::Connection;
-use stage::proxy::Fault::{Answer, Hang};
-use stage::proxy::Proxy;
+use stage::proxy::Fault::{self, Answer, Hang};
 use stage::{Stage, figure, spawn, up_to};
 use tempfile::TempDir;
 use tracing::field::{Field, Visit};
@@ -93,25 +92,26 @@ fn say_and_wait(line: &str) {
 /// Rows "server down, hanging, or answering 429/500/503 mid-run".
 #[test]
 fn a_run_goes_on_through_an_outage() {
-    let outages: [(&str, fn(&Proxy)); 6] = [
-        ("down", Proxy::down),
-        ("hanging", |proxy| proxy.always(Hang)),
-        ("429", |proxy| proxy.always(Answer(429, ""))),
-        ("429 and a wish", |proxy| proxy.always(Answer(429, "Retry-After: 1\r\n"))),
-        ("500", |proxy| proxy.always(Answer(500, ""))),
-        ("503", |proxy| proxy.always(Answer(503, ""))),
+    let outages = [
+        ("down", None),
+        ("hanging", Some(Hang)),
+        ("429", Some(Answer(429, ""))),
+        ("429 and a wish", Some(Answer(429, "Retry-After: 1\r\n"))),
+        ("500", Some(Answer(500, ""))),
+        ("503", Some(Answer(503, ""))),
     ];
     if Stage::new().is_none() {
         return;
     }
     thread::scope(|scope| {
-        for (name, away) in outages {
-            scope.spawn(move || outlive(name, away));
+        for (name, fault) in outages {
+            scope.spawn(move || outlive(name, fault));
         }
     });
 }
 
-fn outlive(name: &str, away: fn(&Proxy)) {
+/// Without a fault, the server is down.
+fn outlive(name: &str, fault: Option<Fault>) {
     let stage = Stage::new().unwrap();
     let folder = TempDir::new().unwrap();
     let options = Options { exit_timeout: Duration::from_secs(30), ..options(&stage.proxy.uri(), folder.path()) };
@@ -120,7 +120,10 @@ fn outlive(name: &str, away: fn(&Proxy)) {
     for step in 0..800 {
         match step {
             100 => {
-                away(&stage.proxy);
+                match fault {
+                    Some(fault) => stage.proxy.always(fault),
+                    None => stage.proxy.down(),
+                }
                 requests = stage.proxy.count("runs/log-batch");
             }
             600 => {

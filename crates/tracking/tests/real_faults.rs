@@ -48,7 +48,7 @@ fn everything_arrives_once(name: &str, script: impl Fn(&Request<'_>) -> Fault + 
     }
     let runs = stage.runs(name);
     assert_eq!(runs.len(), 1, "runs in the experiment");
-    assert_eq!(runs[0].info.run_id, run.id());
+    assert_eq!(runs[0].info.run_id, stage.run(run.id()).info.run_id);
     check_everything(&stage, &runs[0]);
 }
 
@@ -73,7 +73,7 @@ fn check_everything(stage: &Stage, run: &RunData) {
         assert_eq!(stage.steps(id, key), up_to(2500), "{key}");
     }
     assert_eq!((stage.steps(id, "diverged"), run.inputs.len()), (vec![3], 1));
-    let files = stage.store.list_artifacts(id, "notes").unwrap();
+    let files = stage.files(id, "notes");
     let names: Vec<_> = files.iter().map(|file| (file.path.as_str(), file.bytes)).collect();
     assert_eq!(names, [("notes/hello.txt", Some(5))]);
 }
@@ -175,7 +175,7 @@ fn one_bad_item_costs_only_itself() {
     run.log_param("model", "mlp");
     let outcome = run.finish(RunStatus::Finished);
     assert_eq!((outcome.set_aside, outcome.dropped, outcome.left, outcome.ended), (2, 0, 0, true), "{outcome}");
-    let stored = stage.store.run(run.id()).unwrap();
+    let stored = stage.run(run.id());
     let params = BTreeMap::from([("model".into(), "mlp".into()), ("seed".into(), "1".into())]);
     assert_eq!((stage.steps(run.id(), "loss"), stored.params), (up_to(300), params));
     let reasons: Vec<&String> =
@@ -217,7 +217,7 @@ fn values_that_are_no_numbers_are_stored_as_mlflow_stores_them() {
         rows.query_map([run.id()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap().flatten().collect();
     let expected = [(1, 0.5, false), (2, 0.0, true), (3, f64::MAX, false), (4, f64::MIN, false), (5, 0.0, true)];
     assert_eq!(rows, expected);
-    assert_eq!(stage.store.run(run.id()).unwrap().tags["tracking.not_finite.loss"], "NaN at step 2");
+    assert_eq!(stage.run(run.id()).tags["tracking.not_finite.loss"], "NaN at step 2");
 }
 
 /// Not a test of its own: what a child process does.
@@ -285,7 +285,7 @@ fn parallel_runs_outlive_all_faults() {
         for key in ["loss", "accuracy"] {
             assert_eq!(stage.steps(run.id(), key), up_to(2000), "{key}");
         }
-        assert_eq!(stage.store.list_artifacts(run.id(), "").unwrap().len(), 1);
+        assert_eq!(stage.files(run.id(), "").len(), 1);
     }
 }
 
@@ -311,7 +311,7 @@ fn transfers_that_are_cut_are_repeated_and_whole() {
     stage.tracker().store().get_artifact(run.id(), "checkpoints/model.bin", &copy).unwrap();
     assert_eq!(stage.proxy.count("GET artifact"), 2);
     assert!(fs::read(&copy).unwrap() == content, "the copy differs");
-    assert_eq!(stage.store.list_artifacts(run.id(), "checkpoints").unwrap().len(), 1, "no rest of the broken transfer");
+    assert_eq!(stage.files(run.id(), "checkpoints").len(), 1, "no rest of the broken transfer");
 }
 
 /// Not a test of its own: uploads a file and logs a point every 10 ms meanwhile, for two seconds.
@@ -321,14 +321,14 @@ fn child_upload() {
     let options = Options { uri: env::var(URI).unwrap(), ..Options::default() };
     let experiment = env::var(EXPERIMENT).unwrap();
     let run = Tracker::open(&options).unwrap().start_run(&RunOptions { experiment, ..RunOptions::default() }).unwrap();
-    let before = memory_kb("self", "VmRSS");
+    let before = memory_kb("self", "VmRSS").unwrap();
     run.log_artifact(Path::new(&env::var(FILE).unwrap()), "");
     for step in 0..200 {
         run.log_metric("loss", 1.0, step);
         thread::sleep(Duration::from_millis(10));
     }
     assert!(run.finish(RunStatus::Finished).is_complete());
-    println!("\ngrowth_kb: {}", memory_kb("self", "VmHWM").saturating_sub(before));
+    println!("\ngrowth_kb: {}", memory_kb("self", "VmHWM").unwrap().saturating_sub(before));
 }
 
 /// Row "big checkpoint": it holds up no metric and is never whole in memory.
@@ -347,7 +347,7 @@ fn a_big_file_takes_little_memory_and_holds_up_no_metric() {
     assert!(growth_kb < 64 << 10, "memory grew by {growth_kb} kB");
 
     let RunInfo { run_id: run, experiment_id, .. } = &stage.runs("big")[0].info;
-    let files = stage.store.list_artifacts(run, "").unwrap();
+    let files = stage.files(run, "");
     assert_eq!((files.len(), files[0].bytes), (1, Some(BYTES)));
     assert_eq!(stage.steps(run, "loss"), up_to(200));
     // The upload takes more than 3 s. What was logged in the first two came through beside it.

@@ -12,7 +12,9 @@ use std::{env, fs};
 
 use proxy::Proxy;
 use server::Server;
-use tracking::{HttpOptions, Options, RestStore, Run, RunData, RunOptions, RunQuery, Store, Tracker};
+use tracking::{
+    Artifact, Error, HttpOptions, Options, RestStore, Run, RunData, RunOptions, RunQuery, Store, Tracker, ViewType,
+};
 
 /// A server without faults and a proxy in front of it.
 pub struct Stage {
@@ -49,8 +51,31 @@ impl Stage {
         self.store.search_runs(&query).unwrap().items
     }
 
-    pub fn steps(&self, run_id: &str, key: &str) -> Vec<i64> {
-        self.store.metric_history(run_id, key).unwrap().iter().map(|point| point.step).collect()
+    /// The run that a program knows under this id, which is a local one if it could not be made at once.
+    pub fn run(&self, id: &str) -> RunData {
+        match self.store.run(id) {
+            Err(Error::NotFound(_)) => {
+                let experiments = self.store.experiments(ViewType::All).unwrap();
+                let query = RunQuery {
+                    experiment_ids: experiments.into_iter().map(|experiment| experiment.experiment_id).collect(),
+                    filter: format!("tags.`tracking.local_run_id` = '{id}'"),
+                    ..RunQuery::default()
+                };
+                let found = self.store.search_runs(&query).unwrap().items;
+                assert_eq!(found.len(), 1, "runs with local id {id}");
+                found.into_iter().next().unwrap()
+            }
+            run => run.unwrap(),
+        }
+    }
+
+    pub fn steps(&self, id: &str, key: &str) -> Vec<i64> {
+        let id = self.run(id).info.run_id;
+        self.store.metric_history(&id, key).unwrap().iter().map(|point| point.step).collect()
+    }
+
+    pub fn files(&self, id: &str, folder: &str) -> Vec<Artifact> {
+        self.store.list_artifacts(&self.run(id).info.run_id, folder).unwrap()
     }
 }
 
@@ -83,9 +108,9 @@ pub fn figure(output: &str, name: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no `{name}` in: {output}")).parse().unwrap()
 }
 
-/// Of a process (an id or `self`), in kB: `VmRSS` now, `VmHWM` the most so far.
-pub fn memory_kb(process: &str, what: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':')).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+/// Of a process (an id or `self`), in kB: `VmRSS` now, `VmHWM` the most so far. None once it has ended.
+pub fn memory_kb(process: &str, what: &str) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what)?.strip_prefix(':'))?;
+    line.trim().trim_end_matches(" kB").parse().ok()
 }
