@@ -12,15 +12,13 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http::{Http, HttpOptions, backoff};
-use crate::rules::{RUN_NAME_TAG, USER_TAG};
+use crate::rules::{LOCAL_ID_TAG, RUN_NAME_TAG, USER_TAG};
 use crate::wire::{self, WireExperiment, WireFile, WireInfo, WireMetric, WireRun, dataset_input, to_pairs};
 use crate::{
     Artifact, Batch, DatasetInput, Error, Experiment, Metric, Millis, NewRun, Page, Result, RunData, RunInfo, RunQuery,
     RunStatus, Store, ViewType, artifacts,
 };
 
-/// Marks a run while it is made, so that it is found again when the server's reply is lost.
-const CREATION_TAG: &str = "tracking.creation";
 const EXPERIMENTS_PER_PAGE: usize = 1000;
 const POINTS_PER_PAGE: &str = "25000";
 const CREATE_TRIES: u32 = 4;
@@ -113,7 +111,7 @@ impl RestStore {
     fn find_created(&self, experiment_id: &str, mark: &str) -> Result<Option<RunInfo>> {
         let query = RunQuery {
             experiment_ids: vec![experiment_id.into()],
-            filter: format!("tags.`{CREATION_TAG}` = '{mark}'"),
+            filter: format!("tags.`{LOCAL_ID_TAG}` = '{mark}'"),
             max_results: 1,
             ..RunQuery::default()
         };
@@ -204,6 +202,10 @@ impl Store for RestStore {
         self.http.uri()
     }
 
+    fn is_remote(&self) -> bool {
+        true
+    }
+
     fn create_experiment(&self, name: &str) -> Result<String> {
         let body = json!({"name": name}).to_string();
         Ok(self.http.post::<CreatedExperiment>("experiments/create", &body)?.experiment_id)
@@ -253,9 +255,12 @@ impl Store for RestStore {
     }
 
     fn create_run(&self, run: &NewRun) -> Result<RunInfo> {
-        let mark = Uuid::new_v4().simple().to_string();
         let mut tags = run.tags.clone();
-        tags.insert(CREATION_TAG.into(), mark.clone());
+        // Marks the run while it is made, so that it is found again when the server's reply is lost. A caller may bring the
+        // mark, and keeps it then.
+        let callers_mark = tags.get(LOCAL_ID_TAG).cloned();
+        let mark = callers_mark.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        tags.insert(LOCAL_ID_TAG.into(), mark.clone());
         if !run.user.is_empty() {
             tags.insert(USER_TAG.into(), run.user.clone());
         }
@@ -269,8 +274,10 @@ impl Store for RestStore {
         }
         body["tags"] = to_pairs(&tags).into();
         let info = self.create_marked(&run.experiment_id, &mark, &body.to_string())?;
-        if let Err(error) = self.delete_tag(&info.run_id, CREATION_TAG) {
-            tracing::debug!("tag `{CREATION_TAG}` stays on run `{}`: {error}", info.run_id);
+        if callers_mark.is_none()
+            && let Err(error) = self.delete_tag(&info.run_id, LOCAL_ID_TAG)
+        {
+            tracing::debug!("tag `{LOCAL_ID_TAG}` stays on run `{}`: {error}", info.run_id);
         }
         Ok(info)
     }

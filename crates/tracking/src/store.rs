@@ -14,6 +14,11 @@ pub trait Store: Send + Sync {
     /// Address without credentials, as shown to people.
     fn uri(&self) -> String;
 
+    /// True for a store behind a network, where calls can fail for hours: a journal on disk stands in front of it.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Creates an experiment and gives its id. Errors with [`Error::AlreadyExists`](crate::Error::AlreadyExists) when the name is taken, also by a deleted one.
     fn create_experiment(&self, name: &str) -> Result<String>;
     /// Finds an experiment by its exact name, deleted ones too.

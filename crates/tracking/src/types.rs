@@ -177,9 +177,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Number of points, params and tags.
+    pub fn len(&self) -> usize {
+        self.metrics.len() + self.params.len() + self.tags.len()
+    }
+
     /// True when there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.metrics.is_empty() && self.params.is_empty() && self.tags.is_empty()
+        self.len() == 0
     }
 }
 

@@ -15,7 +15,8 @@ use tracking::{
 };
 
 fn options(uri: &str) -> Options {
-    Options { uri: uri.into(), ..Options::default() }
+    let spool_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rest");
+    Options { uri: uri.into(), spool_dir, ..Options::default() }
 }
 
 #[test]

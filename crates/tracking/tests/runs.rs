@@ -101,6 +101,7 @@ fn setup(options: Options, fault: impl Fn(&str, &str) -> Result<()> + Send + Syn
     let folder = tempfile::tempdir().expect("a folder");
     let inner = MemoryStore::new(&folder.path().join("mlruns"));
     let store = Arc::new(Faulty { inner, fault: Box::new(fault) });
+    let options = Options { spool_dir: folder.path().join("spool"), ..options };
     let tracker = Tracker::with_store(store.clone(), &options);
     Setup { folder, store, tracker }
 }
@@ -125,7 +126,13 @@ fn everything_arrives_in_the_embedded_store() {
     let database = folder.path().join("mlflow.db");
     let uri = format!("sqlite:///{}", database.display());
     let artifact_root = folder.path().join("mlruns");
-    let tracker = Tracker::open(&Options { uri: uri.clone(), artifact_root, ..Options::default() }).expect("opens");
+    let tracker = Tracker::open(&Options {
+        uri: uri.clone(),
+        artifact_root,
+        spool_dir: folder.path().join("spool"),
+        ..Options::default()
+    })
+    .expect("opens");
     let parent = tracker.start_run(&RunOptions { experiment: "e".into(), ..RunOptions::default() }).expect("starts");
     let tags = BTreeMap::from([("mlflow.user".to_string(), "ada".to_string())]);
     let options = RunOptions {
@@ -133,7 +140,7 @@ fn everything_arrives_in_the_embedded_store() {
         name: "child".into(),
         tags,
         parent_run_id: Some(parent.id().into()),
-        resume_run_id: None,
+        ..RunOptions::default()
     };
     let run = tracker.start_run(&options).expect("starts");
     run.log_params(&BTreeMap::from([("lr".to_string(), "0.1".to_string()), ("long".to_string(), "ä".repeat(7000))]));
