@@ -3,6 +3,7 @@
 
 mod artifacts;
 pub mod conformance;
+pub mod copy;
 mod error;
 pub mod filter;
 mod gate;

@@ -13,6 +13,12 @@ pub(crate) const USER_TAG: &str = "mlflow.user";
 pub(crate) const PARENT_TAG: &str = "mlflow.parentRunId";
 /// The id that a run was started under while its server was away.
 pub(crate) const LOCAL_ID_TAG: &str = "tracking.local_run_id";
+/// When a run on a server was last known to live.
+pub(crate) const HEARTBEAT_TAG: &str = "tracking.heartbeat";
+/// When a run that died was last known to live.
+pub(crate) const LAST_SEEN_TAG: &str = "tracking.last_seen";
+/// Why a run failed.
+pub(crate) const ERROR_TAG: &str = "error";
 /// What MLflow's table of inputs calls a data set's purpose, and `datasets.context` means.
 pub(crate) const DATASET_CONTEXT_TAG: &str = "mlflow.data.context";
 
@@ -157,6 +163,18 @@ pub(crate) fn rfc3339(time_ms: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// Milliseconds of a time that [`rfc3339`] has written.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Millis> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // The inverse of the above: years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let days = era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,7 +202,9 @@ mod tests {
             (-1, "1969-12-31T23:59:59Z"),
         ] {
             assert_eq!(rfc3339(seconds * 1000 + 5), text);
+            assert_eq!(parse_rfc3339(text), Some(seconds * 1000));
         }
+        assert_eq!(parse_rfc3339("yesterday"), None);
     }
 
     #[test]

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use crate::journal::JournalWriter;
 use crate::panics;
 use crate::record::{Record, Upload};
-use crate::rules::now_ms;
+use crate::rules::{ERROR_TAG, now_ms};
 use crate::spool::Ticket;
-use crate::writer::{ERROR_TAG, Shared, lock, upload_files, write_journal, write_records};
+use crate::writer::{Shared, lock, upload_files, write_journal, write_records};
 use crate::{DatasetInput, Error, Metric, Result, RunInfo, RunStatus, Store};
 
 const NOTE_TAG: &str = "mlflow.note.content";

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::rules::{LOCAL_ID_TAG, PARENT_TAG, truncate};
+use crate::rules::{HEARTBEAT_TAG, LOCAL_ID_TAG, PARENT_TAG, now_ms, rfc3339, truncate};
 use crate::spool::{Ticket, read_ticket};
 use crate::{Error, Lifecycle, NewRun, Result, RunData, RunInfo, RunQuery, Store, ViewType};
 
@@ -55,6 +55,7 @@ pub(crate) fn make_run_now(store: &dyn Store, spool_dir: &Path, ticket: &Ticket)
 /// What makes a run on a server findable when the reply is lost, and its parent the one that the server knows.
 fn mark(new: &mut NewRun, store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<()> {
     new.tags.insert(LOCAL_ID_TAG.into(), ticket.id.clone());
+    new.tags.insert(HEARTBEAT_TAG.into(), rfc3339(now_ms()));
     if let Some(parent) = new.tags.get_mut(PARENT_TAG) {
         *parent = store_id(store, spool_dir, parent)?;
     }

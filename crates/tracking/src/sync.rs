@@ -13,7 +13,8 @@ use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, waiting_files};
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
-use crate::{HttpOptions, Millis, Result, RunStatus, Store};
+use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
+use crate::{Batch, HttpOptions, Millis, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
 
 /// Records that are read at once when a journal is only looked at.
 const LOOK: usize = 10_000;
@@ -126,6 +127,41 @@ pub fn send(folder: &Path, to: Option<&str>, http: &HttpOptions, patience: Durat
         taken.save(&Ticket { uri, run_id: None, ..ticket })?;
     }
     send_folder(store, bytes_moved, taken, patience)
+}
+
+/// Ends the runs on a server that have given no sign of life for so long, wherever they ran, as `KILLED` at their last
+/// one; with `dry_run` only finds them. For machines that are gone: a run whose machine is there is ended by the next run
+/// on it. A run that was only cut off from its server says that it is running when it is back.
+pub fn end_silent_runs(store: &dyn Store, silent_for: Duration, dry_run: bool) -> Result<Vec<RunInfo>> {
+    let latest_ms = now_ms() - Millis::try_from(silent_for.as_millis()).unwrap_or(Millis::MAX);
+    let mut ended = Vec::new();
+    for experiment in store.experiments(ViewType::ActiveOnly)? {
+        let query = RunQuery {
+            experiment_ids: vec![experiment.experiment_id],
+            filter: "attributes.status = 'RUNNING'".into(),
+            max_results: 50_000,
+            ..RunQuery::default()
+        };
+        for run in store.search_runs(&query)?.items {
+            // Runs of other programs have no such tag, and may be silent as long as they like.
+            let Some(last_ms) = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time)) else { continue };
+            if last_ms < latest_ms {
+                if !dry_run {
+                    end_silent_run(store, &run.info.run_id, last_ms)?;
+                }
+                ended.push(run.info);
+            }
+        }
+    }
+    Ok(ended)
+}
+
+fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<()> {
+    let last_seen = rfc3339(last_ms);
+    let reason = format!("no sign of life since {last_seen}: the machine is gone, or cut off");
+    let tags = vec![(ERROR_TAG.into(), reason), (LAST_SEEN_TAG.into(), last_seen)];
+    store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)
 }
 
 /// Ends the runs whose process died, and sends what they and earlier runs have left: to a file at once, to a server in the

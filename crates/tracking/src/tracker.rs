@@ -12,12 +12,12 @@ use uuid::Uuid;
 use crate::journal::{JournalReader, JournalWriter};
 use crate::null::NullStore;
 use crate::queue::Queue;
-use crate::rules::{LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms};
+use crate::rules::{ERROR_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms};
 use crate::run::{Run, Threads, run_page};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
 use crate::uri::{absolute, open_counted};
-use crate::writer::{BATCH, ERROR_TAG, LAST_SEEN_TAG, Shared, lock};
+use crate::writer::{BATCH, Shared, lock};
 use crate::{Error, HttpOptions, Lifecycle, Result, RunData, RunInfo, RunStatus, Store, redact_url, start, sync};
 
 /// How long the start of a run waits for an answer of the server before it goes on without.
@@ -302,8 +302,10 @@ impl Tracker {
         Ok(run)
     }
 
-    /// Before a run goes on: what its last process has left comes first.
-    fn send_rest_of(&self, run_id: &str) -> Result<()> {
+    /// Sends what the last process of a run has left, so that the store tells all about it. Resuming does it by itself.
+    ///
+    /// Errors when another process is writing the run, and when something cannot be sent.
+    pub fn send_rest_of(&self, run_id: &str) -> Result<()> {
         let path = self.options.spool_dir.join(run_id);
         if !path.is_dir() {
             return Ok(());

@@ -15,7 +15,10 @@ use crate::http::backoff;
 use crate::journal::JournalWriter;
 use crate::queue::{Queue, Weigh};
 use crate::record::{Record, Upload};
-use crate::rules::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, now_ms, rfc3339, truncate};
+use crate::rules::{
+    ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key,
+    now_ms, rfc3339, truncate,
+};
 use crate::source::{Source, Tail};
 use crate::spool::{RunFolder, SpooledFile, Ticket, log_tail};
 use crate::start::make_run;
@@ -27,7 +30,7 @@ pub(crate) const BATCH: usize = 1000;
 const UNSEEN_BYTES_PER_MS: u64 = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How often a run on a server says that it lives; [`crate::Tracker::end_silent_runs`] looks for it.
+/// How often a run on a server says that it lives; [`crate::sync::end_silent_runs`] looks for it.
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// After so many refusals in a row the store may refuse the run, not the records: then there is no bad one to search for.
 const REFUSALS_IN_A_ROW: u32 = 20;
@@ -35,12 +38,6 @@ const REFUSALS_IN_A_ROW: u32 = 20;
 const MOST_NOTES: usize = 100;
 /// Tags with this prefix are written by this crate about the tracking itself.
 const NOTE_PREFIX: &str = "tracking.";
-/// When a run on a server was last known to live.
-pub(crate) const HEARTBEAT_TAG: &str = "tracking.heartbeat";
-/// When a run that died was last known to live.
-pub(crate) const LAST_SEEN_TAG: &str = "tracking.last_seen";
-/// Why a run failed.
-pub(crate) const ERROR_TAG: &str = "error";
 /// The end of the log of a run that died.
 const LOG_TAIL_FILE: &str = "log_tail.txt";
 
