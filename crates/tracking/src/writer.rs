@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::http::backoff;
 use crate::queue::{Queue, Weigh};
 use crate::rules::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, truncate};
-use crate::{Batch, DatasetInput, Error, Metric, Millis, Result, RunStatus, Store};
+use crate::{ArtifactsOf, Batch, DatasetInput, Error, Metric, Millis, Result, RunStatus, Store};
 
 /// Records in one write.
 const BATCH: usize = 1000;
@@ -513,7 +513,7 @@ fn put(shared: &Shared, upload: &Upload) -> Result<Vec<Upload>> {
             let name = local_file.file_name().unwrap_or_default().to_string_lossy();
             let bytes = local_file.metadata().map_or(0, |metadata| metadata.len());
             *lock(&shared.sending) = Some((bytes, shared.bytes_moved()));
-            let put = shared.store.put_artifact(&shared.run_id, local_file, &below(folder, &name));
+            let put = shared.store.put_artifact(ArtifactsOf::Run(&shared.run_id), local_file, &below(folder, &name));
             *lock(&shared.sending) = None;
             put.map(|()| Vec::new())
         }
@@ -521,7 +521,8 @@ fn put(shared: &Shared, upload: &Upload) -> Result<Vec<Upload>> {
         Upload::Text { text, artifact_path } => {
             let file = std::env::temp_dir().join(format!("tracking-{}.txt", Uuid::new_v4().simple()));
             let written = fs::write(&file, text).map_err(|source| io_error("write", &file, source));
-            let put = written.and_then(|()| shared.store.put_artifact(&shared.run_id, &file, artifact_path));
+            let put = written
+                .and_then(|()| shared.store.put_artifact(ArtifactsOf::Run(&shared.run_id), &file, artifact_path));
             // Nothing depends on the temporary file; the system removes what stays.
             let _ = fs::remove_file(&file);
             put.map(|()| Vec::new())

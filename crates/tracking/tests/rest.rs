@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use server::Server;
 use tracking::{
-    DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Tracker, conformance,
+    ArtifactsOf, DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Tracker,
+    conformance,
 };
 
 fn options(uri: &str) -> Options {
@@ -118,7 +119,7 @@ fn a_run_arrives_whole(tracker: &Tracker, uri: &str, scratch: &Path) {
         ("model/größe/deep/b+&=.bin", &[0, 159, 146, 150]),
     ] {
         let copy = scratch.join("copy");
-        store.get_artifact(run.id(), path, &copy).unwrap_or_else(|error| panic!("{path}: {error}"));
+        store.get_artifact(ArtifactsOf::Run(run.id()), path, &copy).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(fs::read(&copy).expect("a copy"), content, "{path}");
     }
     let page = format!("{uri}/#/experiments/{}/runs/{}", run.experiment_id(), run.id());
@@ -171,10 +172,10 @@ fn a_big_file_comes_back_the_same(tracker: &Tracker, scratch: &Path) {
     assert!(run.finish(RunStatus::Finished).is_complete());
     println!("64 MiB up in {:.2} s", start.elapsed().as_secs_f32());
     let start = Instant::now();
-    tracker.store().get_artifact(run.id(), "checkpoints/big.bin", &copy).expect("comes back");
+    tracker.store().get_artifact(ArtifactsOf::Run(run.id()), "checkpoints/big.bin", &copy).expect("comes back");
     println!("64 MiB down in {:.2} s", start.elapsed().as_secs_f32());
     assert!(fs::read(&copy).expect("a copy") == content);
-    let missing = tracker.store().get_artifact(run.id(), "checkpoints/none.bin", &copy);
+    let missing = tracker.store().get_artifact(ArtifactsOf::Run(run.id()), "checkpoints/none.bin", &copy);
     assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
     assert_eq!(tracker.store().search_runs(&RunQuery::default()).map(|page| page.items.len()).ok(), Some(0));
 }
