@@ -1,4 +1,5 @@
-//! Stock MLflow servers of two generations. `MLFLOW_PYTHON` and `MLFLOW2_PYTHON` name Pythons that have one installed.
+//! Stock MLflow servers of two generations. `MLFLOW_PYTHON`, `MLFLOW_PYTHON_31` and `MLFLOW2_PYTHON` name Pythons that have
+//! one installed.
 
 #[path = "support/server.rs"]
 mod server;
@@ -11,7 +12,7 @@ use std::time::Instant;
 
 use server::Server;
 use tracking::{
-    ArtifactsOf, DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Tracker,
+    ArtifactsOf, DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Store, Tracker,
     conformance,
 };
 
@@ -27,7 +28,14 @@ fn mlflow_3() {
     let Some(server) = Server::start("MLFLOW_PYTHON", folder.path(), &["--artifacts-destination", destination]) else {
         return;
     };
-    check(&server, folder.path());
+    check(&server, folder.path(), true);
+}
+
+#[test]
+fn mlflow_31() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(server) = Server::start("MLFLOW_PYTHON_31", folder.path(), &[]) else { return };
+    check(&server, folder.path(), true);
 }
 
 #[test]
@@ -38,7 +46,7 @@ fn mlflow_2() {
     let Some(server) = Server::start("MLFLOW2_PYTHON", folder.path(), &["--artifacts-destination", destination]) else {
         return;
     };
-    check(&server, folder.path());
+    check(&server, folder.path(), false);
 }
 
 /// Artifacts in a folder that the server and we share, and its proxy off.
@@ -54,10 +62,12 @@ fn mounted_artifact_root() {
     assert!(fs::read_dir(root).expect("the mount").count() > 0);
 }
 
-fn check(server: &Server, folder: &Path) {
+fn check(server: &Server, folder: &Path, has_logged_models: bool) {
     let scratch = folder.join("scratch");
     fs::create_dir(&scratch).expect("a folder");
-    conformance::run(&RestStore::new(&server.uri, &HttpOptions::default()).expect("a store"), &scratch);
+    let store = RestStore::new(&server.uri, &HttpOptions::default()).expect("a store");
+    assert_eq!(store.logged_models().is_ok(), has_logged_models);
+    conformance::run(&store, &scratch);
     let tracker = Tracker::open(&options(&server.uri)).expect("opens");
     a_run_arrives_whole(&tracker, &server.uri, &scratch);
     a_resumed_run_is_running_again(&tracker);

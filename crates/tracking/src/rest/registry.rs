@@ -217,7 +217,10 @@ impl Registry for RestStore {
     }
 
     fn delete_version(&self, name: &str, version: u32) -> Result<()> {
-        self.change(Method::DELETE, "model-versions/delete", key(name, version))
+        let aliases = self.model(name)?.aliases;
+        self.change(Method::DELETE, "model-versions/delete", key(name, version))?;
+        // MLflow 2 leaves them, pointing nowhere.
+        aliases.iter().filter(|(_, to)| **to == version).try_for_each(|(alias, _)| self.delete_alias(name, alias))
     }
 
     fn set_stage(&self, name: &str, version: u32, stage: Stage, archive_existing: bool) -> Result<()> {
