@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tracking::{HttpOptions, Options, Run, Store, Tracker};
+use tracking::{ArtifactsOf, HttpOptions, Options, Run, Store, Tracker};
 
 use crate::config::Override;
 use crate::exit::Mistake;
@@ -166,7 +166,7 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     let mut folders = vec![String::new()];
     let mut files = Vec::new();
     while let Some(next) = folders.pop() {
-        for artifact in store.list_artifacts(what, &next)? {
+        for artifact in store.list_artifacts(ArtifactsOf::Run(what), &next)? {
             if artifact.is_dir { folders.push(artifact.path) } else { files.push(artifact.path) }
         }
     }
@@ -176,7 +176,7 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     for file in files {
         let local = partial.join(&file);
         fs::create_dir_all(local.parent().unwrap_or(&partial))?;
-        store.get_artifact(what, &file, &local)?;
+        store.get_artifact(ArtifactsOf::Run(what), &file, &local)?;
     }
     // Under its own name only when it is complete.
     fs::rename(&partial, &folder).with_context(|| format!("cannot make folder `{}`", folder.display()))?;

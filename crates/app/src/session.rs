@@ -418,7 +418,8 @@ impl Session {
         lock(&self.open_runs).retain(|open| open.id() != self.run.id());
         if !outcome.is_complete() {
             // An error, so that `--quiet` shows it too: something that was logged is not in the store.
-            let hint = if outcome.spool.is_some() { ". Hint: `cargo run --bin sync_runs` sends what is kept" } else { "" };
+            let hint =
+                if outcome.spool.is_some() { ". Hint: `cargo run --bin sync_runs` sends what is kept" } else { "" };
             tracing::error!("tracking of run {} is incomplete: {outcome}{hint}", self.run.id());
         }
         outcome

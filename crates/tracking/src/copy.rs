@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-
 use crate::rules::{LOCAL_ID_TAG, PARENT_TAG};
 use crate::start::experiment_id;
 use crate::{
-    Artifact, ArtifactsOf, Batch, Error, Experiment, LoggedModel, ModelOutput, ModelStatus, ModelVersion, NewLoggedModel,
-    NewRegisteredModel, NewRun, NewVersion, Result, RunData, RunQuery, Stage, Store, ViewType,
+    Artifact, ArtifactsOf, Batch, Error, Experiment, LoggedModel, ModelOutput, ModelStatus, ModelVersion,
+    NewLoggedModel, NewRegisteredModel, NewRun, NewVersion, Result, RunData, RunQuery, Stage, Store, ViewType,
 };
 
 /// On a copy that is complete: a fingerprint of the original. When it is still the same, there is nothing to copy.
@@ -81,7 +80,9 @@ pub fn copy_runs(
     progress(runs.len(), runs.len(), "the registry");
     if options.run_ids.is_empty() {
         for model in from.registry().models()? {
-            copy.refused_is_a_problem(&format!("registered model `{}`", model.name), |copy| copy.registered(&model.name))?;
+            copy.refused_is_a_problem(&format!("registered model `{}`", model.name), |copy| {
+                copy.registered(&model.name)
+            })?;
         }
     }
     Ok(copy.report)
@@ -93,8 +94,11 @@ struct Scratch(std::path::PathBuf);
 impl Scratch {
     fn new() -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("tracking-copy-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&folder)
-            .map_err(|source| Error::Io { doing: "create", path: folder.clone(), source })?;
+        std::fs::create_dir_all(&folder).map_err(|source| Error::Io {
+            doing: "create",
+            path: folder.clone(),
+            source,
+        })?;
         Ok(Self(folder))
     }
 }
@@ -195,9 +199,8 @@ impl Copy<'_> {
                 )));
             }
         }
-        let wanted = |experiment: &Experiment| {
-            options.experiments.is_empty() || options.experiments.contains(&experiment.name)
-        };
+        let wanted =
+            |experiment: &Experiment| options.experiments.is_empty() || options.experiments.contains(&experiment.name);
         Ok(all.into_iter().filter(wanted).collect())
     }
 
@@ -390,16 +393,16 @@ impl Copy<'_> {
             Err(error) => return Err(error),
         };
         let mark = |version: &ModelVersion| format!("{}@{}", version.version, version.creation_time_ms);
-        let is_there = |version: &ModelVersion| {
-            known.iter().any(|twin| twin.tags.get(SOURCE_VERSION_TAG) == Some(&mark(version)))
-        };
+        let is_there =
+            |version: &ModelVersion| known.iter().any(|twin| twin.tags.get(SOURCE_VERSION_TAG) == Some(&mark(version)));
         for version in versions.iter().filter(|version| !is_there(version)) {
             if self.dry_run {
                 self.report.versions += 1;
                 continue;
             }
             let Some(source) = self.source_in_target(version)? else {
-                let problem = format!("version {} of `{name}`: its source `{}` is not copied", version.version, version.source);
+                let problem =
+                    format!("version {} of `{name}`: its source `{}` is not copied", version.version, version.source);
                 self.report.problems.push(problem);
                 continue;
             };
@@ -505,17 +508,19 @@ fn all_artifacts(store: &dyn Store, of: ArtifactsOf<'_>) -> Result<Vec<Artifact>
 
 /// By depth of nesting, else in the order that they have.
 fn sort_parents_first(runs: &mut [RunData]) {
-    let parents: HashMap<String, String> = runs
-        .iter()
-        .filter_map(|run| Some((run.info.run_id.clone(), run.tags.get(PARENT_TAG)?.clone())))
-        .collect();
+    let parents: HashMap<String, String> =
+        runs.iter().filter_map(|run| Some((run.info.run_id.clone(), run.tags.get(PARENT_TAG)?.clone()))).collect();
     let depth = |run: &RunData| {
         let mut id = &run.info.run_id;
         // A circle of parents would never end.
-        (0..100).take_while(|_| parents.get(id).is_some_and(|parent| {
-            id = parent;
-            true
-        })).count()
+        (0..100)
+            .take_while(|_| {
+                parents.get(id).is_some_and(|parent| {
+                    id = parent;
+                    true
+                })
+            })
+            .count()
     };
     runs.sort_by_cached_key(depth);
 }

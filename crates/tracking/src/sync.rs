@@ -8,12 +8,12 @@ use std::time::Duration;
 use crate::journal::{JournalReader, JournalWriter, Position};
 use crate::queue::Queue;
 use crate::record::Record;
+use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
 use crate::run::Threads;
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, waiting_files};
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
-use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
 use crate::{Batch, HttpOptions, Millis, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
 
 /// Records that are read at once when a journal is only looked at.

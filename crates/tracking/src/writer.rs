@@ -22,7 +22,7 @@ use crate::rules::{
 use crate::source::{Source, Tail};
 use crate::spool::{RunFolder, SpooledFile, Ticket, log_tail};
 use crate::start::make_run;
-use crate::{Batch, Error, Millis, Result, RunStatus, Store};
+use crate::{ArtifactsOf, Batch, Error, Millis, Result, RunStatus, Store};
 
 /// Records in one write.
 pub(crate) const BATCH: usize = 1000;
@@ -752,7 +752,7 @@ fn upload_from(shared: &Shared, folder: &RunFolder) {
 fn put(shared: &Shared, file: &SpooledFile) -> Result<()> {
     let bytes = file.path.metadata().map_or(0, |metadata| metadata.len());
     *lock(&shared.sending) = Some((bytes, shared.bytes_moved()));
-    let put = shared.store.put_artifact(shared.run_id(), &file.path, &file.artifact_path);
+    let put = shared.store.put_artifact(ArtifactsOf::Run(shared.run_id()), &file.path, &file.artifact_path);
     *lock(&shared.sending) = None;
     put
 }

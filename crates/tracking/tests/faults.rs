@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tracking::{
-    Batch, DatasetInput, Error, HttpOptions, NewRun, Options, RestStore, Run, RunOptions, RunStatus, Store, Tracker,
+    ArtifactsOf, Batch, DatasetInput, Error, HttpOptions, NewRun, Options, RestStore, Run, RunOptions, RunStatus,
+    Store, Tracker,
 };
 
 struct Request {
@@ -441,7 +442,7 @@ fn a_slow_download_may_outlast_the_deadline_of_a_request() {
     let uri = serve(|request| if request.call == "model.bin" { Reply::Slow } else { healthy(request) });
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("m");
-    store(&uri).get_artifact("r1", "model.bin", &copy).expect("comes in the end");
+    store(&uri).get_artifact(ArtifactsOf::Run("r1"), "model.bin", &copy).expect("comes in the end");
     assert_eq!(fs::read(copy).expect("a copy"), [7; 4096]);
 }
 
@@ -451,8 +452,11 @@ fn a_torn_download_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = HttpOptions { max_retries: 1, ..http() };
     // The server knows the file: it is the transfer that fails.
-    let torn =
-        RestStore::new(&uri, &options).expect("a store").get_artifact("r1", "model.bin", &folder.path().join("m"));
+    let torn = RestStore::new(&uri, &options).expect("a store").get_artifact(
+        ArtifactsOf::Run("r1"),
+        "model.bin",
+        &folder.path().join("m"),
+    );
     assert!(torn.as_ref().is_err_and(Error::is_transient), "{torn:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
@@ -484,7 +488,7 @@ fn secrets_are_sent_and_never_shown() {
                 store.run("r").err(),
                 store.log_batch("r", &batch()).err(),
                 store.create_run(&NewRun::default()).err(),
-                store.put_artifact("r", Path::new("Cargo.toml"), "a").err(),
+                store.put_artifact(ArtifactsOf::Run("r"), Path::new("Cargo.toml"), "a").err(),
                 Tracker::open(&options).and_then(|tracker| tracker.start_run(&RunOptions::default())).err(),
             ];
             assert!(errors.iter().flatten().count() >= 4, "only the empty answer to a write looks right");

@@ -75,7 +75,9 @@ pub fn main(flags: &SyncFlags) -> Result<()> {
     end_silent(flags, &http, &mut report)?;
     if flags.json {
         let (journals, copied, ended, problems) = (report.journals, report.copied, report.ended, &report.problems);
-        print_result(&json!({"journals": journals, "copied": copied, "ended": ended, "problems": problems}).to_string());
+        print_result(
+            &json!({"journals": journals, "copied": copied, "ended": ended, "problems": problems}).to_string(),
+        );
     } else {
         print_result(&report.lines.join("\n"));
     }
