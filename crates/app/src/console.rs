@@ -110,6 +110,14 @@ impl Console {
         TrainingBar { bar, epochs, console: self.clone() }
     }
 
+    /// A bar over things that are counted.
+    pub fn count_bar(&self, what: &str) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(0));
+        bar.set_style(style("{prefix} [{bar:30}] {pos}/{len} {eta} {wide_msg}"));
+        bar.set_prefix(what.to_owned());
+        bar
+    }
+
     /// A bar over bytes.
     pub fn download_bar(&self, what: &str, total: Option<u64>) -> ProgressBar {
         self.note(&format!("downloading {what}"));

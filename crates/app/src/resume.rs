@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tracking::{HttpOptions, Options, Run, Store, Tracker};
+use tracking::{ArtifactsOf, HttpOptions, Options, Run, Store, Tracker};
 
 use crate::config::Override;
 use crate::exit::Mistake;
@@ -76,9 +77,11 @@ impl StoppedRun {
         let tracker = open_tracker(mlflow, paths)?;
         let store = tracker.store();
         let unknown = || format!("cannot resume run `{run_id}` in `{}`", store.uri());
-        let params = store.run(&run_id).with_context(unknown)?.params;
-        let logged = Logged::of(store, &run_id).with_context(unknown)?;
-        Ok(Self { run_id, folder: folder.to_owned(), params, logged })
+        // What the run has left must not be logged a second time.
+        tracker.send_rest_of(&run_id).with_context(unknown)?;
+        let run = tracker.find_run(&run_id).with_context(unknown)?;
+        let logged = Logged::of(store, &run.info.run_id).with_context(unknown)?;
+        Ok(Self { run_id: run.info.run_id, folder: folder.to_owned(), params: run.params, logged })
     }
 
     /// Logs new params. One that had another value keeps it, as MLflow wants it; the new one becomes a tag.
@@ -130,8 +133,15 @@ pub fn open_tracker(mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<Tracke
     if !mlflow.enabled {
         return Ok(Tracker::disabled());
     }
-    let mut options =
-        Options { artifact_root: paths.artifacts_dir.clone(), http: HttpOptions::from_env()?, ..Options::default() };
+    let mut options = Options {
+        artifact_root: paths.artifacts_dir.clone(),
+        spool_dir: paths.spool_dir.clone(),
+        http: HttpOptions::from_env()?,
+        strict: mlflow.strict,
+        flush_interval: Duration::from_millis(mlflow.flush_interval_ms),
+        fsync: mlflow.fsync,
+        ..Options::default()
+    };
     if let Some(uri) = &mlflow.tracking_uri {
         options.uri.clone_from(uri);
     }
@@ -156,7 +166,7 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     let mut folders = vec![String::new()];
     let mut files = Vec::new();
     while let Some(next) = folders.pop() {
-        for artifact in store.list_artifacts(what, &next)? {
+        for artifact in store.list_artifacts(ArtifactsOf::Run(what), &next)? {
             if artifact.is_dir { folders.push(artifact.path) } else { files.push(artifact.path) }
         }
     }
@@ -166,7 +176,7 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     for file in files {
         let local = partial.join(&file);
         fs::create_dir_all(local.parent().unwrap_or(&partial))?;
-        store.get_artifact(what, &file, &local)?;
+        store.get_artifact(ArtifactsOf::Run(what), &file, &local)?;
     }
     // Under its own name only when it is complete.
     fs::rename(&partial, &folder).with_context(|| format!("cannot make folder `{}`", folder.display()))?;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use dataset::DataConfig;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,13 @@ pub struct MlflowConfig {
     pub run_name: Option<String>,
     /// Log files (plots, weights, predictions), not only params and metrics.
     pub log_artifacts: bool,
+    /// A server that cannot be reached at the start, and anything that is not stored at the end, is an error. Without, the
+    /// run goes on, and what the server has not got is kept in `paths.spool_dir`.
+    pub strict: bool,
+    /// How long records are collected before they go to the disk, in milliseconds: what a `kill -9` costs at most.
+    pub flush_interval_ms: u64,
+    /// Wait until the disk has what was written, so that it survives a power cut too.
+    pub fsync: bool,
     /// Free tags of the run.
     pub tags: BTreeMap<String, String>,
     /// Note shown on the run's page (Markdown).
@@ -62,6 +69,9 @@ impl Default for MlflowConfig {
             experiment_name: "default_experiment".to_owned(),
             run_name: None,
             log_artifacts: true,
+            strict: false,
+            flush_interval_ms: 100,
+            fsync: true,
             tags: BTreeMap::new(),
             description: None,
         }
@@ -80,6 +90,8 @@ pub struct PathsConfig {
     pub logs_dir: PathBuf,
     /// Where the embedded store keeps artifacts.
     pub artifacts_dir: PathBuf,
+    /// Where open runs, and records that a server has not got yet, are kept; `sync_runs` sends them.
+    pub spool_dir: PathBuf,
 }
 
 impl Default for PathsConfig {
@@ -89,6 +101,7 @@ impl Default for PathsConfig {
             models_dir: "models".into(),
             logs_dir: "logs".into(),
             artifacts_dir: "mlruns".into(),
+            spool_dir: "logs/spool".into(),
         }
     }
 }
@@ -146,6 +159,9 @@ pub fn run_tracked<C: Serialize>(
         .unwrap_or_else(|payload| Err(Panicked(panic_message(payload.as_ref())).into()));
     let outcome = session.end(result.as_ref().err());
     let result = result?;
+    if setup.mlflow.strict && !outcome.is_complete() {
+        bail!("tracking of run {} is incomplete, and `mlflow.strict` is set: {outcome}", session.run.id());
+    }
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
@@ -165,6 +181,7 @@ impl Session {
         let console = Console::new(flags.quiet);
         let program = environment::program();
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
+        tracking::install_panic_hook();
         let tracker = open_tracker(setup.mlflow, setup.paths)?;
         let mut tags = environment::tags(&program);
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
@@ -174,6 +191,7 @@ impl Session {
             name: setup.run_name.clone(),
             tags,
             resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()),
+            log_file: Some(log_file.clone()),
             ..RunOptions::default()
         })?;
         // Nested runs stand beside the run, wherever it was started.
@@ -245,7 +263,7 @@ impl Session {
             && let Ok(text) = fs::read_to_string(self.runs_folder.join(run_id).join(NESTED_RESULT))
         {
             self.console.note(&format!("{name}: done before, in run {run_id}"));
-            if self.tracker.store().run(run_id)?.info.status == RunStatus::Running {
+            if self.tracker.find_run(run_id)?.info.status == RunStatus::Running {
                 // Killed between its last file and its last word to the store.
                 self.start_nested(name, tags, Some(run_id))?.close(None);
             }
@@ -280,10 +298,11 @@ impl Session {
             tags: all,
             parent_run_id: Some(self.run.id().to_owned()),
             resume_run_id: stopped.cloned(),
+            log_file: Some(self.log_file.clone()),
         })?;
         lock(&self.open_runs).push(run.clone());
         let logged = match stopped {
-            Some(run_id) => Logged::of(self.tracker.store(), run_id)?,
+            Some(_) => Logged::of(self.tracker.store(), run.id())?,
             None => Logged::default(),
         };
         Ok(Self {
@@ -399,7 +418,9 @@ impl Session {
         lock(&self.open_runs).retain(|open| open.id() != self.run.id());
         if !outcome.is_complete() {
             // An error, so that `--quiet` shows it too: something that was logged is not in the store.
-            tracing::error!("tracking of run {} is incomplete: {outcome}", self.run.id());
+            let hint =
+                if outcome.spool.is_some() { ". Hint: `cargo run --bin sync_runs` sends what is kept" } else { "" };
+            tracing::error!("tracking of run {} is incomplete: {outcome}{hint}", self.run.id());
         }
         outcome
     }

@@ -13,7 +13,7 @@ use std::process::Command;
 
 use server::Server;
 use support::{SHORT, Workdir};
-use tracking::{HttpOptions, RestStore, RunQuery, RunStatus, Store};
+use tracking::{ArtifactsOf, HttpOptions, RestStore, RunQuery, RunStatus, Store};
 
 #[test]
 fn logs_to_the_newest_server() {
@@ -69,11 +69,11 @@ fn logs_to_a_server(variable: &str) {
         ("model", "model/model.safetensors"),
         ("predictions", "predictions/test_predictions.csv"),
     ] {
-        let found = store.list_artifacts(&run.info.run_id, folder).unwrap();
+        let found = store.list_artifacts(ArtifactsOf::Run(&run.info.run_id), folder).unwrap();
         assert!(found.iter().any(|artifact| artifact.path == file && artifact.bytes > Some(0)), "{file}: {found:?}");
     }
     let copy = dir.path("copy.safetensors");
-    store.get_artifact(&run.info.run_id, "model/model.safetensors", &copy).unwrap();
+    store.get_artifact(ArtifactsOf::Run(&run.info.run_id), "model/model.safetensors", &copy).unwrap();
     let local = dir.path(finished.json()["outputs"].as_str().unwrap()).join("model/model.safetensors");
     assert_eq!(fs::read(copy).unwrap(), fs::read(local).unwrap());
 }

@@ -4,6 +4,9 @@
 //! nothing that stock MLflow servers, 2.x and 3.x, do not do.
 #![allow(clippy::unwrap_used, reason = "a test suite: a panic is how it says no")]
 
+mod models;
+mod registry;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -12,8 +15,8 @@ use std::thread;
 use uuid::Uuid;
 
 use crate::{
-    Batch, Dataset, DatasetInput, Error, Lifecycle, Metric, NewRun, RunData, RunInfo, RunQuery, RunStatus, Store,
-    ViewType,
+    ArtifactsOf, Batch, Dataset, DatasetInput, Error, Lifecycle, Metric, NewRun, RunData, RunInfo, RunQuery, RunStatus,
+    Store, ViewType,
 };
 
 /// Runs the whole suite; `scratch` is an empty folder for local files.
@@ -37,6 +40,8 @@ pub fn run(store: &dyn Store, scratch: &Path) {
     paging(store);
     bin(store);
     unknown_ids(store, scratch);
+    registry::run(store, scratch);
+    models::run(store, scratch);
 }
 
 fn fresh_name(what: &str) -> String {
@@ -299,18 +304,18 @@ fn input(name: &str, digest: &str, context: &str) -> DatasetInput {
 
 fn artifacts(store: &dyn Store, scratch: &Path) {
     let run_id = fresh_run(store, "artifacts").run_id;
-    assert_eq!(store.list_artifacts(&run_id, "").unwrap(), []);
+    assert_eq!(store.list_artifacts(ArtifactsOf::Run(&run_id), "").unwrap(), []);
     let local = scratch.join("local.bin");
     let bytes: Vec<u8> = (0..100_000_u32).map(|index| (index % 251) as u8).collect();
     fs::write(&local, &bytes).unwrap();
     for path in ["weights.bin", "plots/loss curve.png", "plots/deep/a.txt"] {
-        store.put_artifact(&run_id, &local, path).unwrap();
+        store.put_artifact(ArtifactsOf::Run(&run_id), &local, path).unwrap();
     }
     fs::write(&local, b"new").unwrap();
-    store.put_artifact(&run_id, &local, "plots/deep/a.txt").unwrap();
+    store.put_artifact(ArtifactsOf::Run(&run_id), &local, "plots/deep/a.txt").unwrap();
 
     let list = |folder: &str| -> Vec<(String, bool, Option<u64>)> {
-        let found = store.list_artifacts(&run_id, folder).unwrap();
+        let found = store.list_artifacts(ArtifactsOf::Run(&run_id), folder).unwrap();
         found.into_iter().map(|artifact| (artifact.path, artifact.is_dir, artifact.bytes)).collect()
     };
     assert_eq!(list(""), [("plots".into(), true, None), ("weights.bin".into(), false, Some(100_000))]);
@@ -321,17 +326,17 @@ fn artifacts(store: &dyn Store, scratch: &Path) {
     assert_eq!(list("nowhere"), []);
 
     let copy = scratch.join("copy.bin");
-    store.get_artifact(&run_id, "plots/loss curve.png", &copy).unwrap();
+    store.get_artifact(ArtifactsOf::Run(&run_id), "plots/loss curve.png", &copy).unwrap();
     assert_eq!(fs::read(&copy).unwrap(), bytes);
-    store.get_artifact(&run_id, "plots/deep/a.txt", &copy).unwrap();
+    store.get_artifact(ArtifactsOf::Run(&run_id), "plots/deep/a.txt", &copy).unwrap();
     assert_eq!(fs::read(&copy).unwrap(), b"new");
-    store.get_artifact(&run_id, "no.bin", &copy).unwrap_err();
+    store.get_artifact(ArtifactsOf::Run(&run_id), "no.bin", &copy).unwrap_err();
     assert_eq!(fs::read(&copy).unwrap(), b"new", "a failed download leaves the file alone");
     for path in ["../up.txt", "/etc/up.txt", "a/../../up.txt", ""] {
-        store.put_artifact(&run_id, &local, path).unwrap_err();
-        store.get_artifact(&run_id, path, &copy).unwrap_err();
+        store.put_artifact(ArtifactsOf::Run(&run_id), &local, path).unwrap_err();
+        store.get_artifact(ArtifactsOf::Run(&run_id), path, &copy).unwrap_err();
     }
-    store.list_artifacts(&run_id, "../..").unwrap_err();
+    store.list_artifacts(ArtifactsOf::Run(&run_id), "../..").unwrap_err();
     let left: Vec<_> = fs::read_dir(scratch).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left.len(), 2, "no partial files: {left:?}");
 }
@@ -539,8 +544,8 @@ fn unknown_ids(store: &dyn Store, scratch: &Path) {
         store.delete_tag(&nobody, "a"),
         store.log_inputs(&nobody, &[input("iris", "d1", "training")]),
         store.metric_history(&nobody, "loss").map(drop),
-        store.put_artifact(&nobody, &local, "x.bin"),
-        store.list_artifacts(&nobody, "").map(drop),
+        store.put_artifact(ArtifactsOf::Run(&nobody), &local, "x.bin"),
+        store.list_artifacts(ArtifactsOf::Run(&nobody), "").map(drop),
     ];
     for (index, result) in errors.into_iter().enumerate() {
         let error = result.expect_err(&format!("call {index} knows no such id"));

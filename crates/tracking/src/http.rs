@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use percent_encoding::percent_decode_str;
-use reqwest::Url;
 use reqwest::blocking::{Body, Client, RequestBuilder, Response};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use reqwest::redirect::Policy;
+use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
@@ -191,13 +191,40 @@ impl Http {
 
     /// For calls that may be repeated.
     pub(crate) fn post<T: DeserializeOwned>(&self, endpoint: &str, body: &str) -> Result<T> {
-        self.retrying(|| self.post_once(endpoint, body))
+        self.call(Method::POST, endpoint, body)
     }
 
     /// For calls that may not be repeated.
     pub(crate) fn post_once<T: DeserializeOwned>(&self, endpoint: &str, body: &str) -> Result<T> {
-        let request = self.client.post(self.api(endpoint)).header(CONTENT_TYPE, "application/json");
+        self.call_once(Method::POST, endpoint, body)
+    }
+
+    /// For calls with a body that may be repeated.
+    pub(crate) fn call<T: DeserializeOwned>(&self, method: Method, endpoint: &str, body: &str) -> Result<T> {
+        self.retrying(|| self.call_once(method.clone(), endpoint, body))
+    }
+
+    fn call_once<T: DeserializeOwned>(&self, method: Method, endpoint: &str, body: &str) -> Result<T> {
+        let request = self.client.request(method, self.api(endpoint)).header(CONTENT_TYPE, "application/json");
         self.answer(endpoint, request.body(body.to_string()).timeout(self.timeout))
+    }
+
+    /// The server's version, e.g. `3.1.4`.
+    pub(crate) fn version(&self) -> Result<String> {
+        self.retrying(|| {
+            let request = self.client.get(self.below(["version"].into_iter())).timeout(self.timeout);
+            let text = self.send("version", request)?.text().map_err(|error| self.unreachable(error))?;
+            Ok(text.trim().to_string())
+        })
+    }
+
+    /// Lists a folder of the artifact proxy, by names without their folder.
+    pub(crate) fn list_files<T: DeserializeOwned>(&self, folder: &str) -> Result<T> {
+        self.retrying(|| {
+            let mut url = self.artifact("");
+            url.query_pairs_mut().append_pair("path", folder);
+            self.answer("mlflow-artifacts", self.client.get(url).timeout(self.timeout))
+        })
     }
 
     /// Sends a file to the artifact proxy, streamed. `path` is below the proxy's root.

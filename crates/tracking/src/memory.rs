@@ -1,5 +1,8 @@
 //! A store in memory, for tests of programs: nothing but artifacts touches the disk.
 
+mod models;
+mod registry;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,8 +13,8 @@ use uuid::Uuid;
 use crate::filter::{Filter, OrderBy, check_max_results, page_offset, page_token};
 use crate::rules::{self, MAX_PARAM_CHARS, MAX_TAG_CHARS, RUN_NAME_TAG, stored_value, truncate};
 use crate::{
-    Artifact, Batch, DatasetInput, Error, Experiment, Lifecycle, Metric, Millis, NewRun, Page, Result, RunData,
-    RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, Lifecycle, LoggedModel, LoggedModels, Metric,
+    Millis, NewRun, Page, Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts,
 };
 
 /// Runs in memory, artifacts in a folder. Behaves like the embedded store and a server, and is gone with the process.
@@ -25,6 +28,8 @@ struct State {
     /// The id of an experiment is its index.
     experiments: Vec<Experiment>,
     runs: BTreeMap<String, StoredRun>,
+    registered: registry::Registered,
+    logged_models: BTreeMap<String, LoggedModel>,
 }
 
 struct StoredRun {
@@ -75,8 +80,12 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn artifact_root_of(&self, run_id: &str) -> Result<PathBuf> {
-        Ok(PathBuf::from(&self.state().run(run_id)?.data.info.artifact_uri))
+    fn artifact_root(&self, of: ArtifactsOf<'_>) -> Result<PathBuf> {
+        Ok(match of {
+            ArtifactsOf::Run(run_id) => PathBuf::from(&self.state().run(run_id)?.data.info.artifact_uri),
+            ArtifactsOf::Model(model_id) => PathBuf::from(&self.state().logged_model(model_id)?.artifact_location),
+            ArtifactsOf::Location(folder) => PathBuf::from(folder),
+        })
     }
 }
 
@@ -219,7 +228,7 @@ impl Store for MemoryStore {
             run_id: run_id.clone(),
         };
         let (params, metrics) = (BTreeMap::new(), BTreeMap::new());
-        let data = RunData { info: info.clone(), params, tags, metrics, inputs: Vec::new() };
+        let data = RunData { info: info.clone(), params, tags, metrics, inputs: Vec::new(), outputs: Vec::new() };
         state.runs.insert(run_id, StoredRun { data, history: BTreeMap::new() });
         Ok(info)
     }
@@ -310,15 +319,23 @@ impl Store for MemoryStore {
         Ok(self.state().run(run_id)?.history.get(key).cloned().unwrap_or_default())
     }
 
-    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()> {
-        artifacts::put(&self.artifact_root_of(run_id)?, local_file, artifact_path)
+    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {
+        artifacts::put(&self.artifact_root(of)?, local_file, artifact_path)
     }
 
-    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>> {
-        artifacts::list(&self.artifact_root_of(run_id)?, folder)
+    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
+        artifacts::list(&self.artifact_root(of)?, folder)
     }
 
-    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()> {
-        artifacts::get(&self.artifact_root_of(run_id)?, artifact_path, local_file)
+    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()> {
+        artifacts::get(&self.artifact_root(of)?, artifact_path, local_file)
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self
+    }
+
+    fn logged_models(&self) -> Result<&dyn LoggedModels> {
+        Ok(self)
     }
 }

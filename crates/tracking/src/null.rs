@@ -1,13 +1,15 @@
 //! The store behind a tracker that is off.
 
+mod models;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::{
-    Artifact, Batch, DatasetInput, Error, Experiment, Lifecycle, Metric, Millis, NewRun, Page, Result, RunData,
-    RunInfo, RunQuery, RunStatus, Store, ViewType,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, Lifecycle, LoggedModels, Metric, Millis, NewRun,
+    Page, Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType,
 };
 
 /// Accepts every write, keeps nothing, finds nothing.
@@ -73,6 +75,7 @@ impl Store for NullStore {
             tags: BTreeMap::new(),
             metrics: BTreeMap::new(),
             inputs: Vec::new(),
+            outputs: Vec::new(),
         })
     }
 
@@ -108,15 +111,23 @@ impl Store for NullStore {
         Ok(Vec::new())
     }
 
-    fn put_artifact(&self, _: &str, _: &Path, _: &str) -> Result<()> {
+    fn put_artifact(&self, _: ArtifactsOf<'_>, _: &Path, _: &str) -> Result<()> {
         Ok(())
     }
 
-    fn list_artifacts(&self, _: &str, _: &str) -> Result<Vec<Artifact>> {
+    fn list_artifacts(&self, _: ArtifactsOf<'_>, _: &str) -> Result<Vec<Artifact>> {
         Ok(Vec::new())
     }
 
-    fn get_artifact(&self, _: &str, _: &str, _: &Path) -> Result<()> {
+    fn get_artifact(&self, _: ArtifactsOf<'_>, _: &str, _: &Path) -> Result<()> {
         nothing_here()
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self
+    }
+
+    fn logged_models(&self) -> Result<&dyn LoggedModels> {
+        Ok(self)
     }
 }

@@ -2,27 +2,29 @@
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long records are collected before they are written.
-const LINGER: Duration = Duration::from_millis(100);
+/// How long [`Queue::take`] waits for items before it gives none: its caller has a heart to beat.
+const IDLE: Duration = Duration::from_secs(1);
 /// How long a push waits for room, once per time that the queue fills up.
 const FULL_WAIT: Duration = Duration::from_millis(10);
 /// Longest pause between two tries while the program waits to exit.
-const CLOSING_PAUSE: Duration = Duration::from_millis(250);
+pub(crate) const CLOSING_PAUSE: Duration = Duration::from_millis(250);
 
 /// What can be queued: it knows roughly how many bytes it holds.
 pub(crate) trait Weigh {
     fn bytes(&self) -> usize;
 }
 
-/// Pushing costs a lock and an append: the writer looks every [`LINGER`] and is woken early only by a batch or a full queue.
+/// Pushing costs a lock and an append: the writer looks every `linger` and is woken early only by a batch or a full queue.
 pub(crate) struct Queue<T> {
     state: Mutex<State<T>>,
     changed: Condvar,
     max_bytes: usize,
     /// So many waiting items wake the writer early.
     batch: usize,
+    /// How long items are collected before they are taken.
+    linger: Duration,
 }
 
 struct State<T> {
@@ -38,7 +40,7 @@ struct State<T> {
 }
 
 impl<T: Weigh> Queue<T> {
-    pub(crate) fn new(max_bytes: usize, batch: usize) -> Self {
+    pub(crate) fn new(max_bytes: usize, batch: usize, linger: Duration) -> Self {
         let state = State {
             waiting: VecDeque::new(),
             bytes: 0,
@@ -48,7 +50,7 @@ impl<T: Weigh> Queue<T> {
             closed: false,
             abandoned: false,
         };
-        Self { state: Mutex::new(state), changed: Condvar::new(), max_bytes, batch }
+        Self { state: Mutex::new(state), changed: Condvar::new(), max_bytes, batch, linger }
     }
 
     /// A panic while the lock is held leaves whole items only, so a poisoned lock is as good as any.
@@ -83,19 +85,21 @@ impl<T: Weigh> Queue<T> {
         }
     }
 
-    /// Up to a batch of items, after waiting for company. `None` once closed and empty, or abandoned.
+    /// Up to a batch of items, after waiting for company; none after a second without any. `None` once closed and empty,
+    /// or abandoned.
     pub(crate) fn take(&self) -> Option<Vec<T>> {
         let mut state = self.lock();
+        let idle_until = Instant::now() + IDLE;
         loop {
             let collecting = |state: &mut State<T>| {
                 state.waiting.len() < self.batch && !state.full && !state.closed && !state.abandoned
             };
-            let wait = self.changed.wait_timeout_while(state, LINGER, collecting);
+            let wait = self.changed.wait_timeout_while(state, self.linger, collecting);
             state = wait.unwrap_or_else(PoisonError::into_inner).0;
             if state.abandoned || (state.closed && state.waiting.is_empty()) {
                 return None;
             }
-            if !state.waiting.is_empty() {
+            if !state.waiting.is_empty() || Instant::now() >= idle_until {
                 let count = state.waiting.len().min(self.batch);
                 return Some(state.waiting.drain(..count).collect());
             }
@@ -112,19 +116,6 @@ impl<T: Weigh> Queue<T> {
         }
     }
 
-    /// Puts a taken item at the end, to be tried again after the others.
-    pub(crate) fn requeue(&self, item: T) {
-        self.lock().waiting.push_back(item);
-    }
-
-    /// Puts in place of a taken item what it stands for.
-    pub(crate) fn replace(&self, taken: &T, items: Vec<T>) {
-        let mut state = self.lock();
-        state.bytes = state.bytes.saturating_sub(taken.bytes()) + items.iter().map(T::bytes).sum::<usize>();
-        state.accepted = state.accepted + items.len() as u64 - 1;
-        state.waiting.extend(items);
-    }
-
     /// Waits before a new try. False when there shall be none.
     pub(crate) fn pause(&self, wait: Duration) -> bool {
         let state = self.lock();
@@ -136,10 +127,20 @@ impl<T: Weigh> Queue<T> {
         !wait.unwrap_or_else(PoisonError::into_inner).0.abandoned
     }
 
-    /// Accepts nothing more, and hurries the writer.
-    pub(crate) fn close(&self) {
-        self.lock().closed = true;
+    /// Appends a last item, room or not, accepts nothing more, and hurries the writer. Only the first call counts.
+    pub(crate) fn close_with(&self, last: T) {
+        let mut state = self.lock();
+        if !state.closed {
+            state.bytes += last.bytes();
+            state.waiting.push_back(last);
+            state.closed = true;
+        }
         self.changed.notify_all();
+    }
+
+    /// Takes everything that waits, to save it elsewhere.
+    pub(crate) fn drain(&self) -> Vec<T> {
+        self.lock().waiting.drain(..).collect()
     }
 
     /// Tells the writer to stop at the next opportunity.
@@ -162,7 +163,8 @@ impl<T: Weigh> Queue<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+
+    const LINGER: Duration = Duration::from_millis(100);
 
     impl Weigh for u8 {
         fn bytes(&self) -> usize {
@@ -172,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_waits_once_then_drops_and_counts() {
-        let queue: Queue<u8> = Queue::new(10, 100);
+        let queue: Queue<u8> = Queue::new(10, 100, LINGER);
         let start = Instant::now();
         queue.push(0..200);
         assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
@@ -188,7 +190,7 @@ mod tests {
 
     #[test]
     fn a_full_queue_does_not_wait_for_company() {
-        let queue: Queue<u8> = Queue::new(10, 100);
+        let queue: Queue<u8> = Queue::new(10, 100, LINGER);
         queue.push(0..11);
         let start = Instant::now();
         assert_eq!(queue.take().map(|items| items.len()), Some(10));
@@ -197,7 +199,7 @@ mod tests {
 
     /// Accepted items of 200 that are pushed into a queue for 10 while a writer takes them.
     fn accepted_beside_a_writer() -> u64 {
-        let queue: Queue<u8> = Queue::new(10, 100);
+        let queue: Queue<u8> = Queue::new(10, 100, LINGER);
         let write = || {
             while let Some(items) = queue.take() {
                 queue.release(items.len());
@@ -206,7 +208,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(write);
             queue.push((0..200).map(|_| 0));
-            queue.close();
+            queue.close_with(0);
         });
         queue.counts().0
     }
@@ -219,12 +221,12 @@ mod tests {
 
     #[test]
     fn a_closed_queue_gives_the_rest_and_ends() {
-        let queue: Queue<u8> = Queue::new(100, 4);
+        let queue: Queue<u8> = Queue::new(100, 4, LINGER);
         queue.push(0..6);
-        queue.close();
+        queue.close_with(9);
         queue.push(0..1);
         assert_eq!(queue.take().map(|items| items.len()), Some(4));
-        assert_eq!(queue.take().map(|items| items.len()), Some(2));
+        assert_eq!(queue.take(), Some(vec![4, 5, 9]));
         assert_eq!((queue.take(), queue.counts()), (None, (6, 1)));
     }
 }

@@ -1,25 +1,28 @@
 //! Any stock MLflow server, 2.x or 3.x, over its REST API.
 
+mod artifacts;
+mod models;
+mod registry;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::Path;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-use reqwest::Url;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http::{Http, HttpOptions, backoff};
-use crate::rules::{RUN_NAME_TAG, USER_TAG};
-use crate::wire::{self, WireExperiment, WireFile, WireInfo, WireMetric, WireRun, dataset_input, to_pairs};
+use crate::rules::{LOCAL_ID_TAG, RUN_NAME_TAG, USER_TAG};
+use crate::wire::{self, WireExperiment, WireInfo, WireMetric, WireRun, dataset_input, to_pairs};
 use crate::{
-    Artifact, Batch, DatasetInput, Error, Experiment, Metric, Millis, NewRun, Page, Result, RunData, RunInfo, RunQuery,
-    RunStatus, Store, ViewType, artifacts,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, LoggedModels, Metric, Millis, NewRun, Page,
+    Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType,
 };
 
-/// Marks a run while it is made, so that it is found again when the server's reply is lost.
+/// Marks a model or version while it is made, so that it is found again when the server's reply is lost.
 const CREATION_TAG: &str = "tracking.creation";
 const EXPERIMENTS_PER_PAGE: usize = 1000;
 const POINTS_PER_PAGE: &str = "25000";
@@ -29,17 +32,10 @@ const CREATE_TRIES: u32 = 4;
 #[derive(Debug)]
 pub struct RestStore {
     http: Http,
-    /// Artifact root by run: it never changes, so it is asked for once.
+    /// Artifact root by id of run or logged model: it never changes, so it is asked for once.
     artifact_roots: Mutex<BTreeMap<String, String>>,
-}
-
-/// Where the artifacts of a run are.
-#[derive(Debug, PartialEq)]
-enum Root {
-    /// Path below the root of the server's artifact proxy.
-    Proxy(String),
-    /// Folder on this machine.
-    Folder(PathBuf),
+    /// The server's answer to whether it has logged models, once it has given one.
+    logged_models: OnceLock<std::result::Result<(), String>>,
 }
 
 #[derive(Deserialize)]
@@ -87,17 +83,10 @@ struct MetricPage {
     next_page_token: String,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct FilePage {
-    files: Vec<WireFile>,
-    next_page_token: String,
-}
-
 impl RestStore {
     /// Prepares access to `uri` (`http://HOST:PORT`, `https://USER:PASSWORD@HOST/PREFIX`). Does not talk to the server yet.
     pub fn new(uri: &str, options: &HttpOptions) -> Result<Self> {
-        Ok(Self { http: Http::new(uri, options)?, artifact_roots: Mutex::default() })
+        Ok(Self { http: Http::new(uri, options)?, artifact_roots: Mutex::default(), logged_models: OnceLock::new() })
     }
 
     /// Counts the bytes of artifacts that went to and from the server: what tells a long transfer from a hanging one.
@@ -109,90 +98,45 @@ impl RestStore {
         self.http.post::<Nothing>(endpoint, &body.to_string()).map(drop)
     }
 
-    /// The run that a lost reply was about.
-    fn find_created(&self, experiment_id: &str, mark: &str) -> Result<Option<RunInfo>> {
-        let query = RunQuery {
-            experiment_ids: vec![experiment_id.into()],
-            filter: format!("tags.`{CREATION_TAG}` = '{mark}'"),
-            max_results: 1,
-            ..RunQuery::default()
-        };
-        Ok(self.search_runs(&query)?.items.pop().map(|run| run.info))
-    }
-
-    /// `runs/create` is the one call that makes something new each time, so before it is repeated the run is looked for.
-    /// A server that commits only after that search leaves an empty run behind; nothing is lost.
-    fn create_marked(&self, experiment_id: &str, mark: &str, body: &str) -> Result<RunInfo> {
+    /// Makes a call that makes something new each time. Before it is repeated, what it may have made is looked for.
+    /// A server that commits only after that search leaves a second one behind; nothing is lost.
+    fn create_once<T>(
+        &self,
+        create: impl Fn() -> Result<T>,
+        find_created: impl Fn() -> Result<Option<T>>,
+    ) -> Result<T> {
         let mut tries = 0;
         loop {
-            let error = match self.http.post_once::<OneRun>("runs/create", body) {
-                Ok(created) => return created.run.info.into_info(),
+            let error = match create() {
                 Err(error) if error.is_transient() && tries + 1 < CREATE_TRIES => error,
-                Err(error) => return Err(error),
+                answer => return answer,
             };
             let Error::Unavailable { retry_after_s, .. } = error else { return Err(error) };
             std::thread::sleep(backoff(tries, Duration::from_millis(250), retry_after_s.map(|wish| wish.min(10))));
-            if let Some(run) = self.find_created(experiment_id, mark)? {
-                return Ok(run);
+            if let Some(created) = find_created()? {
+                return Ok(created);
             }
             tries += 1;
         }
     }
 
-    fn has_artifact(&self, run_id: &str, artifact_path: &str) -> Result<bool> {
-        let folder = artifact_path.rsplit_once('/').map_or("", |(folder, _)| folder);
-        Ok(self.list_artifacts(run_id, folder)?.iter().any(|artifact| artifact.path == artifact_path))
-    }
-
-    fn root(&self, run_id: &str) -> Result<Root> {
-        // The lock is not held while the server is asked: it may hang, and other runs need it not.
-        let roots = || self.artifact_roots.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = roots().get(run_id).cloned();
-        if let Some(uri) = known {
-            return parse_root(&uri, self.http.host());
-        }
-        let uri = self.run(run_id)?.info.artifact_uri;
-        let root = parse_root(&uri, self.http.host())?;
-        roots().insert(run_id.into(), uri);
-        Ok(root)
+    /// The run that a lost reply was about.
+    fn find_created(&self, experiment_id: &str, mark: &str) -> Result<Option<RunInfo>> {
+        let query = RunQuery {
+            experiment_ids: vec![experiment_id.into()],
+            filter: format!("tags.`{LOCAL_ID_TAG}` = '{mark}'"),
+            max_results: 1,
+            ..RunQuery::default()
+        };
+        Ok(self.search_runs(&query)?.items.pop().map(|run| run.info))
     }
 }
 
-/// Understands an artifact URI of a run on the server `host`.
-fn parse_root(uri: &str, host: &str) -> Result<Root> {
-    let here = |folder: PathBuf| {
-        // `<root>/<experiment>/<run>/artifacts`: without its root here, files would go where the server never looks.
-        let root = folder.ancestors().nth(3).unwrap_or(&folder);
-        let same_machine = matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-        if same_machine || root.is_dir() {
-            return Ok(Root::Folder(folder));
-        }
-        Err(Error::Invalid(format!(
-            "the server keeps artifacts in `{}`, which is not on this machine. Hint: mount it here, or start the server \
-             with `--serve-artifacts` and `--artifacts-destination`",
-            root.display()
-        )))
-    };
-    if Path::new(uri).is_absolute() {
-        return here(uri.into());
+/// Removes the mark of a creation, which has done its work. Where it stays it does no harm.
+fn remove_mark(what: &str, remove: impl FnOnce() -> Result<()>) {
+    if let Err(error) = remove() {
+        tracing::debug!("tag `{CREATION_TAG}` stays on {what}: {error}");
     }
-    let url = Url::parse(uri).ok();
-    match url.as_ref().map(|url| (url.scheme(), url.host_str().unwrap_or_default(), url)) {
-        Some(("mlflow-artifacts", "", url)) => Ok(Root::Proxy(decode(url.path()))),
-        Some(("mlflow-artifacts", other, url)) if other == host.trim_matches(['[', ']']) => {
-            Ok(Root::Proxy(decode(url.path())))
-        }
-        Some(("file", _, url)) if url.to_file_path().is_ok() => here(url.to_file_path().unwrap_or_default()),
-        _ => Err(Error::Invalid(format!(
-            "the server keeps artifacts in `{}`, which only it can write. Hint: start it with `--artifacts-destination` \
-             set to that address, so that it passes artifacts on, and use a new experiment",
-            crate::redact_url(uri)
-        ))),
-    }
-}
-
-fn decode(path: &str) -> String {
-    percent_encoding::percent_decode_str(path.trim_matches('/')).decode_utf8_lossy().into_owned()
 }
 
 fn none_if_empty(token: String) -> Option<String> {
@@ -202,6 +146,10 @@ fn none_if_empty(token: String) -> Option<String> {
 impl Store for RestStore {
     fn uri(&self) -> String {
         self.http.uri()
+    }
+
+    fn is_remote(&self) -> bool {
+        true
     }
 
     fn create_experiment(&self, name: &str) -> Result<String> {
@@ -253,9 +201,12 @@ impl Store for RestStore {
     }
 
     fn create_run(&self, run: &NewRun) -> Result<RunInfo> {
-        let mark = Uuid::new_v4().simple().to_string();
         let mut tags = run.tags.clone();
-        tags.insert(CREATION_TAG.into(), mark.clone());
+        // Marks the run while it is made, so that it is found again when the server's reply is lost. A caller may bring the
+        // mark, and keeps it then.
+        let callers_mark = tags.get(LOCAL_ID_TAG).cloned();
+        let mark = callers_mark.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
+        tags.insert(LOCAL_ID_TAG.into(), mark.clone());
         if !run.user.is_empty() {
             tags.insert(USER_TAG.into(), run.user.clone());
         }
@@ -268,9 +219,13 @@ impl Store for RestStore {
             body["run_name"] = run.name.as_str().into();
         }
         body["tags"] = to_pairs(&tags).into();
-        let info = self.create_marked(&run.experiment_id, &mark, &body.to_string())?;
-        if let Err(error) = self.delete_tag(&info.run_id, CREATION_TAG) {
-            tracing::debug!("tag `{CREATION_TAG}` stays on run `{}`: {error}", info.run_id);
+        let body = body.to_string();
+        let info = self.create_once(
+            || self.http.post_once::<OneRun>("runs/create", &body)?.run.info.into_info(),
+            || self.find_created(&run.experiment_id, &mark),
+        )?;
+        if callers_mark.is_none() {
+            remove_mark(&format!("run `{}`", info.run_id), || self.delete_tag(&info.run_id, LOCAL_ID_TAG));
         }
         Ok(info)
     }
@@ -349,73 +304,24 @@ impl Store for RestStore {
         Ok(metrics)
     }
 
-    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()> {
-        artifacts::check_path(artifact_path)?;
-        match self.root(run_id)? {
-            Root::Folder(folder) => {
-                let bytes = local_file.metadata().map_or(0, |metadata| metadata.len());
-                self.http.bytes_moved.fetch_add(bytes, Ordering::Relaxed);
-                artifacts::put(&folder, local_file, artifact_path)
-            }
-            Root::Proxy(root) => self.http.put_file(local_file, &format!("{root}/{artifact_path}")),
-        }
+    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {
+        self.upload(of, local_file, artifact_path)
     }
 
-    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>> {
-        let mut query = vec![("run_id", run_id)];
-        if !folder.is_empty() {
-            artifacts::check_path(folder)?;
-            query.push(("path", folder));
-        }
-        let mut found: Vec<Artifact> = Vec::new();
-        let mut token = String::new();
-        loop {
-            let mut query = query.clone();
-            if !token.is_empty() {
-                query.push(("page_token", &token));
-            }
-            let page: FilePage = self.http.get("artifacts/list", &query)?;
-            found.extend(page.files.into_iter().map(Artifact::from));
-            token = page.next_page_token;
-            if token.is_empty() {
-                break;
-            }
-        }
-        found.sort_by(|a, b| a.path.cmp(&b.path));
-        Ok(found)
+    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
+        self.list_folder(of, folder)
     }
 
-    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()> {
-        artifacts::check_path(artifact_path)?;
-        match self.root(run_id)? {
-            Root::Folder(folder) => artifacts::get(&folder, artifact_path, local_file),
-            Root::Proxy(root) => match self.http.get_file(&format!("{root}/{artifact_path}"), local_file) {
-                // MLflow 2 breaks, with status 500, over a file that is not there.
-                Err(error) if error.is_transient() && !self.has_artifact(run_id, artifact_path)? => {
-                    Err(Error::NotFound(format!("No artifact `{artifact_path}` in run `{run_id}` on `{}`", self.uri())))
-                }
-                answer => answer,
-            },
-        }
+    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()> {
+        self.fetch(of, artifact_path, local_file)
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    fn registry(&self) -> &dyn Registry {
+        self
+    }
 
-    #[test]
-    fn artifact_roots_are_understood_or_explained() {
-        let proxy = |path: &str| Root::Proxy(path.into());
-        assert_eq!(parse_root("mlflow-artifacts:/1/r/artifacts", "h").expect("a root"), proxy("1/r/artifacts"));
-        assert_eq!(parse_root("mlflow-artifacts:///1/r", "h").expect("a root"), proxy("1/r"));
-        assert_eq!(parse_root("mlflow-artifacts://h:5000/1/r", "h").expect("a root"), proxy("1/r"));
-        let folder = Root::Folder("/srv/mlruns/1/r/artifacts".into());
-        assert_eq!(parse_root("/srv/mlruns/1/r/artifacts", "127.0.0.1").expect("a root"), folder);
-        assert_eq!(parse_root("file:///srv/mlruns/1/r/artifacts", "localhost").expect("a root"), folder);
-        let absent = parse_root("/no/such/root/1/r/artifacts", "far.example").expect_err("not mounted").to_string();
-        assert!(absent.contains("`/no/such/root`") && absent.contains("mount it"), "{absent}");
-        let s3 = parse_root("s3://key:secret@bucket/1", "h").expect_err("not ours").to_string();
-        assert!(s3.contains("s3://bucket/1") && !s3.contains("secret"), "{s3}");
+    fn logged_models(&self) -> Result<&dyn LoggedModels> {
+        self.check_logged_models()?;
+        Ok(self)
     }
 }

@@ -9,6 +9,16 @@ use crate::{Batch, Error, Lifecycle, Millis, NewRun, Result};
 pub(crate) const RUN_NAME_TAG: &str = "mlflow.runName";
 /// Tag that repeats the run's owner.
 pub(crate) const USER_TAG: &str = "mlflow.user";
+/// The run that this one is a part of.
+pub(crate) const PARENT_TAG: &str = "mlflow.parentRunId";
+/// The id that a run was started under while its server was away.
+pub(crate) const LOCAL_ID_TAG: &str = "tracking.local_run_id";
+/// When a run on a server was last known to live.
+pub(crate) const HEARTBEAT_TAG: &str = "tracking.heartbeat";
+/// When a run that died was last known to live.
+pub(crate) const LAST_SEEN_TAG: &str = "tracking.last_seen";
+/// Why a run failed.
+pub(crate) const ERROR_TAG: &str = "error";
 /// What MLflow's table of inputs calls a data set's purpose, and `datasets.context` means.
 pub(crate) const DATASET_CONTEXT_TAG: &str = "mlflow.data.context";
 
@@ -136,6 +146,35 @@ pub(crate) fn now_ms() -> Millis {
     Millis::try_from(elapsed.as_millis()).unwrap_or(Millis::MAX)
 }
 
+/// `2026-11-25T23:01:02Z`.
+pub(crate) fn rfc3339(time_ms: Millis) -> String {
+    let seconds = time_ms.div_euclid(1000);
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days to a date in the Gregorian calendar, counted in eras of 400 years that begin in March (Howard Hinnant,
+    // "chrono-Compatible Low-Level Date Algorithms", civil_from_days).
+    let days = days + 719_468;
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (year, month) = if month < 10 { (era * 400 + year, month + 3) } else { (era * 400 + year + 1, month - 9) };
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Milliseconds of a time that [`rfc3339`] has written.
+pub(crate) fn parse_rfc3339(text: &str) -> Option<Millis> {
+    let number = |from: usize, to: usize| text.get(from..to)?.parse::<i64>().ok();
+    let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
+    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    // The inverse of the above: years that begin in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let (era, year) = (year.div_euclid(400), year.rem_euclid(400));
+    let days = era * 146_097 + year * 365 + year / 4 - year / 100 + (153 * month + 2) / 5 + day - 1 - 719_468;
+    Some(((days * 24 + hour) * 60 + minute) * 60_000 + second * 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,6 +187,24 @@ mod tests {
         for bad in ["", "a%b", "a//b", "/a", "a/", "..", "../a", "a/./b", "a\nb", &"k".repeat(251)] {
             assert!(check_key("Param key", bad).is_err(), "{bad}");
         }
+    }
+
+    /// Against `date -u -d @SECONDS`.
+    #[test]
+    fn times_are_written_as_people_read_them() {
+        for (seconds, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_782_399, "2000-02-28T23:59:59Z"),
+            (951_782_400, "2000-02-29T00:00:00Z"),
+            (1_709_251_200, "2024-03-01T00:00:00Z"),
+            (1_798_761_599, "2026-12-31T23:59:59Z"),
+            (4_107_542_400, "2100-03-01T00:00:00Z"),
+            (-1, "1969-12-31T23:59:59Z"),
+        ] {
+            assert_eq!(rfc3339(seconds * 1000 + 5), text);
+            assert_eq!(parse_rfc3339(text), Some(seconds * 1000));
+        }
+        assert_eq!(parse_rfc3339("yesterday"), None);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The embedded store: MLflow's own database file, without MLflow.
 
+mod models;
 mod read;
+mod registry;
 mod schema;
 mod search;
 mod write;
@@ -14,8 +16,8 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::filter::{check_max_results, page_offset, page_token};
 use crate::{
-    Artifact, Batch, DatasetInput, Error, Experiment, Lifecycle, Metric, Millis, NewRun, Page, Result, RunData,
-    RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts, rules,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, Lifecycle, LoggedModels, Metric, Millis, NewRun,
+    Page, Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts, rules,
 };
 
 /// `sqlite:///mlflow.db` with artifacts in a folder, as `mlflow ui` finds them in a directory.
@@ -27,6 +29,7 @@ pub struct SqliteStore {
     /// Absolute, because MLflow resolves relative ones from wherever it is started.
     artifact_root: String,
     has_workspaces: bool,
+    has_logged_models: bool,
     connection: Mutex<Connection>,
 }
 
@@ -75,12 +78,14 @@ impl SqliteStore {
             fs::create_dir_all(folder).map_err(|source| io_error("create", folder, source))?;
         }
         let connection = schema::open(path, &artifact_root).map_err(|failure| failure.at("open", path))?;
-        let has_workspaces = schema::has_workspaces(&connection).map_err(|source| Error::Database {
-            doing: "open",
+        let failed = |source| Error::Database { doing: "open", path: path.to_path_buf(), source };
+        Ok(Self {
             path: path.to_path_buf(),
-            source,
-        })?;
-        Ok(Self { path: path.to_path_buf(), artifact_root, has_workspaces, connection: Mutex::new(connection) })
+            artifact_root,
+            has_workspaces: schema::has_workspaces(&connection).map_err(failed)?,
+            has_logged_models: schema::has_logged_models(&connection).map_err(failed)?,
+            connection: Mutex::new(connection),
+        })
     }
 
     /// A panic elsewhere has rolled its transaction back, so a poisoned lock is as good as any.
@@ -114,14 +119,30 @@ impl SqliteStore {
         run().map_err(|failure: Failure| failure.at(doing, &self.path))
     }
 
-    fn artifact_root_of(&self, run_id: &str) -> Result<PathBuf> {
-        let uri = self.read(|db| Ok(read::run_info(db, run_id)?.artifact_uri))?;
+    fn artifact_root(&self, of: ArtifactsOf<'_>) -> Result<PathBuf> {
+        let uri = match of {
+            ArtifactsOf::Run(run_id) => self.read(|db| Ok(read::run_info(db, run_id)?.artifact_uri))?,
+            ArtifactsOf::Model(model_id) => self.logged_models()?.get(model_id)?.artifact_location,
+            ArtifactsOf::Location(uri) => uri.to_owned(),
+        };
         local_path(&uri).ok_or_else(|| {
+            let uri = crate::redact_url(&uri);
             Error::Invalid(format!(
-                "The artifacts of run {run_id} are at `{uri}`, which is no local folder. Hint: reach them through the \
-                 MLflow server that wrote them."
+                "The artifacts of {of} are at `{uri}`, which is no local folder. Hint: reach them through the MLflow \
+                 server that wrote them."
             ))
         })
+    }
+
+    fn check_logged_models(&self) -> Result<()> {
+        if self.has_logged_models {
+            return Ok(());
+        }
+        let path = self.path.display();
+        Err(Error::Invalid(format!(
+            "`{path}` was made by MLflow 2, which has no logged models; runs and the registry work. Hint: they need \
+             MLflow 3: back the file up, then run its `mlflow db upgrade sqlite:///{path}`."
+        )))
     }
 }
 
@@ -200,7 +221,7 @@ impl Store for SqliteStore {
     fn run(&self, run_id: &str) -> Result<RunData> {
         self.read(|db| {
             let info = read::run_info(db, run_id)?;
-            let run = read::with_details(db, vec![info])?.pop();
+            let run = read::with_details(db, self.has_logged_models, vec![info])?.pop();
             Ok(run.ok_or_else(|| rules::run_not_found(run_id))?)
         })
     }
@@ -241,7 +262,7 @@ impl Store for SqliteStore {
         let statement = search::select_runs(read::RUN_COLUMNS, query, self.has_workspaces)?;
         let mut found = self.read(|db| {
             let infos = read::run_infos(db, &statement.sql, rusqlite::params_from_iter(&statement.values))?;
-            read::with_details(db, infos)
+            read::with_details(db, self.has_logged_models, infos)
         })?;
         let has_more = found.len() > query.max_results;
         found.truncate(query.max_results);
@@ -253,16 +274,25 @@ impl Store for SqliteStore {
         self.read(|db| read::metric_history(db, run_id, key))
     }
 
-    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()> {
-        artifacts::put(&self.artifact_root_of(run_id)?, local_file, artifact_path)
+    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {
+        artifacts::put(&self.artifact_root(of)?, local_file, artifact_path)
     }
 
-    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>> {
-        artifacts::list(&self.artifact_root_of(run_id)?, folder)
+    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
+        artifacts::list(&self.artifact_root(of)?, folder)
     }
 
-    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()> {
-        artifacts::get(&self.artifact_root_of(run_id)?, artifact_path, local_file)
+    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()> {
+        artifacts::get(&self.artifact_root(of)?, artifact_path, local_file)
+    }
+
+    fn registry(&self) -> &dyn Registry {
+        self
+    }
+
+    fn logged_models(&self) -> Result<&dyn LoggedModels> {
+        self.check_logged_models()?;
+        Ok(self)
     }
 }
 

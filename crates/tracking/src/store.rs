@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use crate::{
-    Artifact, Batch, DatasetInput, Experiment, Metric, Millis, NewRun, Page, Result, RunData, RunInfo, RunQuery,
-    RunStatus, ViewType,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Experiment, LoggedModels, Metric, Millis, NewRun, Page, Registry,
+    Result, RunData, RunInfo, RunQuery, RunStatus, ViewType,
 };
 
 /// A place where runs are kept. All calls block, and all may be made from several threads and processes at once.
@@ -13,6 +13,11 @@ use crate::{
 pub trait Store: Send + Sync {
     /// Address without credentials, as shown to people.
     fn uri(&self) -> String;
+
+    /// True for a store behind a network, where calls can fail for hours: a journal on disk stands in front of it.
+    fn is_remote(&self) -> bool {
+        false
+    }
 
     /// Creates an experiment and gives its id. Errors with [`Error::AlreadyExists`](crate::Error::AlreadyExists) when the name is taken, also by a deleted one.
     fn create_experiment(&self, name: &str) -> Result<String>;
@@ -57,10 +62,16 @@ pub trait Store: Send + Sync {
     /// Every point of one metric in order of (step, timestamp, value).
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
 
-    /// Copies a local file to `artifact_path` (a file path below the run's root, with `/`), streamed.
-    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()>;
+    /// Copies a local file to `artifact_path` (a file path below the root of `of`, with `/`), streamed.
+    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()>;
     /// Lists one folder (`""` is the root), sorted by path.
-    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>>;
+    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>>;
     /// Copies an artifact file to a local file, under a temporary name until it is complete.
-    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()>;
+    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()>;
+
+    /// Registered models and their versions.
+    fn registry(&self) -> &dyn Registry;
+    /// Logged models. Errors with [`Error::Invalid`](crate::Error::Invalid) where there are none: on a server or in a
+    /// file of MLflow 2.
+    fn logged_models(&self) -> Result<&dyn LoggedModels>;
 }

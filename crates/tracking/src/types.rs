@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::Error;
+use crate::{Error, ModelOutput};
 
 /// Milliseconds since the Unix epoch, MLflow's only unit of time.
 pub type Millis = i64;
@@ -150,6 +150,8 @@ pub struct RunData {
     pub metrics: BTreeMap<String, Metric>,
     /// What the run read.
     pub inputs: Vec<DatasetInput>,
+    /// The logged models that the run made.
+    pub outputs: Vec<ModelOutput>,
 }
 
 /// One point of a metric. NaN and infinities are allowed and stored as MLflow stores them.
@@ -177,9 +179,14 @@ pub struct Batch {
 }
 
 impl Batch {
+    /// Number of points, params and tags.
+    pub fn len(&self) -> usize {
+        self.metrics.len() + self.params.len() + self.tags.len()
+    }
+
     /// True when there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.metrics.is_empty() && self.params.is_empty() && self.tags.is_empty()
+        self.len() == 0
     }
 }
 
@@ -209,10 +216,10 @@ pub struct DatasetInput {
     pub tags: BTreeMap<String, String>,
 }
 
-/// A file or folder below a run's artifact root.
+/// A file or folder below the artifact root of a run or model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {
-    /// Path relative to the root, with `/`.
+    /// Path relative to that root, with `/`.
     pub path: String,
     /// True for a folder.
     pub is_dir: bool,

@@ -43,6 +43,12 @@ pub(crate) fn open_counted(uri: &str, artifact_root: &Path, http: &HttpOptions) 
     }
 }
 
+/// The address with an absolute path, so that it is the same from every folder.
+pub(crate) fn absolute(uri: &str) -> String {
+    let path = uri.strip_prefix("sqlite:///").and_then(|path| std::path::absolute(path).ok());
+    path.map_or_else(|| uri.to_owned(), |path| format!("sqlite:///{}", path.display()))
+}
+
 /// The part before `:`; none for a path, `C:\\mlruns` included.
 fn scheme(uri: &str) -> Option<&str> {
     let (scheme, _) = uri.split_once(':')?;

@@ -1,12 +1,19 @@
 //! MLflow's JSON: what its REST API sends, and how a batch is cut to what it accepts.
 
+mod models;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use crate::rules::{MAX_PARAM_CHARS, MAX_TAG_CHARS, truncate};
-use crate::{Artifact, Batch, Dataset, DatasetInput, Experiment, Lifecycle, Metric, Millis, Result, RunData, RunInfo};
+use crate::{
+    Artifact, Batch, Dataset, DatasetInput, Experiment, Lifecycle, Metric, Millis, ModelOutput, Result, RunData,
+    RunInfo,
+};
+
+pub(crate) use models::{WireLoggedModel, WireModel, WireVersion, for_each_model_body, status_name};
 
 const PARAMS_PER_REQUEST: usize = 100;
 const TAGS_PER_REQUEST: usize = 100;
@@ -176,12 +183,27 @@ struct WireInputs {
 }
 
 #[derive(Deserialize)]
+struct WireOutput {
+    model_id: String,
+    #[serde(default, deserialize_with = "int64")]
+    step: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct WireOutputs {
+    model_outputs: Vec<WireOutput>,
+}
+
+#[derive(Deserialize)]
 pub(crate) struct WireRun {
     pub(crate) info: WireInfo,
     #[serde(default)]
     data: WireData,
     #[serde(default)]
     inputs: WireInputs,
+    #[serde(default)]
+    outputs: WireOutputs,
 }
 
 impl WireRun {
@@ -198,12 +220,15 @@ impl WireRun {
             },
             tags: to_map(input.tags),
         });
+        let outputs = self.outputs.model_outputs.into_iter();
+        let outputs = outputs.map(|output| ModelOutput { model_id: output.model_id, step: output.step });
         Ok(RunData {
             info: self.info.into_info()?,
             params: to_map(self.data.params),
             tags: to_map(self.data.tags),
             metrics: metrics.map(|metric| (metric.key.clone(), metric)).collect(),
             inputs: inputs.collect(),
+            outputs: outputs.collect(),
         })
     }
 }
@@ -237,14 +262,14 @@ pub(crate) fn dataset_input(input: &DatasetInput) -> Value {
     json!({"dataset": wire, "tags": to_pairs(&input.tags)})
 }
 
-fn metric_json(metric: &Metric) -> String {
+fn metric_json(metric: &Metric) -> Value {
     let value = match metric.value {
         value if value.is_nan() => json!("NaN"),
         f64::INFINITY => json!("Infinity"),
         f64::NEG_INFINITY => json!("-Infinity"),
         value => json!(value),
     };
-    json!({"key": metric.key, "value": value, "timestamp": metric.timestamp_ms, "step": metric.step}).to_string()
+    json!({"key": metric.key, "value": value, "timestamp": metric.timestamp_ms, "step": metric.step})
 }
 
 /// Cuts a batch into bodies for `runs/log-batch` that keep MLflow's limits, and sends one after the other.
@@ -257,7 +282,7 @@ pub(crate) fn for_each_body(run_id: &str, batch: &Batch, mut send: impl FnMut(&s
     let items = params
         .map(|(key, value)| (Kind::Param, pair(key, value, MAX_PARAM_CHARS)))
         .chain(tags.iter().map(|(key, value)| (Kind::Tag, pair(key, value, MAX_TAG_CHARS))))
-        .chain(batch.metrics.iter().map(|metric| (Kind::Metric, metric_json(metric))));
+        .chain(batch.metrics.iter().map(|metric| (Kind::Metric, metric_json(metric).to_string())));
     let mut chunk = Chunk::default();
     for (kind, item) in items {
         if !chunk.has_room(kind, item.len()) {

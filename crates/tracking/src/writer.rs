@@ -1,124 +1,106 @@
-//! The threads behind a [`Run`](crate::Run): one writes records in batches, one uploads files.
+//! The threads behind a [`Run`](crate::Run).
 //!
-//! Both take from a bounded queue, repeat what fails for a passing reason until it succeeds or the program has exited
-//! long enough, and set aside what the store refuses. A journal on disk would stand between `take` and the store.
+//! Records go from a bounded queue to the store. In front of a server stands a journal on disk: one thread moves records
+//! from the queue to the journal, another from the journal to the server. Files wait in the run's folder, and a thread of
+//! their own uploads them, so that a big checkpoint holds up no metric. Everybody repeats what fails for a passing reason
+//! until it succeeds or the program has exited long enough, and sets aside what the store refuses.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use uuid::Uuid;
-
+use crate::gate::Gate;
 use crate::http::backoff;
+use crate::journal::JournalWriter;
 use crate::queue::{Queue, Weigh};
-use crate::rules::{MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, truncate};
-use crate::{Batch, DatasetInput, Error, Metric, Millis, Result, RunStatus, Store};
+use crate::record::{Record, Upload};
+use crate::rules::{
+    ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, MAX_KEY_CHARS, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key,
+    now_ms, rfc3339, truncate,
+};
+use crate::source::{Source, Tail};
+use crate::spool::{RunFolder, SpooledFile, Ticket, log_tail};
+use crate::start::make_run;
+use crate::{ArtifactsOf, Batch, Error, Millis, Result, RunStatus, Store};
 
 /// Records in one write.
-const BATCH: usize = 1000;
+pub(crate) const BATCH: usize = 1000;
 /// Slowest way from a server to its object storage that an exit waits for: 10 MB per second.
 const UNSEEN_BYTES_PER_MS: u64 = 10_000;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often a run on a server says that it lives; [`crate::sync::end_silent_runs`] looks for it.
+const HEARTBEAT: Duration = Duration::from_secs(60);
 /// After so many refusals in a row the store may refuse the run, not the records: then there is no bad one to search for.
 const REFUSALS_IN_A_ROW: u32 = 20;
 /// Notes of this kind explain a lot; thousands of them would bury the run's own tags.
 const MOST_NOTES: usize = 100;
 /// Tags with this prefix are written by this crate about the tracking itself.
 const NOTE_PREFIX: &str = "tracking.";
+/// The end of the log of a run that died.
+const LOG_TAIL_FILE: &str = "log_tail.txt";
 
-#[derive(Clone)]
-pub(crate) enum Record {
-    Metric(Metric),
-    Param(String, String),
-    Tag(String, String),
-    Input(Box<DatasetInput>),
-}
-
-impl Record {
-    /// For messages: what it is and its key.
-    fn label(&self) -> (&'static str, &str) {
-        match self {
-            Self::Metric(metric) => ("metric", &metric.key),
-            Self::Param(key, _) => ("param", key),
-            Self::Tag(key, _) => ("tag", key),
-            Self::Input(input) => ("input", &input.dataset.name),
-        }
-    }
-}
-
-impl Weigh for Record {
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::Metric(metric) => metric.key.len(),
-                Self::Param(key, value) | Self::Tag(key, value) => key.len() + value.len(),
-                Self::Input(input) => {
-                    let dataset = &input.dataset;
-                    let long =
-                        [&dataset.schema, &dataset.profile].into_iter().flatten().map(String::len).sum::<usize>();
-                    dataset.name.len() + dataset.source.len() + long
-                }
-            }
-    }
-}
-
-#[derive(Clone)]
-pub(crate) enum Upload {
-    File { local_file: PathBuf, folder: String },
-    Dir { local_dir: PathBuf, folder: String },
-    Text { text: String, artifact_path: String },
-}
-
-impl Weigh for Upload {
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
-            + match self {
-                Self::File { local_file: path, folder } | Self::Dir { local_dir: path, folder } => {
-                    path.as_os_str().len() + folder.len()
-                }
-                Self::Text { text, artifact_path } => text.len() + artifact_path.len(),
-            }
-    }
-}
-
-/// What the program and the two threads share about one run.
+/// What the program and the threads share about one run.
 pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
-    pub(crate) run_id: String,
+    /// The run's id in the store, once it is there.
+    pub(crate) run_id: OnceLock<String>,
+    /// None when tracking is off.
+    pub(crate) folder: Option<RunFolder>,
     pub(crate) records: Queue<Record>,
-    pub(crate) uploads: Queue<Upload>,
-    /// How the run ends, set before the queues are closed.
-    pub(crate) end: OnceLock<(RunStatus, Millis)>,
-    /// The end is written.
-    pub(crate) ended: AtomicBool,
+    /// The journal between queue and server. A local store is as durable as a journal, and has none.
+    pub(crate) tail: Option<Tail>,
+    /// Wakes the upload thread; what waits lies in the folder.
+    pub(crate) uploads: Gate,
     uploads_done: AtomicBool,
+    /// How the run ended is stored.
+    pub(crate) ended: AtomicBool,
+    /// The store has answered to how the run ended: it has stored it, or never will, or somebody else was faster.
+    end_settled: AtomicBool,
+    /// The server was away for so long that others may take the run for dead.
+    was_away: AtomicBool,
+    /// What the record thread has in hand: if a store without a journal never takes it, it must not be lost.
+    in_hand: Mutex<Arc<Vec<Record>>>,
+    /// Files that uploads of folders stand for, beyond one each.
+    more_files: AtomicU64,
+    /// In the journal, or given up.
+    journaled: AtomicU64,
     written: AtomicU64,
     set_aside: AtomicU64,
     /// Answers of the store, good or bad: while it grows, the store is alive.
     answers: AtomicU64,
+    /// Files that were stored or refused.
+    files_settled: AtomicU64,
     bytes_moved: Option<Arc<AtomicU64>>,
     /// The file that is being sent: its bytes, and what was moved before it.
     sending: Mutex<Option<(u64, u64)>>,
     /// The last failure, for the one line at exit.
     problem: Mutex<Option<String>>,
+    /// The journal itself cannot be read on.
+    pub(crate) unreadable: Mutex<Option<Error>>,
     notes: Mutex<Notes>,
 }
 
 #[derive(Default)]
 struct Notes {
     seen: BTreeSet<String>,
-    to_write: Vec<Record>,
+    to_write: Vec<(String, String)>,
 }
 
 /// How a call to the store came out.
-enum Sent {
-    Written,
+enum Sent<T> {
+    Done(T),
     Refused(Error),
     Abandoned,
+}
+
+/// What became of all records, in records and files.
+pub(crate) struct Counts {
+    pub(crate) written: u64,
+    pub(crate) set_aside: u64,
+    pub(crate) dropped: u64,
+    pub(crate) left: u64,
 }
 
 /// A panic elsewhere leaves whole values here, so a poisoned lock is as good as any.
@@ -137,30 +119,66 @@ fn pause_after(error: &Error, tries: u32) -> Duration {
 impl Shared {
     pub(crate) fn new(
         store: Arc<dyn Store>,
-        run_id: String,
-        max_bytes: usize,
+        folder: Option<RunFolder>,
+        records: Queue<Record>,
+        tail: Option<Tail>,
         bytes_moved: Option<Arc<AtomicU64>>,
     ) -> Self {
         Self {
             store,
-            run_id,
-            records: Queue::new(max_bytes, BATCH),
-            uploads: Queue::new(max_bytes, 1),
-            end: OnceLock::new(),
-            ended: AtomicBool::new(false),
+            run_id: OnceLock::new(),
+            folder,
+            records,
+            tail,
+            uploads: Gate::default(),
             uploads_done: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            end_settled: AtomicBool::new(false),
+            was_away: AtomicBool::new(false),
+            in_hand: Mutex::default(),
+            more_files: AtomicU64::new(0),
+            journaled: AtomicU64::new(0),
             written: AtomicU64::new(0),
             set_aside: AtomicU64::new(0),
             answers: AtomicU64::new(0),
+            files_settled: AtomicU64::new(0),
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
+            unreadable: Mutex::new(None),
             notes: Mutex::default(),
         }
     }
 
-    /// Grows as long as the store answers or a transfer advances.
+    /// The run's id in the store; empty before it is there, which no call is made for.
+    fn run_id(&self) -> &str {
+        self.run_id.get().map_or("", String::as_str)
+    }
+
+    /// Where the record thread takes from.
+    pub(crate) fn source(&self) -> &dyn Source {
+        match &self.tail {
+            Some(tail) => tail,
+            None => &self.records,
+        }
+    }
+
+    /// All threads stop at the next opportunity.
+    pub(crate) fn abandon(&self) {
+        self.records.abandon();
+        self.source().abandon();
+        self.uploads.abandon();
+    }
+
+    /// Grows as long as it makes sense to wait at exit: while files advance and, without a journal to keep what is left,
+    /// while the store answers.
     pub(crate) fn progress(&self) -> u64 {
+        let answers = if self.tail.is_some() { &self.files_settled } else { &self.answers };
+        answers.load(Ordering::Relaxed) + self.bytes_moved()
+    }
+
+    /// Grows with every answer of the store and every byte of a file.
+    pub(crate) fn signs_of_life(&self) -> u64 {
         self.answers.load(Ordering::Relaxed) + self.bytes_moved()
     }
 
@@ -178,35 +196,53 @@ impl Shared {
         }
     }
 
-    /// `(written, set aside, dropped, left)`, in records and files.
-    pub(crate) fn counts(&self) -> (u64, u64, u64, u64) {
+    pub(crate) fn counts(&self) -> Counts {
         let (written, set_aside) = (self.written.load(Ordering::Relaxed), self.set_aside.load(Ordering::Relaxed));
-        let ((records, no_room), (files, no_room_for_files)) = (self.records.counts(), self.uploads.counts());
-        (written, set_aside, no_room + no_room_for_files, (records + files).saturating_sub(written + set_aside))
+        let (accepted, no_room) = self.records.counts();
+        let accepted = accepted + self.more_files.load(Ordering::Relaxed);
+        // With a journal, what is not in it is lost when the process ends.
+        let kept = if self.tail.is_some() { self.journaled.load(Ordering::Relaxed).min(accepted) } else { accepted };
+        Counts {
+            written,
+            set_aside,
+            dropped: no_room + accepted - kept,
+            left: kept.saturating_sub(written + set_aside),
+        }
     }
 
     pub(crate) fn problem(&self) -> Option<String> {
         lock(&self.problem).clone()
     }
 
+    /// Nothing waits any more: all that was logged is stored or set aside, and the end too.
+    pub(crate) fn is_settled(&self) -> bool {
+        let no_files = self.folder.as_ref().is_none_or(|folder| folder.files().is_ok_and(|files| files.is_empty()));
+        self.end_settled.load(Ordering::Acquire) && no_files
+    }
+
     /// Leaves a tag about the tracking itself on the run, once per key.
-    fn note(&self, key: &str, value: String) {
+    pub(crate) fn note(&self, key: &str, value: String) {
         let key = clean_key(&format!("{NOTE_PREFIX}{key}"));
         let mut notes = lock(&self.notes);
         if notes.seen.len() < MOST_NOTES && notes.seen.insert(key.clone()) {
             tracing::warn!("{key}: {value}");
-            notes.to_write.push(Record::Tag(key, truncate(&value, MAX_TAG_CHARS).into()));
+            notes.to_write.push((key, truncate(&value, MAX_TAG_CHARS).into()));
         }
     }
 
-    /// Repeats a call until it comes out one way or the other.
-    fn send<T: Weigh>(&self, queue: &Queue<T>, call: &dyn Fn() -> Result<()>) -> Sent {
+    /// Calls the store until it takes or refuses, with a pause after each failure that may pass.
+    fn send<T>(&self, call: &dyn Fn() -> Result<T>) -> Sent<T> {
+        let source = self.source();
         let mut tries = 0;
+        let begin = Instant::now();
         loop {
+            if source.is_abandoned() {
+                return Sent::Abandoned;
+            }
             match call() {
                 Err(error) if error.may_pass() => {
                     self.report_trouble(&error, tries);
-                    if !queue.pause(pause_after(&error, tries)) {
+                    if !source.pause(pause_after(&error, tries)) {
                         return Sent::Abandoned;
                     }
                     tries += 1;
@@ -215,8 +251,9 @@ impl Shared {
                     self.answers.fetch_add(1, Ordering::Relaxed);
                     if tries > 0 {
                         tracing::info!("tracking: `{}` answers again", self.store.uri());
+                        self.was_away.fetch_or(begin.elapsed() >= HEARTBEAT, Ordering::Relaxed);
                     }
-                    return answer.map_or_else(Sent::Refused, |()| Sent::Written);
+                    return answer.map_or_else(Sent::Refused, Sent::Done);
                 }
             }
         }
@@ -238,26 +275,140 @@ impl Shared {
         *lock(&self.problem) = Some(format!("{what} `{key}`: {reason}"));
         self.note(&format!("set_aside.{what}.{key}"), reason.to_string());
     }
+
+    /// Gives a sign of life to whoever looks at the run's folder.
+    fn touch(&self) {
+        if let Some(folder) = &self.folder {
+            folder.touch();
+        }
+    }
+
+    /// Takes an upload into the run's folder and wakes the upload thread. A full disk is waited for.
+    fn spool(&self, upload: &Upload) {
+        // Tracking is off: nothing is kept.
+        let Some(folder) = &self.folder else { return self.count_written(1) };
+        let mut tries = 0;
+        loop {
+            match folder.add(upload) {
+                Ok(files) => {
+                    self.more_files.fetch_add(files.wrapping_sub(1), Ordering::Relaxed);
+                    self.journaled.fetch_add(files, Ordering::Relaxed);
+                    return self.uploads.ring();
+                }
+                Err(error) if error.is_transient() => {
+                    self.report_trouble(&error, tries);
+                    if !self.records.pause(pause_after(&error, tries)) {
+                        return;
+                    }
+                    tries += 1;
+                }
+                Err(reason) => {
+                    self.journaled.fetch_add(1, Ordering::Relaxed);
+                    return self.set_aside("artifact", &upload_name(upload), &reason);
+                }
+            }
+        }
+    }
+
+    /// Takes a file into the folder that the program did not log itself.
+    fn spool_extra(&self, upload: &Upload) {
+        self.more_files.fetch_add(1, Ordering::Relaxed);
+        self.spool(upload);
+    }
+
+    /// What a store without a journal has not taken in time: out of the queue and out of the record thread's hand.
+    pub(crate) fn unsaved(&self) -> Vec<Record> {
+        let mut records = lock(&self.in_hand).as_ref().clone();
+        records.extend(self.records.drain());
+        records.retain(|record| !matches!(record, Record::Upload(_)));
+        records
+    }
 }
 
-/// The record thread: writes until the queue is closed and empty, then how the run ended.
-pub(crate) fn write_records(shared: &Shared) {
-    let mut writer = Writer { shared, refusals: 0 };
+fn upload_name(upload: &Upload) -> String {
+    match upload {
+        Upload::File { local_file: path, .. } | Upload::Dir { local_dir: path, .. } => path.display().to_string(),
+        Upload::Text { artifact_path, .. } => artifact_path.clone(),
+    }
+}
+
+/// The journal thread: from the queue to the disk, until the queue is closed and empty.
+pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
+    let Some(tail) = &shared.tail else { return };
     while let Some(records) = shared.records.take() {
         let bytes = records.iter().map(Weigh::bytes).sum();
-        writer.write(records);
-        writer.write_notes();
+        let (uploads, records): (Vec<_>, Vec<_>) =
+            records.into_iter().partition(|record| matches!(record, Record::Upload(_)));
+        for record in &uploads {
+            if let Record::Upload(upload) = record {
+                shared.spool(upload);
+            }
+        }
+        if !records.is_empty() {
+            if !append(shared, tail, &mut journal, &records) {
+                break;
+            }
+            let logged = records.iter().filter(|record| record.is_logged()).count();
+            shared.journaled.fetch_add(logged as u64, Ordering::Relaxed);
+        }
         shared.records.release(bytes);
+        shared.touch();
     }
-    // Only now: a long param that was among the last records became a file.
+    tail.close();
+}
+
+/// Appends until it succeeds: a full disk is waited for. False when the program has waited long enough.
+fn append(shared: &Shared, tail: &Tail, journal: &mut JournalWriter, records: &[Record]) -> bool {
+    let mut tries = 0;
+    loop {
+        match journal.append(records) {
+            Ok(end) => {
+                tail.advance(end);
+                return true;
+            }
+            Err(error) => {
+                shared.report_trouble(&error, tries);
+                if !shared.records.pause(pause_after(&error, tries)) {
+                    return false;
+                }
+                tries += 1;
+            }
+        }
+    }
+}
+
+/// The record thread: makes the run if it is not there, writes records, then how the run ended.
+pub(crate) fn write_records(shared: &Shared, ticket: Option<&Ticket>) {
+    if ticket.is_none_or(|ticket| is_there(shared, ticket)) {
+        Writer { shared, refusals: 0, heartbeat: Instant::now() }.write_all();
+    }
     shared.uploads.close();
-    while !shared.uploads_done.load(Ordering::Acquire)
-        && !shared.uploads.is_abandoned()
-        && !shared.records.is_abandoned()
-    {
-        std::thread::sleep(Duration::from_millis(5));
+}
+
+/// Whether the run is in the store; it is made when it is not.
+fn is_there(shared: &Shared, ticket: &Ticket) -> bool {
+    if shared.run_id.get().is_some() {
+        return true;
     }
-    writer.write_end();
+    let Some(folder) = &shared.folder else { return false };
+    let spool_dir = folder.path().parent().unwrap_or(folder.path());
+    match shared.send(&|| make_run(shared.store.as_ref(), spool_dir, ticket)) {
+        Sent::Done(run_id) => {
+            tracing::info!("tracking: run {} is run {run_id} on `{}`", ticket.id, shared.store.uri());
+            // Without the note it is found again by its tag.
+            if let Err(error) = folder.save(&Ticket { run_id: Some(run_id.clone()), ..ticket.clone() }) {
+                tracing::debug!("{error}");
+            }
+            let _ = shared.run_id.set(run_id);
+            shared.uploads.ring();
+            true
+        }
+        Sent::Refused(error) => {
+            shared.report_trouble(&error, 0);
+            false
+        }
+        Sent::Abandoned => false,
+    }
 }
 
 /// Whether records are the program's own, or notes of this module.
@@ -271,61 +422,106 @@ struct Writer<'a> {
     shared: &'a Shared,
     /// In a row.
     refusals: u32,
+    heartbeat: Instant,
 }
 
 impl Writer<'_> {
-    fn write(&mut self, records: Vec<Record>) {
-        let (inputs, records): (Vec<_>, Vec<_>) = records
-            .into_iter()
-            .map(|record| self.adjust(record))
-            .partition(|record| matches!(record, Record::Input(_)));
-        for record in inputs {
-            self.write_input(record);
+    fn write_all(&mut self) {
+        let (shared, source) = (self.shared, self.shared.source());
+        loop {
+            let records = match source.take() {
+                Ok(Some(records)) => Arc::new(records),
+                Ok(None) => return,
+                Err(error) => {
+                    shared.report_trouble(&error, 0);
+                    *lock(&shared.unreadable) = Some(error);
+                    return;
+                }
+            };
+            *lock(&shared.in_hand) = Arc::clone(&records);
+            self.write(&records);
+            self.write_notes();
+            if let Some(Record::End(..) | Record::Died(..)) = records.last() {
+                self.write_end(&records[records.len() - 1]);
+            }
+            if source.is_abandoned() {
+                return;
+            }
+            *lock(&shared.in_hand) = Arc::default();
+            if let Err(error) = source.done(records.iter().map(Weigh::bytes).sum()) {
+                // Then the same records are sent once more later, which does no harm.
+                shared.report_trouble(&error, 0);
+            }
+            self.beat();
         }
-        self.write_batch(&records, Counted::Yes);
     }
 
-    fn write_input(&mut self, record: Record) {
-        let Record::Input(input) = &record else { return };
+    /// A sign of life, for this machine and, on a server, for others.
+    fn beat(&mut self) {
+        let shared = self.shared;
+        shared.touch();
+        if !shared.store.is_remote() || self.heartbeat.elapsed() < HEARTBEAT {
+            return;
+        }
+        self.heartbeat = Instant::now();
+        self.write_tags(vec![(HEARTBEAT_TAG.into(), rfc3339(now_ms()))]);
+        if shared.was_away.swap(false, Ordering::Relaxed) {
+            // A refusal is met again, and said, when the run ends.
+            let _ = shared.send(&|| shared.store.update_run(shared.run_id(), RunStatus::Running, None, None));
+        }
+    }
+
+    fn write(&mut self, records: &[Record]) {
+        let mut batch = Batch::default();
+        for record in records {
+            match record {
+                Record::Input(_) => self.write_input(record),
+                Record::Upload(upload) => self.shared.spool(upload),
+                record => self.adjust(record, &mut batch),
+            }
+        }
+        self.write_batch(batch, Counted::Yes);
+    }
+
+    fn write_input(&mut self, record: &Record) {
+        let Record::Input(input) = record else { return };
         let shared = self.shared;
         let inputs = std::slice::from_ref(input.as_ref());
         let log = || {
-            shared.store.log_inputs(&shared.run_id, inputs).map_err(|error| match error {
+            shared.store.log_inputs(shared.run_id(), inputs).map_err(|error| match error {
                 // An old server does not know this call, and says so as a proxy says that its server is away.
                 Error::NotMlflow(message) => Error::Invalid(message),
                 other => other,
             })
         };
-        match shared.send(&shared.records, &log) {
-            Sent::Written => shared.count_written(1),
+        match shared.send(&log) {
+            Sent::Done(()) => shared.count_written(1),
             Sent::Refused(reason) => shared.set_aside("input", &input.dataset.name, &reason),
             Sent::Abandoned => {}
         }
     }
 
-    /// Writes records; halves what is refused until the bad ones are found.
-    fn write_batch(&mut self, records: &[Record], counted: Counted) {
-        if records.is_empty() {
+    /// Writes a batch; halves what is refused until the bad items are found.
+    fn write_batch(&mut self, batch: Batch, counted: Counted) {
+        if batch.is_empty() {
             return;
         }
         let shared = self.shared;
-        let batch = to_batch(records);
-        match shared.send(&shared.records, &|| shared.store.log_batch(&shared.run_id, &batch)) {
-            Sent::Written => {
+        match shared.send(&|| shared.store.log_batch(shared.run_id(), &batch)) {
+            Sent::Done(()) => {
                 self.refusals = 0;
                 if counted == Counted::Yes {
-                    shared.count_written(records.len());
+                    shared.count_written(batch.len());
                 }
             }
-            Sent::Refused(reason) if records.len() == 1 || self.run_is_refused() => {
+            Sent::Refused(reason) if batch.len() == 1 || self.run_is_refused() => {
                 self.refusals += 1;
-                for record in records.iter().filter(|_| counted == Counted::Yes) {
-                    let (what, key) = record.label();
+                for (what, key) in labels(&batch).into_iter().filter(|_| counted == Counted::Yes) {
                     shared.set_aside(what, key, &reason);
                 }
             }
             Sent::Refused(_) => {
-                let (head, tail) = records.split_at(records.len() / 2);
+                let (head, tail) = halves(batch);
                 self.write_batch(head, counted);
                 self.write_batch(tail, counted);
             }
@@ -339,8 +535,8 @@ impl Writer<'_> {
             return false;
         }
         let shared = self.shared;
-        let look = || check_active("run", &shared.run_id, shared.store.run(&shared.run_id)?.info.lifecycle);
-        let refused = matches!(shared.send(&shared.records, &look), Sent::Refused(_));
+        let look = || check_active("run", shared.run_id(), shared.store.run(shared.run_id())?.info.lifecycle);
+        let refused = matches!(shared.send(&look), Sent::Refused(_));
         if !refused {
             self.refusals = 0;
         }
@@ -350,50 +546,94 @@ impl Writer<'_> {
     /// Notes are extra: they are not counted, and one that is refused is not noted again.
     fn write_notes(&mut self) {
         let notes = std::mem::take(&mut lock(&self.shared.notes).to_write);
-        self.write_batch(&notes, Counted::No);
+        self.write_tags(notes);
     }
 
-    fn write_end(&mut self) {
+    fn write_tags(&mut self, tags: Vec<(String, String)>) {
+        self.write_batch(Batch { tags, ..Batch::default() }, Counted::No);
+    }
+
+    fn write_end(&mut self, end: &Record) {
         let shared = self.shared;
-        let Some(&(status, time_ms)) = shared.end.get() else { return };
-        let (_, set_aside, dropped, left) = shared.counts();
-        for (key, count) in [("set_aside", set_aside), ("dropped", dropped), ("left", left)] {
+        let (Record::End(status, time_ms) | Record::Died(status, time_ms)) = *end else { return };
+        let has_died = matches!(end, Record::Died(..)) && self.is_running();
+        if has_died {
+            self.report_death(time_ms);
+        }
+        // Only now: what was among the last records may have become a file.
+        shared.uploads.close();
+        let waiting = || !shared.uploads_done.load(Ordering::Acquire) && !shared.uploads.is_abandoned();
+        while waiting() && !shared.source().is_abandoned() {
+            std::thread::sleep(Duration::from_millis(5));
+            self.beat();
+        }
+        let counts = shared.counts();
+        for (key, count) in [("set_aside", counts.set_aside), ("dropped", counts.dropped)] {
             if count > 0 {
                 shared.note(&format!("records_{key}"), count.to_string());
             }
         }
         self.write_notes();
-        let end = || shared.store.update_run(&shared.run_id, status, Some(time_ms), None);
-        match shared.send(&shared.records, &end) {
-            Sent::Written => shared.ended.store(true, Ordering::Release),
-            Sent::Refused(error) => shared.report_trouble(&error, 0),
-            Sent::Abandoned => {}
+        let update = || match end {
+            // Somebody else has ended the run.
+            Record::Died(..) if !has_died => Ok(()),
+            _ => shared.store.update_run(shared.run_id(), status, Some(time_ms), None),
+        };
+        let sent = shared.send(&update);
+        shared.ended.store(matches!(sent, Sent::Done(())), Ordering::Release);
+        shared.end_settled.store(!matches!(sent, Sent::Abandoned), Ordering::Release);
+        if let Sent::Refused(error) = sent {
+            shared.report_trouble(&error, 0);
         }
     }
 
-    /// Turns a record that MLflow would refuse or cut into one that it takes, and leaves a note.
-    fn adjust(&self, record: Record) -> Record {
+    /// Whether nobody has ended the run in the store.
+    fn is_running(&self) -> bool {
+        let shared = self.shared;
+        let look = || Ok(shared.store.run(shared.run_id())?.info.status == RunStatus::Running);
+        matches!(shared.send(&look), Sent::Done(true))
+    }
+
+    /// Says on the run what is known about the death of its process.
+    fn report_death(&mut self, last_seen_ms: Millis) {
+        let Some(folder) = &self.shared.folder else { return };
+        let ticket = folder.ticket().ok();
+        let process = ticket.as_ref().map_or("?".into(), |ticket| ticket.process_id.to_string());
+        let last_seen = rfc3339(last_seen_ms);
+        let reason = folder.panic().unwrap_or_else(|| {
+            format!("process {process} ended without a word (killed, or a power cut); last seen {last_seen}")
+        });
+        self.write_tags(vec![(ERROR_TAG.into(), reason), (LAST_SEEN_TAG.into(), last_seen)]);
+        let log_file = ticket.and_then(|ticket| ticket.log_file);
+        if let Some(text) = log_file.and_then(|file| log_tail(&file).ok()) {
+            self.shared.spool_extra(&Upload::Text { text, artifact_path: LOG_TAIL_FILE.into() });
+        }
+    }
+
+    /// Adds a record to a batch in a form that MLflow neither refuses nor cuts, and leaves a note about what was changed.
+    fn adjust(&self, record: &Record, batch: &mut Batch) {
         match record {
-            Record::Metric(mut metric) => {
+            Record::Metric(metric) => {
+                let mut metric = metric.clone();
                 metric.key = self.adjust_key("metric", metric.key);
                 metric.timestamp_ms = metric.timestamp_ms.max(0);
                 if !metric.value.is_finite() {
                     let value = format!("{} at step {}", metric.value, metric.step);
                     self.shared.note(&format!("not_finite.{}", metric.key), value);
                 }
-                Record::Metric(metric)
+                batch.metrics.push(metric);
             }
             Record::Param(key, value) => {
-                let key = self.adjust_key("param", key);
-                let value = self.adjust_value("params", &key, value, MAX_PARAM_CHARS);
-                Record::Param(key, value)
+                let key = self.adjust_key("param", key.clone());
+                let value = self.adjust_value("params", &key, value.clone(), MAX_PARAM_CHARS);
+                batch.params.push((key, value));
             }
             Record::Tag(key, value) => {
-                let key = self.adjust_key("tag", key);
-                let value = self.adjust_value("tags", &key, value, MAX_TAG_CHARS);
-                Record::Tag(key, value)
+                let key = self.adjust_key("tag", key.clone());
+                let value = self.adjust_value("tags", &key, value.clone(), MAX_TAG_CHARS);
+                batch.tags.push((key, value));
             }
-            input => input,
+            Record::Input(_) | Record::Upload(_) | Record::End(..) | Record::Died(..) => {}
         }
     }
 
@@ -416,23 +656,29 @@ impl Writer<'_> {
         let short = short.to_string();
         let artifact_path = format!("{folder}/{}.txt", file_stem(key));
         self.shared.note(&format!("truncated.{folder}.{key}"), format!("full value: {artifact_path}"));
-        let upload = Upload::Text { text: value, artifact_path };
-        self.shared.uploads.push(std::iter::once(upload));
+        self.shared.spool_extra(&Upload::Text { text: value, artifact_path });
         short
     }
 }
 
-fn to_batch(records: &[Record]) -> Batch {
-    let mut batch = Batch::default();
-    for record in records {
-        match record.clone() {
-            Record::Metric(metric) => batch.metrics.push(metric),
-            Record::Param(key, value) => batch.params.push((key, value)),
-            Record::Tag(key, value) => batch.tags.push((key, value)),
-            Record::Input(_) => {}
-        }
-    }
-    batch
+/// What each item is and its key, for messages.
+fn labels(batch: &Batch) -> Vec<(&'static str, &str)> {
+    let metrics = batch.metrics.iter().map(|metric| ("metric", metric.key.as_str()));
+    let params = batch.params.iter().map(|(key, _)| ("param", key.as_str()));
+    metrics.chain(params).chain(batch.tags.iter().map(|(key, _)| ("tag", key.as_str()))).collect()
+}
+
+/// Two batches of about the same size.
+fn halves(mut batch: Batch) -> (Batch, Batch) {
+    let mut to_move = batch.len() / 2;
+    let mut tail = Batch::default();
+    // From the back of each list, tags first.
+    tail.tags = batch.tags.split_off(batch.tags.len().saturating_sub(to_move));
+    to_move -= tail.tags.len();
+    tail.params = batch.params.split_off(batch.params.len().saturating_sub(to_move));
+    to_move -= tail.params.len();
+    tail.metrics = batch.metrics.split_off(batch.metrics.len() - to_move);
+    (batch, tail)
 }
 
 /// The nearest key that MLflow accepts. One that is changed ends in a hash of the original, so that `recall@5` and
@@ -462,100 +708,63 @@ fn hash(text: &str) -> String {
     format!("{hash:08x}")
 }
 
-/// The upload thread: one file after the other, so that a big checkpoint holds up no metric. A file that fails goes to
-/// the end of the queue, so that it holds up no other file.
+/// The upload thread: one file after the other, oldest first. One that fails holds up no other: it stays in the folder
+/// and is tried again in the next round.
 pub(crate) fn upload_files(shared: &Shared) {
-    let mut failures = 0;
-    while let Some(uploads) = shared.uploads.take() {
-        for upload in uploads {
-            match put(shared, &upload) {
-                Err(error) if error.may_pass() => {
-                    shared.report_trouble(&error, failures);
-                    shared.uploads.requeue(upload);
-                    shared.uploads.pause(pause_after(&error, failures));
-                    failures += 1;
-                }
-                answer => {
-                    shared.answers.fetch_add(1, Ordering::Relaxed);
-                    failures = 0;
-                    settle(shared, &upload, answer);
-                }
-            }
-        }
+    if let Some(folder) = &shared.folder {
+        upload_from(shared, folder);
     }
     shared.uploads_done.store(true, Ordering::Release);
 }
 
-fn settle(shared: &Shared, upload: &Upload, answer: Result<Vec<Upload>>) {
-    match (upload, answer) {
-        (Upload::Dir { .. }, Ok(files)) => shared.uploads.replace(upload, files),
-        (_, Ok(_)) => {
-            shared.count_written(1);
-            shared.uploads.release(upload.bytes());
+fn upload_from(shared: &Shared, folder: &RunFolder) {
+    let gate = &shared.uploads;
+    let mut failures = 0;
+    while !gate.is_abandoned() {
+        let (rings, closed) = (gate.rings(), gate.is_closed());
+        let files = folder.files().unwrap_or_default();
+        if closed && (files.is_empty() || shared.run_id.get().is_none()) {
+            return;
         }
-        (_, Err(reason)) => {
-            let name = match upload {
-                Upload::File { local_file: path, .. } | Upload::Dir { local_dir: path, .. } => {
-                    path.display().to_string()
+        if files.is_empty() || shared.run_id.get().is_none() {
+            gate.wait(rings, Duration::from_secs(1));
+            continue;
+        }
+        for file in files {
+            if gate.is_abandoned() {
+                return;
+            }
+            match put(shared, &file) {
+                Err(error) if error.may_pass() => {
+                    shared.report_trouble(&error, failures);
+                    gate.pause(pause_after(&error, failures));
+                    failures += 1;
                 }
-                Upload::Text { artifact_path, .. } => artifact_path.clone(),
-            };
-            shared.set_aside("artifact", &name, &reason);
-            shared.uploads.release(upload.bytes());
-        }
-    }
-}
-
-/// Uploads a file or a text; of a folder, names the files.
-fn put(shared: &Shared, upload: &Upload) -> Result<Vec<Upload>> {
-    match upload {
-        Upload::File { local_file, folder } => {
-            let name = local_file.file_name().unwrap_or_default().to_string_lossy();
-            let bytes = local_file.metadata().map_or(0, |metadata| metadata.len());
-            *lock(&shared.sending) = Some((bytes, shared.bytes_moved()));
-            let put = shared.store.put_artifact(&shared.run_id, local_file, &below(folder, &name));
-            *lock(&shared.sending) = None;
-            put.map(|()| Vec::new())
-        }
-        Upload::Dir { local_dir, folder } => files_in(local_dir, folder),
-        Upload::Text { text, artifact_path } => {
-            let file = std::env::temp_dir().join(format!("tracking-{}.txt", Uuid::new_v4().simple()));
-            let written = fs::write(&file, text).map_err(|source| io_error("write", &file, source));
-            let put = written.and_then(|()| shared.store.put_artifact(&shared.run_id, &file, artifact_path));
-            // Nothing depends on the temporary file; the system removes what stays.
-            let _ = fs::remove_file(&file);
-            put.map(|()| Vec::new())
-        }
-    }
-}
-
-fn below(folder: &str, name: &str) -> String {
-    match folder.trim_matches('/') {
-        "" => name.to_string(),
-        folder => format!("{folder}/{name}"),
-    }
-}
-
-fn files_in(dir: &Path, folder: &str) -> Result<Vec<Upload>> {
-    let mut files = Vec::new();
-    let mut dirs = vec![(dir.to_path_buf(), folder.to_string())];
-    while let Some((dir, folder)) = dirs.pop() {
-        for entry in fs::read_dir(&dir).map_err(|source| io_error("read", &dir, source))? {
-            let path = entry.map_err(|source| io_error("read", &dir, source))?.path();
-            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            // A link to a folder is left out: it may lead back to where we are.
-            if path.is_dir() && !path.is_symlink() {
-                dirs.push((path, below(&folder, &name)));
-            } else if !path.is_dir() {
-                files.push(Upload::File { local_file: path, folder: folder.clone() });
+                answer => {
+                    failures = 0;
+                    settle(shared, folder, &file, answer);
+                }
             }
         }
     }
-    Ok(files)
 }
 
-fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Io { doing, path: path.into(), source }
+fn put(shared: &Shared, file: &SpooledFile) -> Result<()> {
+    let bytes = file.path.metadata().map_or(0, |metadata| metadata.len());
+    *lock(&shared.sending) = Some((bytes, shared.bytes_moved()));
+    let put = shared.store.put_artifact(ArtifactsOf::Run(shared.run_id()), &file.path, &file.artifact_path);
+    *lock(&shared.sending) = None;
+    put
+}
+
+fn settle(shared: &Shared, folder: &RunFolder, file: &SpooledFile, answer: Result<()>) {
+    shared.answers.fetch_add(1, Ordering::Relaxed);
+    match answer {
+        Ok(()) => shared.count_written(1),
+        Err(reason) => shared.set_aside("artifact", &file.artifact_path, &reason),
+    }
+    folder.remove_file(file);
+    shared.files_settled.fetch_add(1, Ordering::Relaxed);
 }
 
 #[cfg(test)]
@@ -573,5 +782,24 @@ mod tests {
         assert_ne!(file_stem("a:b"), file_stem("a_b"));
         assert_ne!(file_stem(&long[1..]), file_stem(&long[2..]));
         assert_eq!(file_stem("a/b c"), "a/b c");
+    }
+
+    #[test]
+    fn halves_keep_every_item() {
+        let pair = |key: usize| (key.to_string(), String::new());
+        for (metrics, params, tags) in [(2, 0, 0), (0, 1, 1), (3, 2, 4), (1, 0, 9), (9, 1, 0)] {
+            let metric = |step| crate::Metric { key: "m".into(), value: 0.0, timestamp_ms: 0, step };
+            let batch = Batch {
+                metrics: (0..metrics).map(metric).collect(),
+                params: (0..params).map(pair).collect(),
+                tags: (0..tags).map(pair).collect(),
+            };
+            let (mut head, tail) = halves(batch.clone());
+            assert!(head.len().abs_diff(tail.len()) <= 1);
+            head.metrics.extend(tail.metrics);
+            head.params.extend(tail.params);
+            head.tags.extend(tail.tags);
+            assert_eq!(head, batch);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -15,7 +15,8 @@ use std::time::{Duration, Instant};
 use request::Head;
 use serde_json::{Value, json};
 use tracking::{
-    Batch, DatasetInput, Error, HttpOptions, NewRun, Options, RestStore, Run, RunOptions, RunStatus, Store, Tracker,
+    ArtifactsOf, Batch, DatasetInput, Error, HttpOptions, NewRun, Options, RestStore, Run, RunOptions, RunStatus,
+    Store, Tracker,
 };
 
 struct Request {
@@ -113,6 +114,11 @@ fn answer(stream: TcpStream, script: &dyn Fn(&Request) -> Reply) -> Option<()> {
     (&stream).write_all((head + &body).as_bytes()).ok()
 }
 
+/// A spool folder of its own: the server here knows one run only.
+fn spool_dir() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(uuid::Uuid::new_v4().simple().to_string())
+}
+
 fn http() -> HttpOptions {
     HttpOptions { timeout: Duration::from_secs(1), ..HttpOptions::default() }
 }
@@ -122,7 +128,7 @@ fn store(uri: &str) -> RestStore {
 }
 
 fn start(uri: &str, exit_timeout: Duration) -> Run {
-    let options = Options { uri: uri.into(), http: http(), exit_timeout, ..Options::default() };
+    let options = Options { uri: uri.into(), http: http(), exit_timeout, spool_dir: spool_dir(), ..Options::default() };
     let tracker = Tracker::open(&options).expect("opens");
     tracker.start_run(&RunOptions::default()).expect("starts")
 }
@@ -187,7 +193,7 @@ fn a_server_that_is_down_at_start_is_explained() {
     let port = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
     let start = Instant::now();
     let uri = format!("http://127.0.0.1:{port}");
-    let error = Tracker::open(&Options { uri: uri.clone(), ..Options::default() }).expect_err("down");
+    let error = Tracker::open(&Options { uri: uri.clone(), strict: true, ..Options::default() }).expect_err("down");
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     for part in [&uri, "cannot connect", "mlflow server", "sqlite:///mlflow.db"] {
         assert!(error.to_string().contains(part), "`{part}` is not in: {error}");
@@ -327,7 +333,8 @@ fn an_upload_that_advances_may_outlast_the_exit_timeout() {
     let file = folder.path().join("checkpoint.bin");
     fs::write(&file, vec![7; 60 << 20]).expect("a file");
     let run = {
-        let options = Options { uri, exit_timeout: Duration::from_secs(2), ..Options::default() };
+        let options =
+            Options { uri, exit_timeout: Duration::from_secs(2), spool_dir: spool_dir(), ..Options::default() };
         Tracker::open(&options).expect("opens").start_run(&RunOptions::default()).expect("starts")
     };
     run.log_artifact(&file, "");
@@ -426,7 +433,7 @@ fn a_slow_download_may_outlast_the_deadline_of_a_request() {
     let uri = serve(|request| if request.call == "model.bin" { Reply::Slow } else { healthy(request) });
     let folder = tempfile::tempdir().expect("a folder");
     let copy = folder.path().join("m");
-    store(&uri).get_artifact("r1", "model.bin", &copy).expect("comes in the end");
+    store(&uri).get_artifact(ArtifactsOf::Run("r1"), "model.bin", &copy).expect("comes in the end");
     assert_eq!(fs::read(copy).expect("a copy"), [7; 4096]);
 }
 
@@ -436,8 +443,11 @@ fn a_torn_download_leaves_no_file() {
     let folder = tempfile::tempdir().expect("a folder");
     let options = HttpOptions { max_retries: 1, ..http() };
     // The server knows the file: it is the transfer that fails.
-    let torn =
-        RestStore::new(&uri, &options).expect("a store").get_artifact("r1", "model.bin", &folder.path().join("m"));
+    let torn = RestStore::new(&uri, &options).expect("a store").get_artifact(
+        ArtifactsOf::Run("r1"),
+        "model.bin",
+        &folder.path().join("m"),
+    );
     assert!(torn.as_ref().is_err_and(Error::is_transient), "{torn:?}");
     assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 0);
 }
@@ -462,14 +472,14 @@ fn secrets_are_sent_and_never_shown() {
         };
         let http = HttpOptions::from_variables(variables).expect("options");
         for uri in [uri.as_str(), in_uri.as_str()] {
-            let options = Options { uri: uri.into(), http: http.clone(), ..Options::default() };
+            let options = Options { uri: uri.into(), http: http.clone(), spool_dir: spool_dir(), ..Options::default() };
             let store = RestStore::new(uri, &http).expect("a store");
             let mut shown = format!("{options:?} {store:?} {}", store.uri());
             let errors = [
                 store.run("r").err(),
                 store.log_batch("r", &batch()).err(),
                 store.create_run(&NewRun::default()).err(),
-                store.put_artifact("r", Path::new("Cargo.toml"), "a").err(),
+                store.put_artifact(ArtifactsOf::Run("r"), Path::new("Cargo.toml"), "a").err(),
                 Tracker::open(&options).and_then(|tracker| tracker.start_run(&RunOptions::default())).err(),
             ];
             assert!(errors.iter().flatten().count() >= 4, "only the empty answer to a write looks right");

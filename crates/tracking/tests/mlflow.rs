@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tracking::{
-    Batch, Dataset, DatasetInput, Error, Lifecycle, MemoryStore, Metric, NewRun, RunQuery, RunStatus, SqliteStore,
-    Store, ViewType,
+    ArtifactsOf, Batch, Dataset, DatasetInput, Error, Lifecycle, MemoryStore, Metric, NewRun, RunQuery, RunStatus,
+    SqliteStore, Store, ViewType,
 };
 
 /// Of the statements in `normalised` form that MLflow 3.1.4 itself makes.
@@ -146,7 +146,7 @@ fn full_run(store: &dyn Store, scratch: &Path) -> String {
     store.log_inputs(&run_id, &[DatasetInput { dataset, tags }]).unwrap();
     let file = scratch.join("a.txt");
     fs::write(&file, "artifact of rust").unwrap();
-    store.put_artifact(&run_id, &file, "plots/a.txt").unwrap();
+    store.put_artifact(ArtifactsOf::Run(&run_id), &file, "plots/a.txt").unwrap();
     store.update_run(&run_id, RunStatus::Finished, Some(1_700_000_060_000), None).unwrap();
     run_id
 }
@@ -226,7 +226,7 @@ fn check_python_run(store: &dyn Store, run_id: &str) {
         (run.inputs[0].dataset.name.as_str(), run.inputs[0].tags["mlflow.data.context"].as_str()),
         ("iris", "training")
     );
-    let notes = store.list_artifacts(run_id, "notes").unwrap();
+    let notes = store.list_artifacts(ArtifactsOf::Run(run_id), "notes").unwrap();
     assert_eq!((notes.len(), notes[0].path.as_str(), notes[0].bytes), (1, "notes/hello.txt", Some(5)));
     let experiment = store.experiment(&run.info.experiment_id).unwrap();
     assert_eq!((experiment.lifecycle, experiment.tags["seen"].as_str()), (Lifecycle::Active, "yes"));

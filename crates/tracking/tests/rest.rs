@@ -1,4 +1,5 @@
-//! Stock MLflow servers of two generations. `MLFLOW_PYTHON` and `MLFLOW2_PYTHON` name Pythons that have one installed.
+//! Stock MLflow servers of two generations. `MLFLOW_PYTHON`, `MLFLOW_PYTHON_31` and `MLFLOW2_PYTHON` name Pythons that have
+//! one installed.
 
 #[path = "support/server.rs"]
 mod server;
@@ -11,11 +12,13 @@ use std::time::Instant;
 
 use server::Server;
 use tracking::{
-    DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Tracker, conformance,
+    ArtifactsOf, DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Store, Tracker,
+    conformance,
 };
 
 fn options(uri: &str) -> Options {
-    Options { uri: uri.into(), ..Options::default() }
+    let spool_dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("rest");
+    Options { uri: uri.into(), spool_dir, ..Options::default() }
 }
 
 #[test]
@@ -26,7 +29,14 @@ fn mlflow_3() {
     let Some(server) = Server::start("MLFLOW_PYTHON", folder.path(), &["--artifacts-destination", destination]) else {
         return;
     };
-    check(&server, folder.path());
+    check(&server, folder.path(), true);
+}
+
+#[test]
+fn mlflow_31() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let Some(server) = Server::start("MLFLOW_PYTHON_31", folder.path(), &[]) else { return };
+    check(&server, folder.path(), true);
 }
 
 #[test]
@@ -37,7 +47,7 @@ fn mlflow_2() {
     let Some(server) = Server::start("MLFLOW2_PYTHON", folder.path(), &["--artifacts-destination", destination]) else {
         return;
     };
-    check(&server, folder.path());
+    check(&server, folder.path(), false);
 }
 
 /// Artifacts in a folder that the server and we share, and its proxy off.
@@ -53,10 +63,12 @@ fn mounted_artifact_root() {
     assert!(fs::read_dir(root).expect("the mount").count() > 0);
 }
 
-fn check(server: &Server, folder: &Path) {
+fn check(server: &Server, folder: &Path, has_logged_models: bool) {
     let scratch = folder.join("scratch");
     fs::create_dir(&scratch).expect("a folder");
-    conformance::run(&RestStore::new(&server.uri, &HttpOptions::default()).expect("a store"), &scratch);
+    let store = RestStore::new(&server.uri, &HttpOptions::default()).expect("a store");
+    assert_eq!(store.logged_models().is_ok(), has_logged_models);
+    conformance::run(&store, &scratch);
     let tracker = Tracker::open(&options(&server.uri)).expect("opens");
     a_run_arrives_whole(&tracker, &server.uri, &scratch);
     a_resumed_run_is_running_again(&tracker);
@@ -118,7 +130,7 @@ fn a_run_arrives_whole(tracker: &Tracker, uri: &str, scratch: &Path) {
         ("model/größe/deep/b+&=.bin", &[0, 159, 146, 150]),
     ] {
         let copy = scratch.join("copy");
-        store.get_artifact(run.id(), path, &copy).unwrap_or_else(|error| panic!("{path}: {error}"));
+        store.get_artifact(ArtifactsOf::Run(run.id()), path, &copy).unwrap_or_else(|error| panic!("{path}: {error}"));
         assert_eq!(fs::read(&copy).expect("a copy"), content, "{path}");
     }
     let page = format!("{uri}/#/experiments/{}/runs/{}", run.experiment_id(), run.id());
@@ -171,10 +183,10 @@ fn a_big_file_comes_back_the_same(tracker: &Tracker, scratch: &Path) {
     assert!(run.finish(RunStatus::Finished).is_complete());
     println!("64 MiB up in {:.2} s", start.elapsed().as_secs_f32());
     let start = Instant::now();
-    tracker.store().get_artifact(run.id(), "checkpoints/big.bin", &copy).expect("comes back");
+    tracker.store().get_artifact(ArtifactsOf::Run(run.id()), "checkpoints/big.bin", &copy).expect("comes back");
     println!("64 MiB down in {:.2} s", start.elapsed().as_secs_f32());
     assert!(fs::read(&copy).expect("a copy") == content);
-    let missing = tracker.store().get_artifact(run.id(), "checkpoints/none.bin", &copy);
+    let missing = tracker.store().get_artifact(ArtifactsOf::Run(run.id()), "checkpoints/none.bin", &copy);
     assert!(matches!(missing, Err(Error::NotFound(_))), "{missing:?}");
     assert_eq!(tracker.store().search_runs(&RunQuery::default()).map(|page| page.items.len()).ok(), Some(0));
 }

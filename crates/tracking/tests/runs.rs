@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use tracking::{
-    Artifact, Batch, DatasetInput, Error, Experiment, MemoryStore, Metric, Millis, NewRun, Options, Page, Result, Run,
-    RunData, RunInfo, RunOptions, RunQuery, RunStatus, Store, Tracker, ViewType,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, LoggedModels, MemoryStore, Metric, Millis, NewRun,
+    Options, Page, Registry, Result, Run, RunData, RunInfo, RunOptions, RunQuery, RunStatus, Store, Tracker, ViewType,
 };
 
 type Fault = Box<dyn Fn(&str, &str) -> Result<()> + Send + Sync>;
@@ -79,15 +79,21 @@ impl Store for Faulty {
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
         self.inner.metric_history(run_id, key)
     }
-    fn put_artifact(&self, run_id: &str, local_file: &Path, artifact_path: &str) -> Result<()> {
+    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {
         (self.fault)("put_artifact", artifact_path)?;
-        self.inner.put_artifact(run_id, local_file, artifact_path)
+        self.inner.put_artifact(of, local_file, artifact_path)
     }
-    fn list_artifacts(&self, run_id: &str, folder: &str) -> Result<Vec<Artifact>> {
-        self.inner.list_artifacts(run_id, folder)
+    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
+        self.inner.list_artifacts(of, folder)
     }
-    fn get_artifact(&self, run_id: &str, artifact_path: &str, local_file: &Path) -> Result<()> {
-        self.inner.get_artifact(run_id, artifact_path, local_file)
+    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()> {
+        self.inner.get_artifact(of, artifact_path, local_file)
+    }
+    fn registry(&self) -> &dyn Registry {
+        self.inner.registry()
+    }
+    fn logged_models(&self) -> Result<&dyn LoggedModels> {
+        self.inner.logged_models()
     }
 }
 
@@ -101,6 +107,7 @@ fn setup(options: Options, fault: impl Fn(&str, &str) -> Result<()> + Send + Syn
     let folder = tempfile::tempdir().expect("a folder");
     let inner = MemoryStore::new(&folder.path().join("mlruns"));
     let store = Arc::new(Faulty { inner, fault: Box::new(fault) });
+    let options = Options { spool_dir: folder.path().join("spool"), ..options };
     let tracker = Tracker::with_store(store.clone(), &options);
     Setup { folder, store, tracker }
 }
@@ -125,7 +132,13 @@ fn everything_arrives_in_the_embedded_store() {
     let database = folder.path().join("mlflow.db");
     let uri = format!("sqlite:///{}", database.display());
     let artifact_root = folder.path().join("mlruns");
-    let tracker = Tracker::open(&Options { uri: uri.clone(), artifact_root, ..Options::default() }).expect("opens");
+    let tracker = Tracker::open(&Options {
+        uri: uri.clone(),
+        artifact_root,
+        spool_dir: folder.path().join("spool"),
+        ..Options::default()
+    })
+    .expect("opens");
     let parent = tracker.start_run(&RunOptions { experiment: "e".into(), ..RunOptions::default() }).expect("starts");
     let tags = BTreeMap::from([("mlflow.user".to_string(), "ada".to_string())]);
     let options = RunOptions {
@@ -133,7 +146,7 @@ fn everything_arrives_in_the_embedded_store() {
         name: "child".into(),
         tags,
         parent_run_id: Some(parent.id().into()),
-        resume_run_id: None,
+        ..RunOptions::default()
     };
     let run = tracker.start_run(&options).expect("starts");
     run.log_params(&BTreeMap::from([("lr".to_string(), "0.1".to_string()), ("long".to_string(), "ä".repeat(7000))]));
@@ -149,7 +162,7 @@ fn everything_arrives_in_the_embedded_store() {
     assert_eq!(stored.metrics["loss"].value, 2999.0);
     assert_eq!(tracker.store().metric_history(run.id(), "loss").expect("points").len(), 3000);
     let copy = folder.path().join("copy");
-    tracker.store().get_artifact(run.id(), "params/long.txt", &copy).expect("the full value");
+    tracker.store().get_artifact(ArtifactsOf::Run(run.id()), "params/long.txt", &copy).expect("the full value");
     assert_eq!(fs::read_to_string(&copy).expect("a copy"), "ä".repeat(7000));
     assert_eq!((run.url(), tracker.view_command()), (None, Some(format!("mlflow ui --backend-store-uri {uri}"))));
 }
@@ -190,7 +203,7 @@ fn an_error_is_kept_as_tag_and_artifact() {
     assert!(run.fail("the data has no rows").is_complete());
     let stored = setup.store.run(run.id()).expect("the run");
     assert_eq!((stored.info.status, stored.tags["error"].as_str()), (RunStatus::Failed, "the data has no rows"));
-    assert_eq!(setup.store.list_artifacts(run.id(), "").expect("artifacts")[0].path, "error.txt");
+    assert_eq!(setup.store.list_artifacts(ArtifactsOf::Run(run.id()), "").expect("artifacts")[0].path, "error.txt");
 }
 
 #[test]
@@ -311,7 +324,7 @@ fn a_file_that_cannot_be_sent_holds_up_no_other() {
     assert_eq!((outcome.written, outcome.set_aside, outcome.left, outcome.ended), (3, 1, 1, true), "{outcome}");
     let names: Vec<String> = setup
         .store
-        .list_artifacts(run.id(), "")
+        .list_artifacts(ArtifactsOf::Run(run.id()), "")
         .expect("artifacts")
         .into_iter()
         .map(|artifact| artifact.path)
@@ -333,7 +346,7 @@ fn a_folder_is_sent_whole() {
     assert_eq!((outcome.written, outcome.is_complete()), (3, true), "{outcome}");
     for file in ["a.txt", "deep/b.txt", "deep/er/c.txt"] {
         let copy = setup.folder.path().join("copy");
-        setup.store.get_artifact(run.id(), &format!("m/{file}"), &copy).expect("a file");
+        setup.store.get_artifact(ArtifactsOf::Run(run.id()), &format!("m/{file}"), &copy).expect("a file");
         assert_eq!(fs::read_to_string(copy).expect("a copy"), file);
     }
 }

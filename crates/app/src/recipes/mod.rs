@@ -1,3 +1,4 @@
 //! One file per kind of model: read it from top to bottom to know what a program does.
 
+pub mod sync_runs;
 pub mod tabular_mlp;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 
 use super::Outcome;
-use crate::{Dataset, DatasetInput, Experiment, Lifecycle, Metric, Result, RunData, RunInfo, rules};
+use crate::{Dataset, DatasetInput, Experiment, Lifecycle, Metric, ModelOutput, Result, RunData, RunInfo, rules};
 
 /// Columns of `runs r` in the order of [`to_run_info`].
 pub(super) const RUN_COLUMNS: &str = "r.run_uuid, r.experiment_id, r.name, r.user_id, r.status, r.start_time, \
@@ -47,7 +47,7 @@ fn to_experiment(row: &Row<'_>) -> rusqlite::Result<Experiment> {
 }
 
 /// Most text columns of MLflow may be NULL, which means no more than empty.
-fn optional_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn optional_text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(row.get::<_, Option<String>>(column)?.unwrap_or_default())
 }
 
@@ -94,19 +94,21 @@ pub(super) fn run_lifecycle(db: &Connection, run_id: &str) -> Outcome<Lifecycle>
     Ok(stage.map(|stage| lifecycle(&stage.unwrap_or_default())).ok_or_else(|| rules::run_not_found(run_id))?)
 }
 
-/// Adds params, tags, latest metrics and inputs with one query each, however many runs there are.
-pub(super) fn with_details(db: &Connection, infos: Vec<RunInfo>) -> Outcome<Vec<RunData>> {
+/// Adds params, tags, latest metrics, inputs and outputs with one query each, however many runs there are.
+pub(super) fn with_details(db: &Connection, has_outputs: bool, infos: Vec<RunInfo>) -> Outcome<Vec<RunData>> {
     let ids: Vec<&str> = infos.iter().map(|info| info.run_id.as_str()).collect();
     let ids = serde_json::json!(ids).to_string();
     let mut params = pairs(db, "params", &ids)?;
     let mut tags = pairs(db, "tags", &ids)?;
     let mut metrics = latest_metrics(db, &ids)?;
     let mut inputs = inputs(db, &ids)?;
+    let mut outputs = if has_outputs { outputs(db, &ids)? } else { HashMap::new() };
     let run = |info: RunInfo| RunData {
         params: params.remove(&info.run_id).unwrap_or_default(),
         tags: tags.remove(&info.run_id).unwrap_or_default(),
         metrics: metrics.remove(&info.run_id).unwrap_or_default(),
         inputs: inputs.remove(&info.run_id).unwrap_or_default(),
+        outputs: outputs.remove(&info.run_id).unwrap_or_default(),
         info,
     };
     Ok(infos.into_iter().map(run).collect())
@@ -185,6 +187,23 @@ fn inputs(db: &Connection, ids: &str) -> Outcome<HashMap<String, Vec<DatasetInpu
         if let (Some(input), Some(key)) = (inputs.last_mut(), row.get::<_, Option<String>>(7)?) {
             input.tags.insert(key, optional_text(row, 8)?);
         }
+    }
+    Ok(found)
+}
+
+/// Logged models of each run in the order of logging.
+fn outputs(db: &Connection, ids: &str) -> Outcome<HashMap<String, Vec<ModelOutput>>> {
+    let mut found: HashMap<String, Vec<ModelOutput>> = HashMap::new();
+    let mut statement = db.prepare_cached(
+        "SELECT source_id, destination_id, step FROM inputs
+         WHERE source_type = 'RUN_OUTPUT' AND destination_type = 'MODEL_OUTPUT'
+             AND source_id IN (SELECT value FROM json_each(?1))
+         ORDER BY rowid",
+    )?;
+    let mut rows = statement.query([ids])?;
+    while let Some(row) = rows.next()? {
+        let output = ModelOutput { model_id: row.get(1)?, step: row.get(2)? };
+        found.entry(row.get(0)?).or_default().push(output);
     }
     Ok(found)
 }

@@ -15,8 +15,11 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 const SCHEMA: &str = include_str!("schema.sql");
 
+/// A table and columns of it.
+type Table = (&'static str, &'static [&'static str]);
+
 /// What this store reads and writes. Newer MLflow versions have more tables and columns, which do no harm.
-const NEEDED: [(&str, &[&str]); 10] = [
+const NEEDED: &[Table] = &[
     (
         "experiments",
         &["experiment_id", "name", "artifact_location", "lifecycle_stage", "creation_time", "last_update_time"],
@@ -56,6 +59,64 @@ const NEEDED: [(&str, &[&str]); 10] = [
     ),
     ("inputs", &["input_uuid", "source_type", "source_id", "destination_type", "destination_id"]),
     ("input_tags", &["input_uuid", "name", "value"]),
+    ("registered_models", &["name", "creation_time", "last_updated_time", "description"]),
+    ("registered_model_tags", &["name", "key", "value"]),
+    ("registered_model_aliases", &["name", "alias", "version"]),
+    (
+        "model_versions",
+        &[
+            "name",
+            "version",
+            "creation_time",
+            "last_updated_time",
+            "description",
+            "user_id",
+            "current_stage",
+            "source",
+            "run_id",
+            "status",
+            "status_message",
+            "run_link",
+            "storage_location",
+        ],
+    ),
+    ("model_version_tags", &["name", "version", "key", "value"]),
+];
+
+/// What logged models need besides. MLflow 2 has none of it.
+const NEEDED_FOR_LOGGED_MODELS: &[Table] = &[
+    ("inputs", &["step"]),
+    (
+        "logged_models",
+        &[
+            "model_id",
+            "experiment_id",
+            "name",
+            "artifact_location",
+            "creation_timestamp_ms",
+            "last_updated_timestamp_ms",
+            "status",
+            "lifecycle_stage",
+            "model_type",
+            "source_run_id",
+        ],
+    ),
+    ("logged_model_params", &["model_id", "experiment_id", "param_key", "param_value"]),
+    ("logged_model_tags", &["model_id", "experiment_id", "tag_key", "tag_value"]),
+    (
+        "logged_model_metrics",
+        &[
+            "model_id",
+            "metric_name",
+            "metric_timestamp_ms",
+            "metric_step",
+            "metric_value",
+            "experiment_id",
+            "run_id",
+            "dataset_name",
+            "dataset_digest",
+        ],
+    ),
 ];
 
 /// Opens the file, creates the schema and experiment 0 when it is empty, and checks that it is MLflow's.
@@ -81,6 +142,22 @@ pub(super) fn has_workspaces(connection: &Connection) -> rusqlite::Result<bool> 
     Ok(columns(connection, "experiments")?.contains("workspace"))
 }
 
+/// True when the file has MLflow 3's tables of logged models.
+pub(super) fn has_logged_models(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(missing(connection, NEEDED_FOR_LOGGED_MODELS)?.is_none())
+}
+
+/// The first table and column that is not there.
+fn missing(connection: &Connection, needed: &[Table]) -> rusqlite::Result<Option<(&'static str, &'static str)>> {
+    for (table, needed) in needed {
+        let columns = columns(connection, table)?;
+        if let Some(column) = needed.iter().find(|column| !columns.contains(**column)) {
+            return Ok(Some((table, column)));
+        }
+    }
+    Ok(None)
+}
+
 /// Creates all tables in one transaction: of two processes that start at once, the second one finds them made.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -100,15 +177,12 @@ fn check(connection: &Connection, path: &Path) -> Outcome<()> {
         ))
         .into());
     }
-    for (table, needed) in NEEDED {
-        let columns = columns(connection, table)?;
-        if let Some(missing) = needed.iter().find(|column| !columns.contains(**column)) {
-            return Err(Error::Invalid(format!(
-                "`{path}` was made by a version of MLflow that does not fit: table `{table}` has no column \
-                 `{missing}`. Hint: back it up, then run `mlflow db upgrade sqlite:///{path}`."
-            ))
-            .into());
-        }
+    if let Some((table, column)) = missing(connection, NEEDED)? {
+        return Err(Error::Invalid(format!(
+            "`{path}` was made by a version of MLflow that does not fit: table `{table}` has no column `{column}`. Hint: \
+             back it up, then run `mlflow db upgrade sqlite:///{path}`."
+        ))
+        .into());
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(super) fn create_experiment(
 }
 
 /// Lifecycle and artifact location.
-fn experiment_facts(db: &Connection, experiment_id: &str) -> Outcome<(Lifecycle, String)> {
+pub(super) fn experiment_facts(db: &Connection, experiment_id: &str) -> Outcome<(Lifecycle, String)> {
     let id = rules::parse_experiment_id(experiment_id)?;
     let found = read::experiments(db, false, "experiment_id = ?1", [id])?.pop();
     let experiment = found.ok_or_else(|| rules::experiment_not_found(experiment_id))?;
@@ -106,7 +106,7 @@ pub(super) fn create_run(db: &Connection, run: &NewRun) -> Outcome<RunInfo> {
     Ok(info)
 }
 
-fn check_active(db: &Connection, run_id: &str) -> Outcome<()> {
+pub(super) fn check_active(db: &Connection, run_id: &str) -> Outcome<()> {
     Ok(rules::check_active("run", run_id, read::run_lifecycle(db, run_id)?)?)
 }
 
@@ -260,6 +260,6 @@ fn dataset_uuid(db: &Connection, experiment_id: &str, dataset: &Dataset) -> Outc
     Ok(uuid)
 }
 
-fn new_uuid() -> String {
+pub(super) fn new_uuid() -> String {
     Uuid::new_v4().simple().to_string()
 }

@@ -1,0 +1,217 @@
+//! `sync_runs`: what is left in the spool folder goes to its server, runs of the embedded store go to any server.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use serde_json::{Value, json};
+use tracking::copy::{Copied, CopyOptions, copy_runs};
+use tracking::sync::{self, Leftover};
+use tracking::{HttpOptions, Store, ViewType, open_store};
+
+use crate::console::{Console, LoggingConfig, print_result, start_logging};
+use crate::exit::Mistake;
+
+/// Where the embedded store keeps artifacts.
+const ARTIFACTS_DIR: &str = "mlruns";
+
+#[allow(missing_docs)]
+#[derive(Args, Debug, Clone)]
+pub struct SyncFlags {
+    /// Folder with the journals (paths.spool_dir)
+    #[arg(long, value_name = "DIR", default_value = "logs/spool")]
+    pub spool_dir: PathBuf,
+    /// Server that the runs of the embedded store are copied to
+    #[arg(long, value_name = "URI")]
+    pub to: Option<String>,
+    /// Store that runs are copied from: a file, or another server
+    #[arg(long, value_name = "URI", default_value = "sqlite:///mlflow.db")]
+    pub from: String,
+    /// Copy only this experiment; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub experiment: Vec<String>,
+    /// Copy only this run; may be repeated
+    #[arg(long, value_name = "RUN_ID")]
+    pub run: Vec<String>,
+    /// Send journals to `--to` as well, in place of a server that will not come back: there they become new runs
+    #[arg(long, requires = "to")]
+    pub redirect: bool,
+    /// End runs on the server (`--to`, or MLFLOW_TRACKING_URI) that have been silent for so long, wherever they ran
+    #[arg(long, value_name = "MINUTES")]
+    pub end_silent: Option<u64>,
+    /// How long to wait for a server that does not answer
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait: u64,
+    /// Only show what there is to do
+    #[arg(long)]
+    pub dry_run: bool,
+    /// No progress, no notes: only errors, and the result on stdout
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Print the result as one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What the program reports.
+#[derive(Default)]
+struct Report {
+    journals: Vec<Value>,
+    lines: Vec<String>,
+    copied: Value,
+    ended: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// Runs the program. Errors when something could not be sent; everything else was.
+pub fn main(flags: &SyncFlags) -> Result<()> {
+    let console = Console::new(flags.quiet);
+    start_logging(&LoggingConfig::default(), Path::new("logs"), "sync_runs", &console)?;
+    let http = HttpOptions::from_env()?;
+    let mut report = Report::default();
+    send_journals(flags, &http, &console, &mut report)?;
+    copy_embedded(flags, &http, &console, &mut report)?;
+    end_silent(flags, &http, &mut report)?;
+    if flags.json {
+        let (journals, copied, ended, problems) = (report.journals, report.copied, report.ended, &report.problems);
+        print_result(
+            &json!({"journals": journals, "copied": copied, "ended": ended, "problems": problems}).to_string(),
+        );
+    } else {
+        print_result(&report.lines.join("\n"));
+    }
+    match report.problems.as_slice() {
+        [] => Ok(()),
+        [problem] => bail!("{problem}"),
+        problems => bail!("{} problems:\n  {}", problems.len(), problems.join("\n  ")),
+    }
+}
+
+fn send_journals(flags: &SyncFlags, http: &HttpOptions, console: &Console, report: &mut Report) -> Result<()> {
+    let leftovers = sync::leftovers(&flags.spool_dir)?;
+    if leftovers.is_empty() {
+        report.lines.push(format!("nothing is left in `{}`", flags.spool_dir.display()));
+    }
+    for (folder, found) in leftovers {
+        match found {
+            Ok(leftover) => send_journal(&leftover, flags, http, console, report),
+            // One that cannot be read must not stop the others.
+            Err(error) => report.problems.push(format!("`{}`: {error}", folder.display())),
+        }
+    }
+    Ok(())
+}
+
+fn send_journal(leftover: &Leftover, flags: &SyncFlags, http: &HttpOptions, console: &Console, report: &mut Report) {
+    let Leftover { id, name, uri, records, files, file_bytes, .. } = leftover;
+    let what = format!("run {id} `{name}`: {records} records, {files} files ({file_bytes} bytes)");
+    let mut entry = json!({
+        "run_id": id, "name": name, "uri": uri, "records": records, "files": files, "file_bytes": file_bytes,
+        "live": leftover.is_live, "discarded_bytes": leftover.discarded_bytes,
+    });
+    if leftover.discarded_bytes > 0 {
+        let bytes = leftover.discarded_bytes;
+        console.warn(&format!("run {id}: {bytes} bytes of its journal are torn or damaged and cannot be read"));
+    }
+    let to = flags.to.as_deref().filter(|_| flags.redirect);
+    if leftover.is_live {
+        report.lines.push(format!("{what} are being sent by process of the run itself, which is alive"));
+    } else if flags.dry_run {
+        report.lines.push(format!("{what} to send to {}", tracking::redact_url(to.unwrap_or(uri))));
+    } else {
+        console.note(&format!("sending {what} ..."));
+        match sync::send(&leftover.folder, to, http, Duration::from_secs(flags.wait)) {
+            Ok(sent) if sent.is_complete => {
+                let run_id = sent.run_id.unwrap_or_default();
+                let refused = if sent.set_aside > 0 { format!(", {} refused", sent.set_aside) } else { String::new() };
+                report.lines.push(format!("run {id} `{name}`: sent {}{refused}, it is run {run_id}", sent.written));
+                entry["sent"] = sent.written.into();
+                entry["store_run_id"] = run_id.into();
+            }
+            Ok(sent) => {
+                let why = sent.problem.unwrap_or_else(|| "no answer".into());
+                report.problems.push(format!("run {id}: something is left: {why}"));
+            }
+            Err(error) => report.problems.push(format!("run {id}: {error}")),
+        }
+    }
+    report.journals.push(entry);
+}
+
+fn copy_embedded(flags: &SyncFlags, http: &HttpOptions, console: &Console, report: &mut Report) -> Result<()> {
+    let file = flags.from.strip_prefix("sqlite:///").map(Path::new);
+    let is_there = file.is_none_or(Path::exists);
+    let Some(to) = &flags.to else {
+        if is_there && file.is_some() {
+            let from = open_store(&flags.from, Path::new(ARTIFACTS_DIR), http)?;
+            report.lines.push(format!("{}; `--to http://HOST:PORT` copies them", count_runs(from.as_ref())?));
+        }
+        return Ok(());
+    };
+    if !is_there {
+        return Err(Mistake::new(format!("`{}` is not there", flags.from))
+            .hint("`--from sqlite:///FILE` names the store to copy from")
+            .into());
+    }
+    let from = open_store(&flags.from, Path::new(ARTIFACTS_DIR), http)?;
+    let to = open_store(to, Path::new(ARTIFACTS_DIR), http)?;
+    if from.uri() == to.uri() {
+        return Err(Mistake::new(format!("`{}` is both source and target", to.uri())).into());
+    }
+    let options =
+        CopyOptions { experiments: flags.experiment.clone(), run_ids: flags.run.clone(), dry_run: flags.dry_run };
+    let bar = console.count_bar("runs");
+    let copied = copy_runs(from.as_ref(), to.as_ref(), &options, &mut |done, all, name| {
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+        bar.set_message(name.to_owned());
+    });
+    bar.finish_and_clear();
+    let copied = copied.with_context(|| format!("copying from `{}` to `{}`", from.uri(), to.uri()))?;
+    report.lines.push(describe(&copied, &from.uri(), &to.uri(), flags.dry_run));
+    report.copied = json!({
+        "runs": copied.runs, "unchanged_runs": copied.unchanged_runs, "points": copied.points, "files": copied.files,
+        "models": copied.models, "versions": copied.versions,
+    });
+    report.problems.extend(copied.problems);
+    Ok(())
+}
+
+fn count_runs(store: &dyn Store) -> Result<String> {
+    let experiments = store.experiments(ViewType::ActiveOnly)?;
+    let mut runs = 0;
+    for experiment in &experiments {
+        let query = tracking::RunQuery {
+            experiment_ids: vec![experiment.experiment_id.clone()],
+            max_results: 50_000,
+            ..tracking::RunQuery::default()
+        };
+        runs += store.search_runs(&query)?.items.len();
+    }
+    Ok(format!("`{}` has {runs} runs in {} experiments", store.uri(), experiments.len()))
+}
+
+fn describe(copied: &Copied, from: &str, to: &str, dry_run: bool) -> String {
+    let Copied { runs, unchanged_runs, points, files, models, versions, .. } = copied;
+    let verb = if dry_run { "to copy" } else { "copied" };
+    format!(
+        "{verb} from `{from}` to `{to}`: {runs} runs with {points} points, {files} files, {models} logged models, \
+         {versions} model versions; {unchanged_runs} runs are there already"
+    )
+}
+
+fn end_silent(flags: &SyncFlags, http: &HttpOptions, report: &mut Report) -> Result<()> {
+    let Some(minutes) = flags.end_silent else { return Ok(()) };
+    let uri = flags.to.clone().or_else(|| std::env::var("MLFLOW_TRACKING_URI").ok()).ok_or_else(|| {
+        Mistake::new("`--end-silent` needs a server").hint("give its address by `--to`, or by MLFLOW_TRACKING_URI")
+    })?;
+    let store = open_store(&uri, Path::new(ARTIFACTS_DIR), http)?;
+    let ended = sync::end_silent_runs(store.as_ref(), Duration::from_secs(minutes * 60), flags.dry_run)?;
+    let verb = if flags.dry_run { "to end" } else { "ended as KILLED" };
+    for run in ended {
+        report.lines.push(format!("{verb}: run {} `{}`, silent for {minutes} minutes or more", run.run_id, run.name));
+        report.ended.push(run.run_id);
+    }
+    Ok(())
+}

@@ -1,0 +1,266 @@
+//! Sending what runs have left in the spool folder, and ending the runs of processes that died.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use crate::journal::{JournalReader, JournalWriter, Position};
+use crate::queue::Queue;
+use crate::record::Record;
+use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
+use crate::run::Threads;
+use crate::source::Tail;
+use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, waiting_files};
+use crate::uri::{absolute, open_counted};
+use crate::writer::{BATCH, Shared, lock};
+use crate::{Batch, HttpOptions, Millis, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
+
+/// Records that are read at once when a journal is only looked at.
+const LOOK: usize = 10_000;
+/// How long a store that does not answer is waited for, when runs of earlier processes are sent in the background.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A run of which something is left in the spool folder.
+#[derive(Debug, Clone)]
+pub struct Leftover {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// The run's id, local or not, as the program knew it.
+    pub id: String,
+    /// Its id in the store; none for a run that never came there.
+    pub run_id: Option<String>,
+    /// Experiment and shown name.
+    pub experiment: String,
+    /// Shown name.
+    pub name: String,
+    /// Where it belongs, without credentials.
+    pub uri: String,
+    /// When it was started.
+    pub start_time_ms: Millis,
+    /// A process is writing it right now.
+    pub is_live: bool,
+    /// Records in the journal that the store has not confirmed.
+    pub records: u64,
+    /// Files that wait for their upload.
+    pub files: u64,
+    /// Bytes of those files.
+    pub file_bytes: u64,
+    /// Bytes of torn or damaged records, which cannot be read.
+    pub discarded_bytes: u64,
+}
+
+/// What became of a leftover.
+#[derive(Debug, Clone, Default)]
+pub struct Sent {
+    /// Records and files stored now.
+    pub written: u64,
+    /// Records and files that the store refused; the reasons are tags `tracking.set_aside.*`.
+    pub set_aside: u64,
+    /// Bytes of torn or damaged records, which could not be read.
+    pub discarded_bytes: u64,
+    /// The run's id in the store.
+    pub run_id: Option<String>,
+    /// Nothing is left, and the folder is gone.
+    pub is_complete: bool,
+    /// The last thing that went wrong.
+    pub problem: Option<String>,
+}
+
+/// Looks at the spool folder and changes nothing. Each run's folder, oldest run first, with what is in it, or the reason
+/// why it cannot be read.
+pub fn leftovers(spool_dir: &Path) -> Result<Vec<(PathBuf, Result<Leftover>)>> {
+    let mut found: Vec<(PathBuf, Result<Leftover>)> =
+        run_folders(spool_dir)?.into_iter().map(|folder| (folder.clone(), look(&folder))).collect();
+    // A parent comes before its nested runs. What cannot be read comes last.
+    found.sort_by_key(|(_, look)| look.as_ref().map_or(Millis::MAX, |leftover| leftover.start_time_ms));
+    Ok(found)
+}
+
+fn look(folder: &Path) -> Result<Leftover> {
+    let ticket = read_ticket(folder)?;
+    let files = waiting_files(folder)?;
+    let mut reader = JournalReader::open(folder);
+    let mut records = 0;
+    loop {
+        let read = reader.read(Position::END, LOOK)?;
+        if read.is_empty() {
+            break;
+        }
+        records += read.iter().filter(|record| record.is_logged()).count() as u64;
+    }
+    Ok(Leftover {
+        folder: folder.into(),
+        // Taken for this moment only.
+        is_live: RunFolder::take_over(folder)?.is_none(),
+        id: ticket.id,
+        run_id: ticket.run_id,
+        experiment: ticket.experiment,
+        name: ticket.name,
+        uri: ticket.uri,
+        start_time_ms: ticket.start_time_ms,
+        records,
+        files: files.len() as u64,
+        file_bytes: files.iter().filter_map(|file| file.path.metadata().ok()).map(|file| file.len()).sum(),
+        discarded_bytes: reader.discarded_bytes(),
+    })
+}
+
+/// Sends what a run has left: to the store that it belongs to, or to the store at `to`, where it becomes a new run. Ends
+/// the run if its process died. A store that does not answer is waited for as long as `patience` says.
+///
+/// Errors for a run that a process is writing, a journal that cannot be read, and an address that is none. May be
+/// repeated: what was sent is not sent again, and what is sent twice is stored once.
+pub fn send(folder: &Path, to: Option<&str>, http: &HttpOptions, patience: Duration) -> Result<Sent> {
+    let Some(taken) = RunFolder::take_over(folder)? else {
+        return match read_ticket(folder) {
+            Ok(ticket) => Err(in_use(&ticket)),
+            Err(_) => Ok(Sent { is_complete: true, ..Sent::default() }),
+        };
+    };
+    let ticket = taken.ticket()?;
+    let (store, bytes_moved) = open_counted(to.unwrap_or(&ticket.uri), &ticket.artifact_root, http)?;
+    end_if_dead(&taken, true)?;
+    let uri = absolute(&store.uri());
+    if uri != ticket.uri {
+        // There it is another run.
+        taken.save(&Ticket { uri, run_id: None, ..ticket })?;
+    }
+    send_folder(store, bytes_moved, taken, patience)
+}
+
+/// Ends the runs on a server that have given no sign of life for so long, wherever they ran, as `KILLED` at their last
+/// one; with `dry_run` only finds them. For machines that are gone: a run whose machine is there is ended by the next run
+/// on it. A run that was only cut off from its server says that it is running when it is back.
+pub fn end_silent_runs(store: &dyn Store, silent_for: Duration, dry_run: bool) -> Result<Vec<RunInfo>> {
+    let latest_ms = now_ms() - Millis::try_from(silent_for.as_millis()).unwrap_or(Millis::MAX);
+    let mut ended = Vec::new();
+    for experiment in store.experiments(ViewType::ActiveOnly)? {
+        let query = RunQuery {
+            experiment_ids: vec![experiment.experiment_id],
+            filter: "attributes.status = 'RUNNING'".into(),
+            max_results: 50_000,
+            ..RunQuery::default()
+        };
+        for run in store.search_runs(&query)?.items {
+            // Runs of other programs have no such tag, and may be silent as long as they like.
+            let Some(last_ms) = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time)) else { continue };
+            if last_ms < latest_ms {
+                if !dry_run {
+                    end_silent_run(store, &run.info.run_id, last_ms)?;
+                }
+                ended.push(run.info);
+            }
+        }
+    }
+    Ok(ended)
+}
+
+fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<()> {
+    let last_seen = rfc3339(last_ms);
+    let reason = format!("no sign of life since {last_seen}: the machine is gone, or cut off");
+    let tags = vec![(ERROR_TAG.into(), reason), (LAST_SEEN_TAG.into(), last_seen)];
+    store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
+    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)
+}
+
+/// Ends the runs whose process died, and sends what they and earlier runs have left: to a file at once, to a server in the
+/// background. What goes wrong is a warning: it must not keep the next run from its start.
+pub(crate) fn recover(store: &Arc<dyn Store>, spool_dir: &Path, fsync: bool, is_away: bool) {
+    let mut dead = Vec::new();
+    for path in run_folders(spool_dir).unwrap_or_default() {
+        match take_over_dead(&path, store, fsync) {
+            Ok(Some(folder)) => dead.push(folder),
+            Ok(None) => {}
+            Err(error) => tracing::warn!("tracking: run in `{}`: {error}", path.display()),
+        }
+    }
+    if dead.is_empty() || is_away {
+        return;
+    }
+    dead.sort_by_key(|folder| folder.ticket().map_or(Millis::MAX, |ticket| ticket.start_time_ms));
+    let remote = store.is_remote();
+    let store = Arc::clone(store);
+    let send_all = move || {
+        for folder in dead {
+            let path = folder.path().to_path_buf();
+            let problem = match send_folder(store.clone(), None, folder, PATIENCE) {
+                Ok(sent) if sent.is_complete => {
+                    tracing::info!("tracking: sent {} records that `{}` had left", sent.written, path.display());
+                    continue;
+                }
+                Ok(sent) => sent.problem.unwrap_or_default(),
+                Err(error) => error.to_string(),
+            };
+            tracing::warn!("tracking: what is left in `{}` is not sent: {problem}", path.display());
+        }
+    };
+    if !remote {
+        send_all();
+    } else if let Err(error) = std::thread::Builder::new().name("tracking-leftovers".into()).spawn(send_all) {
+        tracing::warn!("tracking: cannot start a thread: {error}");
+    }
+}
+
+/// The folder of a run of this store that nobody writes any more.
+fn take_over_dead(path: &Path, store: &Arc<dyn Store>, fsync: bool) -> Result<Option<RunFolder>> {
+    if !read_ticket(path).is_ok_and(|ticket| ticket.uri == absolute(&store.uri())) {
+        return Ok(None);
+    }
+    let Some(folder) = RunFolder::take_over(path)? else { return Ok(None) };
+    end_if_dead(&folder, fsync)?;
+    Ok(Some(folder))
+}
+
+/// Adds the end to a run that has none: `KILLED`, or `FAILED` when a panic was noted, at its last sign of life.
+pub(crate) fn end_if_dead(folder: &RunFolder, fsync: bool) -> Result<()> {
+    let mut reader = JournalReader::from_start(folder.path());
+    loop {
+        let records = reader.read(Position::END, LOOK)?;
+        if records.iter().any(|record| matches!(record, Record::End(..) | Record::Died(..))) {
+            return Ok(());
+        }
+        if records.is_empty() {
+            break;
+        }
+    }
+    let status = if folder.panic().is_some() { RunStatus::Failed } else { RunStatus::Killed };
+    let died = Record::Died(status, folder.last_seen_ms());
+    JournalWriter::open(folder.path(), fsync)?.append(&[died]).map(drop)
+}
+
+/// Sends a run's folder and deletes it when nothing is left in it.
+pub(crate) fn send_folder(
+    store: Arc<dyn Store>,
+    bytes_moved: Option<Arc<AtomicU64>>,
+    folder: RunFolder,
+    patience: Duration,
+) -> Result<Sent> {
+    let ticket = folder.ticket()?;
+    let tail = Tail::of_leftovers(JournalReader::open(folder.path()), BATCH);
+    let shared = Arc::new(Shared::new(store, Some(folder), Queue::new(0, 1, Duration::ZERO), Some(tail), bytes_moved));
+    if let Some(run_id) = &ticket.run_id {
+        // A fresh cell takes its first value.
+        let _ = shared.run_id.set(run_id.clone());
+    }
+    let threads = Threads::start(&shared, Some(ticket), None)?;
+    if !threads.end_while_moving(&|| shared.signs_of_life(), &|| patience + shared.patience()) {
+        shared.abandon();
+    }
+    if let Some(error) = lock(&shared.unreadable).take() {
+        return Err(error);
+    }
+    let counts = shared.counts();
+    let is_complete = shared.is_settled();
+    if let Some(folder) = shared.folder.as_ref().filter(|_| is_complete) {
+        folder.remove();
+    }
+    Ok(Sent {
+        written: counts.written,
+        set_aside: counts.set_aside,
+        discarded_bytes: shared.tail.as_ref().map_or(0, Tail::discarded_bytes),
+        run_id: shared.run_id.get().cloned(),
+        is_complete,
+        problem: shared.problem(),
+    })
+}
