@@ -13,7 +13,8 @@ use std::{env, fs};
 use proxy::Proxy;
 use server::Server;
 use tracking::{
-    Artifact, Error, HttpOptions, Options, RestStore, Run, RunData, RunOptions, RunQuery, Store, Tracker, ViewType,
+    Artifact, ArtifactsOf, Error, HttpOptions, Options, RestStore, Run, RunData, RunOptions, RunQuery, Store, Tracker,
+    ViewType,
 };
 
 /// A server without faults and a proxy in front of it.
@@ -35,8 +36,8 @@ impl Stage {
     /// Through the proxy.
     pub fn tracker(&self) -> Tracker {
         let http = HttpOptions { timeout: Duration::from_secs(3), ..HttpOptions::default() };
-        let exit_timeout = Duration::from_secs(30);
-        Tracker::open(&Options { uri: self.proxy.uri(), http, exit_timeout, ..Options::default() }).unwrap()
+        let (spool_dir, exit_timeout) = (self.server.folder.join("spool"), Duration::from_secs(30));
+        Tracker::open(&Options { uri: self.proxy.uri(), http, spool_dir, exit_timeout, ..Options::default() }).unwrap()
     }
 
     /// Through the proxy.
@@ -75,7 +76,7 @@ impl Stage {
     }
 
     pub fn files(&self, id: &str, folder: &str) -> Vec<Artifact> {
-        self.store.list_artifacts(&self.run(id).info.run_id, folder).unwrap()
+        self.store.list_artifacts(ArtifactsOf::Run(&self.run(id).info.run_id), folder).unwrap()
     }
 }
 
@@ -83,10 +84,12 @@ pub fn up_to(steps: i64) -> Vec<i64> {
     (0..steps).collect()
 }
 
-/// Starts an ignored test of this binary in a process of its own. Its standard input and output are pipes.
+/// Starts an ignored test of this binary in a process of its own, in a folder for scratch. Its standard input and output
+/// are pipes.
 pub fn spawn(child: &str, variables: &[(&str, String)]) -> Child {
     Command::new(env::current_exe().unwrap())
         .args(["--ignored", "--exact", child, "--nocapture", "--test-threads=1"])
+        .current_dir(env!("CARGO_TARGET_TMPDIR"))
         .envs(variables.iter().map(|(key, value)| (*key, value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
