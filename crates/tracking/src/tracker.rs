@@ -221,6 +221,7 @@ impl Tracker {
                 ticket.id.clone_from(&info.run_id);
                 ticket.run_id = Some(info.run_id.clone());
                 folder.rename(&ticket)?;
+                self.delete_mark(&info.run_id);
                 info
             }
             Err(error) if self.can_do_without(&error) => local_info(&ticket),
@@ -260,20 +261,24 @@ impl Tracker {
         }
         let store = self.quick_store.as_ref();
         let made = start::make_run_now(store, &self.options.spool_dir, ticket);
-        match &made {
-            Ok(info) if store.is_remote() => {
-                // It has done its service. One that stays does no harm.
-                if let Err(error) = store.delete_tag(&info.run_id, LOCAL_ID_TAG) {
-                    tracing::debug!("tag `{LOCAL_ID_TAG}` stays on run `{}`: {error}", info.run_id);
-                }
-            }
-            Err(error) if self.can_do_without(error) => {
-                self.note_away();
-                tracing::warn!("{error}. The run starts as {}, and is sent later", ticket.id);
-            }
-            _ => {}
+        if let Err(error) = &made
+            && self.can_do_without(error)
+        {
+            self.note_away();
+            tracing::warn!("{error}. The run starts as {}, and is sent later", ticket.id);
         }
         made
+    }
+
+    /// The local id has done its service on a run whose own id is in the ticket. Not before: a process that is killed in
+    /// between would leave a run that nobody finds.
+    fn delete_mark(&self, run_id: &str) {
+        if self.store.is_remote()
+            && let Err(error) = self.quick_store.delete_tag(run_id, LOCAL_ID_TAG)
+        {
+            // One that stays does no harm.
+            tracing::debug!("tag `{LOCAL_ID_TAG}` stays on run `{run_id}`: {error}");
+        }
     }
 
     fn resume(&self, run_id: &str, options: &RunOptions) -> Result<Run> {
