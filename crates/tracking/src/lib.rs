@@ -15,8 +15,10 @@ mod rules;
 mod run;
 mod sqlite;
 mod store;
+mod system_metrics;
 mod types;
 mod uri;
+mod variables;
 mod wire;
 mod writer;
 
@@ -28,5 +30,6 @@ pub use rest::RestStore;
 pub use run::{Options, Outcome, Run, RunOptions, Tracker};
 pub use sqlite::SqliteStore;
 pub use store::Store;
+pub use system_metrics::{Sampler, SystemMetricsOptions};
 pub use types::*;
 pub use uri::open_store;
