@@ -42,6 +42,7 @@ const SERVER_CERT_HINT: &str = ". Hint: MLFLOW_TRACKING_SERVER_CERT_PATH names a
                                 trust; MLFLOW_TRACKING_INSECURE_TLS=true accepts any";
 const CLIENT_CERT_HINT: &str = ". Hint: MLFLOW_TRACKING_CLIENT_CERT_PATH names a PEM file with the certificate to show, \
                                 and its key";
+const CLIENT_CERT_ALERTS: [&str; 3] = ["Certificate", "UnknownCA", "AccessDenied"];
 
 /// One server: its address, its credentials and a connection pool.
 pub(crate) struct Http {
@@ -311,7 +312,9 @@ fn cause(error: reqwest::Error) -> String {
     let (connecting, error) = (error.is_connect(), error.without_url());
     match tls::innermost(&error) {
         // An alert is what the other side says of our certificate.
-        text if text.contains("alert") && text.to_lowercase().contains("certificate") => text + CLIENT_CERT_HINT,
+        text if text.contains("alert") && CLIENT_CERT_ALERTS.iter().any(|alert| text.contains(alert)) => {
+            text + CLIENT_CERT_HINT
+        }
         text if text.contains("certificate") => format!("cannot connect: {text}{SERVER_CERT_HINT}"),
         text if text.contains("proxy authorization required") => format!("cannot connect: {text}{PROXY_HINT}"),
         text if connecting => format!("cannot connect: {text}"),

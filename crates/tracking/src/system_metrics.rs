@@ -105,8 +105,8 @@ impl Sampler {
         options.check()?;
         let options = options.clone();
         let (stop, stopped) = channel::<()>();
+        let mut probe = Probe::new();
         let work = move || {
-            let mut probe = Probe::new();
             let mut step = first_step;
             let mut samples = Vec::new();
             while stopped.recv_timeout(options.sampling_interval) == Err(RecvTimeoutError::Timeout) {

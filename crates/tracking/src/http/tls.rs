@@ -10,11 +10,13 @@ use reqwest::redirect::Policy;
 use reqwest::{Certificate, Identity, Url};
 
 use super::options::{CLIENT_CERT, INSECURE_TLS, SERVER_CERT};
+use crate::variables::environment;
 use crate::{Error, HttpOptions, Result};
 
 /// Makes the client for one server. Errors with `Invalid` for certificates that cannot be used.
 ///
-/// Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`: `reqwest` reads them by itself.
+/// Proxies come from `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY`, or the same in lower case: `reqwest` reads
+/// them by itself.
 pub(super) fn client(base: &Url, options: &HttpOptions, longest_connect: Duration) -> Result<Client> {
     static PROVIDER: Once = Once::new();
     // An error says that the program has chosen a provider itself: then that one is used.
@@ -26,6 +28,9 @@ pub(super) fn client(base: &Url, options: &HttpOptions, longest_connect: Duratio
         // A redirected POST would arrive as a GET, and credentials could go to another host.
         .redirect(Policy::none());
     let builder = trust(builder, base, options)?;
+    // Everything is excepted; `reqwest` takes it for every name, but for no number.
+    let no_proxy = environment("NO_PROXY").or_else(|| environment("no_proxy"));
+    let builder = if no_proxy.is_some_and(|hosts| hosts.trim() == "*") { builder.no_proxy() } else { builder };
     let builder = match &options.client_cert_path {
         Some(path) => builder.identity(read_pem(CLIENT_CERT, path, Identity::from_pem)?),
         None => builder,
