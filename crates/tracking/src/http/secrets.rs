@@ -52,15 +52,18 @@ impl Secrets {
     }
 }
 
-fn spellings(secret: &str) -> [String; 9] {
+fn spellings(secret: &str) -> [String; 10] {
     let percent = utf8_percent_encode(secret, RESERVED).to_string();
+    // A path keeps its slashes.
+    let path = percent.replace("%2F", "/");
     let json = serde_json::Value::from(secret).to_string();
     let html = secret.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     [
         secret.to_string(),
         lower_case_escapes(&percent),
-        percent.replace("%2F", "/"),
+        lower_case_escapes(&path),
         percent,
+        path,
         BASE64_STANDARD_NO_PAD.encode(secret),
         BASE64_URL_SAFE_NO_PAD.encode(secret),
         json[1..json.len() - 1].to_string(),
@@ -95,6 +98,7 @@ mod tests {
             "p%40%2Fss%20%22w%3Cord%26",
             "p%40%2fss%20%22w%3cord%26",
             "p%40/ss%20%22w%3Cord%26",
+            "p%40/ss%20%22w%3cord%26",
             "Basic bWU6cEAvc3MgInc8b3JkJg==",
             r#"{"seen": "p@/ss \"w<ord&"}"#,
             "p@/ss &quot;w&lt;ord&amp;",
