@@ -7,7 +7,8 @@ mod loopback;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{self, BufReader, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ use std::thread;
 use std::time::Duration;
 
 use certificates::Authority;
-use loopback::{Request, healthy, proxy, reply, serve, serve_tls};
+use loopback::{Request, accept, healthy, read_request, reply, serve, serve_tls};
 use tempfile::TempDir;
 use tracking::{
     Batch, Error, Experiment, HttpOptions, NewRun, Options, RestStore, Result, RunOptions, RunStatus, Store, Tracker,
@@ -146,6 +147,8 @@ impl Guarded {
     }
 }
 
+type Call<'a> = &'a dyn Fn(&RestStore) -> Result<()>;
+
 #[test]
 fn a_token_that_has_changed_is_read_again() {
     let folder = TempDir::new().expect("a folder");
@@ -154,7 +157,7 @@ fn a_token_that_has_changed_is_read_again() {
     for status in [401, 403] {
         let rotated = token.clone();
         let server = Guarded::start("second", status, move || fs::write(&rotated, "second\n").expect("a file"));
-        let calls: [(&str, &dyn Fn(&RestStore) -> Result<()>); 4] = [
+        let calls: [(&str, Call<'_>); 4] = [
             ("log-batch", &|store| {
                 store.log_batch("r1", &Batch { params: vec![("a".into(), "1".into())], ..Batch::default() })
             }),
@@ -296,6 +299,27 @@ fn ask_in_child(uri: &str, variables: &[(&str, &str)]) -> String {
     let output = command.env("CHILD_URI", uri).envs(variables.iter().copied()).output().expect("runs");
     let output = String::from_utf8_lossy(&output.stdout).into_owned();
     output.lines().find(|line| line.contains("answer: ")).unwrap_or_else(|| panic!("no answer: {output}")).to_string()
+}
+
+/// Starts a proxy. A plain request is answered by `script`; a tunnel, wherever it should lead, leads to `tunnel_end`
+/// when `script` answers with status 200.
+fn proxy(script: impl Fn(&Request) -> String + Send + Sync + 'static, tunnel_end: SocketAddr) -> SocketAddr {
+    let script = Arc::new(script);
+    accept(move |stream| forward(stream, script.as_ref(), tunnel_end))
+}
+
+fn forward(stream: TcpStream, script: &impl Fn(&Request) -> String, tunnel_end: SocketAddr) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let request = read_request(&mut reader)?;
+    let answer = script(&request);
+    (&stream).write_all(answer.as_bytes()).ok()?;
+    if !request.head.starts_with("CONNECT") || !answer.starts_with("HTTP/1.1 200") {
+        return Some(());
+    }
+    let far = TcpStream::connect(tunnel_end).ok()?;
+    let mut up = (reader, far.try_clone().ok()?);
+    thread::spawn(move || io::copy(&mut up.0, &mut up.1));
+    io::copy(&mut &far, &mut &stream).ok().map(drop)
 }
 
 /// A proxy that answers by itself, and the targets it was asked for, with the proxy's and the server's credentials.

@@ -50,7 +50,9 @@ fn shows_secret(text: &[u8]) -> bool {
 
 /// Everything that was ever shown, with where it came from.
 #[derive(Clone, Default)]
-struct Outputs(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+struct Outputs(Arc<Mutex<Texts>>);
+
+type Texts = Vec<(String, Vec<u8>)>;
 
 impl Outputs {
     fn add(&self, source: &str, text: impl Into<Vec<u8>>) {
@@ -86,6 +88,12 @@ impl Outputs {
 
     fn len(&self) -> usize {
         self.0.lock().expect("a lock").len()
+    }
+
+    fn assert_without(&self, secret: &str) {
+        for (source, text) in self.0.lock().expect("a lock").iter() {
+            assert!(!String::from_utf8_lossy(text).contains(secret), "{source}");
+        }
     }
 
     fn assert_clean(&self) {
@@ -347,7 +355,14 @@ fn no_broken_connection_shows_a_secret() {
     let closed = SocketAddr::from(([127, 0, 0, 1], 1));
     let addresses =
         [("https", plain), ("https", unknown), ("http", unknown), ("http", torn), ("http", no_http), ("http", closed)];
+    let authority = Authority::new("trusted");
+    let server_cert_path = Some(authority.write(planted.path(), "ca.pem"));
+    let client_cert_path = authority.write_client(planted.path(), "client.pem");
+    let pem = fs::read_to_string(&client_cert_path).expect("a file");
+    let key = pem.lines().skip_while(|line| !line.contains("PRIVATE KEY")).nth(1).expect("a key");
     for (place, user, http) in placements(planted.path()) {
+        let client_cert_path = Some(client_cert_path.clone());
+        let http = HttpOptions { server_cert_path: server_cert_path.clone(), client_cert_path, ..http };
         for (scheme, server) in addresses {
             let uri = format!("{scheme}://{user}{server}/?token={IN_ADDRESS}");
             let store = RestStore::new(&uri, &http).expect("a store");
@@ -365,5 +380,8 @@ fn no_broken_connection_shows_a_secret() {
     }
     outputs.assert_clean();
     LOG.get_or_init(Outputs::default).assert_clean();
+    assert!(key.len() > 40 && pem.contains(key));
+    outputs.assert_without(key);
+    LOG.get_or_init(Outputs::default).assert_without(key);
     assert!(outputs.len() > 7 * 12 * 2, "{}", outputs.len());
 }

@@ -1,4 +1,4 @@
-//! A small HTTP server, with TLS where wanted, and a small proxy. They live as long as the test binary.
+//! A small HTTP server, with TLS where wanted. It lives as long as the test binary.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -74,8 +74,8 @@ pub fn serve_tls(config: ServerConfig, script: impl Script) -> SocketAddr {
     })
 }
 
-/// `None` says that the other side has gone, which some tests are about.
-fn accept(work: impl Fn(TcpStream) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
+/// Does `work` with every connection. `None` says that the other side has gone, which some tests are about.
+pub fn accept(work: impl Fn(TcpStream) -> Option<()> + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let work = Arc::new(work);
@@ -88,7 +88,7 @@ fn accept(work: impl Fn(TcpStream) -> Option<()> + Send + Sync + 'static) -> Soc
     address
 }
 
-fn read_request(stream: &mut impl BufRead) -> Option<Request> {
+pub fn read_request(stream: &mut impl BufRead) -> Option<Request> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         (stream.read_line(&mut head).ok()? > 0).then_some(())?;
@@ -104,25 +104,4 @@ fn answer(stream: impl Read + Write, script: &impl Script) -> Option<()> {
     let request = read_request(&mut stream)?;
     stream.get_mut().write_all(script(&request).as_bytes()).ok()?;
     stream.get_mut().flush().ok()
-}
-
-/// Starts a proxy. A plain request is answered by `script`; a tunnel, wherever it should lead, leads to `tunnel_end`
-/// when `script` answers with status 200.
-pub fn proxy(script: impl Script, tunnel_end: SocketAddr) -> SocketAddr {
-    let script = Arc::new(script);
-    accept(move |stream| forward(stream, script.as_ref(), tunnel_end))
-}
-
-fn forward(stream: TcpStream, script: &impl Script, tunnel_end: SocketAddr) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let request = read_request(&mut reader)?;
-    let answer = script(&request);
-    (&stream).write_all(answer.as_bytes()).ok()?;
-    if !request.head.starts_with("CONNECT") || !answer.starts_with("HTTP/1.1 200") {
-        return Some(());
-    }
-    let far = TcpStream::connect(tunnel_end).ok()?;
-    let mut up = (reader, far.try_clone().ok()?);
-    thread::spawn(move || std::io::copy(&mut up.0, &mut up.1));
-    std::io::copy(&mut &far, &mut &stream).ok().map(drop)
 }
