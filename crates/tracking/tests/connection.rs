@@ -66,6 +66,8 @@ fn only_a_certificate_that_is_trusted_lets_a_server_in() {
         let found = ask(&uri, &[variables]).unwrap_or_else(|error| panic!("{variables:?}: {error}"));
         assert_eq!(found.expect("an experiment").name, "Default");
     }
+    let answer = ask_in_child(&uri, &[("SSL_CERT_FILE", text(&trusted))]);
+    assert!(answer.contains("name: \"Default\""), "one that the system trusts: {answer}");
     // A bundle of several.
     let bundle = folder.path().join("bundle.pem");
     let both = [&other, &trusted].map(|path| fs::read_to_string(path).expect("a file")).concat();
