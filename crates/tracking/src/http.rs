@@ -287,9 +287,9 @@ impl Http {
         let status = response.status();
         let retry_after_s = header(&response, RETRY_AFTER.as_str()).and_then(|seconds| seconds.trim().parse().ok());
         let location = header(&response, LOCATION.as_str()).map(|target| redact_url(&target));
-        let mut text = String::new();
-        // A body that cannot be read leaves the status, which says enough.
-        let _ = response.take(ERROR_BODY_BYTES).read_to_string(&mut text);
+        let mut bytes = Vec::new();
+        let torn = response.take(ERROR_BODY_BYTES).read_to_end(&mut bytes).is_err();
+        let text = String::from_utf8_lossy(&bytes);
         let body: ErrorBody = serde_json::from_str(&text).unwrap_or_default();
         let reason = match (body.message.is_empty(), location) {
             (false, _) => body.message,
@@ -304,6 +304,8 @@ impl Http {
             (_, 401 | 403) => Error::Denied(message),
             // The server has not been asked, so nothing is wrong with the request.
             (_, 407) => Error::Unavailable { message: message + PROXY_HINT, retry_after_s },
+            // The reason is in the part that did not come: a name that is taken and a bad request share a status.
+            _ if torn => Error::Unavailable { message, retry_after_s },
             (_, 501) => Error::Invalid(message),
             (_, 408 | 429 | 500..) => Error::Unavailable { message, retry_after_s },
             // The page of a proxy whose server is away, a redirect to a login.

@@ -1,14 +1,18 @@
 //! What a network and a server can do to us, played by a small server in this file.
 
+#[path = "support/request.rs"]
+mod request;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use request::Head;
 use serde_json::{Value, json};
 use tracking::{
     ArtifactsOf, Batch, DatasetInput, Error, HttpOptions, NewRun, Options, RestStore, Run, RunOptions, RunStatus,
@@ -76,20 +80,7 @@ fn serve(script: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> String {
 
 fn answer(stream: TcpStream, script: &dyn Fn(&Request) -> Reply) -> Option<()> {
     let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok()?;
-    let path = line.split(' ').nth(1)?.split('?').next()?.to_string();
-    let (mut length, mut authorization) = (0, String::new());
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header).ok()?;
-        let Some((name, value)) = header.trim().split_once(':') else { break };
-        match name.to_lowercase().as_str() {
-            "content-length" => length = value.trim().parse().ok()?,
-            "authorization" => authorization = value.trim().to_string(),
-            _ => {}
-        }
-    }
+    let Head { path, authorization, length, .. } = Head::read(&mut reader)?;
     let mut body = vec![0; length];
     for piece in body.chunks_mut(1 << 20) {
         reader.read_exact(piece).ok()?;

@@ -21,8 +21,8 @@ use loopback::{Request, healthy, reply, serve, serve_tls};
 use serde_json::json;
 use tempfile::TempDir;
 use tracking::{
-    ArtifactsOf, Batch, Dataset, DatasetInput, HttpOptions, Metric, NewRun, Options, RestStore, Result, RunOptions, RunQuery,
-    RunStatus, Store, Tracker, ViewType,
+    ArtifactsOf, Batch, Dataset, DatasetInput, HttpOptions, Metric, NewRun, Options, RestStore, Result, RunOptions,
+    RunQuery, RunStatus, Store, Tracker, ViewType,
 };
 
 /// With what is spelled differently in addresses, in JSON and in HTML.
@@ -269,6 +269,7 @@ fn track(uri: &str, http: &HttpOptions, folder: &Path, outputs: &Outputs) {
         uri: uri.into(),
         http: http.clone(),
         artifact_root: folder.join("mlruns"),
+        spool_dir: folder.join("spool"),
         exit_timeout: Duration::from_millis(100),
         ..Options::default()
     };
