@@ -20,7 +20,8 @@ use certificates::Authority;
 use loopback::{Request, accept, healthy, read_request, reply, serve, serve_tls};
 use tempfile::TempDir;
 use tracking::{
-    Batch, Error, Experiment, HttpOptions, NewRun, Options, RestStore, Result, RunOptions, RunStatus, Store, Tracker,
+    ArtifactsOf, Batch, Error, Experiment, HttpOptions, NewRun, Options, RestStore, Result, RunOptions, RunStatus,
+    Store, Tracker,
 };
 
 const SERVER_CERT: &str = "MLFLOW_TRACKING_SERVER_CERT_PATH";
@@ -165,7 +166,7 @@ fn a_token_that_has_changed_is_read_again() {
             }),
             ("create", &|store| store.create_run(&NewRun::default()).map(drop)),
             ("get", &|store| store.run("r1").map(drop)),
-            ("upload", &|store| store.put_artifact("r1", &file, "model.bin")),
+            ("upload", &|store| store.put_artifact(ArtifactsOf::Run("r1"), &file, "model.bin")),
         ];
         for (name, call) in calls {
             fs::write(&token, "first").expect("a file");
@@ -205,7 +206,7 @@ fn an_upload_is_sent_again_with_the_new_token() {
         reply(401, "", "expired")
     });
     let store = RestStore::new(&format!("http://{uri}"), &options(&[(TOKEN_FILE, text(&token))])).expect("a store");
-    store.put_artifact("r1", &file, "model.bin").expect("the second try");
+    store.put_artifact(ArtifactsOf::Run("r1"), &file, "model.bin").expect("the second try");
     assert_eq!(*sizes.lock().expect("a lock"), [300_000, 300_000]);
     assert_eq!(*current.lock().expect("a lock"), "second");
 }

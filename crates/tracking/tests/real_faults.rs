@@ -20,8 +20,8 @@ use stage::proxy::Fault::{
 use stage::proxy::Request;
 use stage::{Stage, figure, memory_kb, output_of, spawn, up_to};
 use tracking::{
-    Batch, DatasetInput, Error, HttpOptions, Options, RestStore, Run, RunData, RunInfo, RunOptions, RunStatus, Store,
-    Tracker, ViewType,
+    ArtifactsOf, Batch, DatasetInput, Error, HttpOptions, Options, RestStore, Run, RunData, RunInfo, RunOptions,
+    RunStatus, Store, Tracker, ViewType,
 };
 
 const URI: &str = "TRACKING_TEST_URI";
@@ -308,7 +308,7 @@ fn transfers_that_are_cut_are_repeated_and_whole() {
     let outcome = run.finish(RunStatus::Finished);
     assert!(outcome.is_complete(), "{outcome}");
     assert_eq!(stage.proxy.count("PUT artifact"), 3);
-    stage.tracker().store().get_artifact(run.id(), "checkpoints/model.bin", &copy).unwrap();
+    stage.tracker().store().get_artifact(ArtifactsOf::Run(run.id()), "checkpoints/model.bin", &copy).unwrap();
     assert_eq!(stage.proxy.count("GET artifact"), 2);
     assert!(fs::read(&copy).unwrap() == content, "the copy differs");
     assert_eq!(stage.files(run.id(), "checkpoints").len(), 1, "no rest of the broken transfer");
@@ -370,7 +370,7 @@ fn a_download_that_always_breaks_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let http = HttpOptions { max_retries: 1, ..HttpOptions::default() };
     let store = RestStore::new(&stage.proxy.uri(), &http).unwrap();
-    let error = store.get_artifact(run.id(), "hello.txt", &folder.path().join("copy")).unwrap_err();
+    let error = store.get_artifact(ArtifactsOf::Run(run.id()), "hello.txt", &folder.path().join("copy")).unwrap_err();
     assert!(matches!(error, Error::Unavailable { .. }), "{error:?}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
