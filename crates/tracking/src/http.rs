@@ -1,24 +1,28 @@
 //! HTTP to an MLflow server: credentials, deadlines, retries, and the way from an answer to an [`Error`].
 
+mod credentials;
+mod options;
+mod secrets;
+mod tls;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
-use percent_encoding::percent_decode_str;
 use reqwest::blocking::{Body, Client, RequestBuilder, Response};
 use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
+use self::credentials::{Auth, Credentials};
+pub use self::options::HttpOptions;
+use crate::variables::{Variables, environment};
 use crate::{Error, Result, redact_url};
 
 /// A longer wish of the server (`Retry-After`) is handed to the caller instead of slept through, and a try that took
@@ -30,105 +34,22 @@ const SLOWEST_TRANSFER: u64 = 100_000;
 const ERROR_BODY_BYTES: u64 = 64 * 1024;
 const NOT_MLFLOW_HINT: &str = ". Hint: is this the address of an MLflow server?";
 const CREDENTIALS_HINT: &str = ". Hint: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, \
-                                or MLFLOW_TRACKING_TOKEN, to what this server accepts";
-
-/// How to talk to an MLflow server. Its `Debug` output never shows a secret.
-#[derive(Clone, PartialEq, Eq)]
-pub struct HttpOptions {
-    /// Basic authentication, with `password`. A user in the URI goes first.
-    pub username: Option<String>,
-    /// Basic authentication, with `username`.
-    pub password: Option<String>,
-    /// Bearer token, used when there is no user and password.
-    pub token: Option<String>,
-    /// Accepts any TLS certificate.
-    pub insecure_tls: bool,
-    /// How long one request may take. A file that is sent may take longer, at 100 kB per second; one that is fetched may
-    /// pause for so long.
-    pub timeout: Duration,
-    /// How often one request is repeated when the server is away, overloaded or broken. One that ran into its deadline
-    /// is not.
-    pub max_retries: u32,
-}
-
-impl Default for HttpOptions {
-    /// No credentials, 120 s, 3 retries (1 to 2 seconds together: a [`Run`](crate::Run) goes on retrying by itself).
-    fn default() -> Self {
-        Self {
-            username: None,
-            password: None,
-            token: None,
-            insecure_tls: false,
-            timeout: Duration::from_secs(120),
-            max_retries: 3,
-        }
-    }
-}
-
-impl HttpOptions {
-    /// Reads MLflow's environment variables: `MLFLOW_TRACKING_USERNAME`, `_PASSWORD`, `_TOKEN`, `_INSECURE_TLS`,
-    /// `MLFLOW_HTTP_REQUEST_TIMEOUT` (seconds), `MLFLOW_HTTP_REQUEST_MAX_RETRIES`. Errors name the bad variable.
-    pub fn from_env() -> Result<Self> {
-        Self::from_variables(|name| std::env::var(name).ok())
-    }
-
-    /// [`HttpOptions::from_env`] with another source of variables, e.g. a map.
-    pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
-        let text = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let number = |name: &str, default: u64| match text(name) {
-            Some(value) => {
-                value.parse().map_err(|_| Error::Invalid(format!("{name}: `{value}` is not a whole number")))
-            }
-            None => Ok(default),
-        };
-        let default = Self::default();
-        Ok(Self {
-            username: text("MLFLOW_TRACKING_USERNAME"),
-            password: text("MLFLOW_TRACKING_PASSWORD"),
-            token: text("MLFLOW_TRACKING_TOKEN"),
-            insecure_tls: match text("MLFLOW_TRACKING_INSECURE_TLS").as_deref().map(str::to_lowercase).as_deref() {
-                None | Some("false" | "0") => false,
-                Some("true" | "1") => true,
-                Some(other) => {
-                    return Err(Error::Invalid(format!(
-                        "MLFLOW_TRACKING_INSECURE_TLS: `{other}` is not true or false"
-                    )));
-                }
-            },
-            timeout: Duration::from_secs(number("MLFLOW_HTTP_REQUEST_TIMEOUT", default.timeout.as_secs())?),
-            max_retries: number("MLFLOW_HTTP_REQUEST_MAX_RETRIES", u64::from(default.max_retries))?.min(100) as u32,
-        })
-    }
-}
-
-impl fmt::Debug for HttpOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = |secret: &Option<String>| secret.as_ref().map(|_| "***");
-        f.debug_struct("HttpOptions")
-            .field("username", &shown(&self.username))
-            .field("password", &shown(&self.password))
-            .field("token", &shown(&self.token))
-            .field("insecure_tls", &self.insecure_tls)
-            .field("timeout", &self.timeout)
-            .field("max_retries", &self.max_retries)
-            .finish()
-    }
-}
-
-enum Auth {
-    None,
-    Basic { username: String, password: String },
-    Bearer(String),
-}
+                                MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_TOKEN_FILE, to what this server accepts";
+const PROXY_HINT: &str =
+    ". Hint: the proxy wants a user and a password, as in HTTP_PROXY=http://USER:PASSWORD@HOST:PORT";
+/// TLS has two sides.
+const SERVER_CERT_HINT: &str = ". Hint: MLFLOW_TRACKING_SERVER_CERT_PATH names a PEM file with the certificates to \
+                                trust; MLFLOW_TRACKING_INSECURE_TLS=true accepts any";
+const CLIENT_CERT_HINT: &str = ". Hint: MLFLOW_TRACKING_CLIENT_CERT_PATH names a PEM file with the certificate to show, \
+                                and its key";
+const CLIENT_CERT_ALERTS: [&str; 3] = ["Certificate", "UnknownCA", "AccessDenied"];
 
 /// One server: its address, its credentials and a connection pool.
 pub(crate) struct Http {
     client: Client,
     /// Without credentials, query and fragment.
     base: Url,
-    auth: Auth,
-    /// What must never be seen in a message.
-    secrets: Vec<String>,
+    credentials: Credentials,
     timeout: Duration,
     max_retries: u32,
     /// Bytes of files sent and received, so that others can see a long transfer advance. Bytes that are sent again after
@@ -150,20 +71,18 @@ impl Http {
         let shown = redact_url(uri);
         let bad = |reason: String| Error::Invalid(format!("`{shown}` is not the address of a server: {reason}"));
         let mut base = Url::parse(uri).map_err(|error| bad(error.to_string()))?;
-        let auth = credentials(&base, options);
-        let secrets = secrets(&auth, options);
+        let credentials = Credentials::new(&base, options, Variables(Box::new(environment)));
         let has_host = base.set_username("").is_ok() && base.set_password(None).is_ok() && base.has_host();
         if !has_host || !matches!(base.scheme(), "http" | "https") {
             return Err(bad("it must read http://HOST:PORT or https://HOST".into()));
         }
         base.set_query(None);
         base.set_fragment(None);
-        let client = client(&base, options).map_err(|error| bad(cause(error)))?;
+        let client = tls::client(&base, options, LONGEST_WAIT)?;
         Ok(Self {
             client,
             base,
-            auth,
-            secrets,
+            credentials,
             timeout: options.timeout,
             max_retries: options.max_retries,
             bytes_moved: Arc::default(),
@@ -182,10 +101,10 @@ impl Http {
     }
 
     pub(crate) fn get<T: DeserializeOwned>(&self, endpoint: &str, query: &[(&str, &str)]) -> Result<T> {
-        self.retrying(|| {
+        self.retrying(|auth| {
             let mut url = self.api(endpoint);
             url.query_pairs_mut().extend_pairs(query);
-            self.answer(endpoint, self.client.get(url).timeout(self.timeout))
+            self.answer(endpoint, self.client.get(url).timeout(self.timeout), auth)
         })
     }
 
@@ -194,36 +113,36 @@ impl Http {
         self.call(Method::POST, endpoint, body)
     }
 
-    /// For calls that may not be repeated.
+    /// For calls that may not be repeated once they were let in.
     pub(crate) fn post_once<T: DeserializeOwned>(&self, endpoint: &str, body: &str) -> Result<T> {
-        self.call_once(Method::POST, endpoint, body)
+        self.authorized(&|auth| self.call_as(Method::POST, endpoint, body, auth))
     }
 
     /// For calls with a body that may be repeated.
     pub(crate) fn call<T: DeserializeOwned>(&self, method: Method, endpoint: &str, body: &str) -> Result<T> {
-        self.retrying(|| self.call_once(method.clone(), endpoint, body))
+        self.retrying(|auth| self.call_as(method.clone(), endpoint, body, auth))
     }
 
-    fn call_once<T: DeserializeOwned>(&self, method: Method, endpoint: &str, body: &str) -> Result<T> {
+    fn call_as<T: DeserializeOwned>(&self, method: Method, endpoint: &str, body: &str, auth: &Auth) -> Result<T> {
         let request = self.client.request(method, self.api(endpoint)).header(CONTENT_TYPE, "application/json");
-        self.answer(endpoint, request.body(body.to_string()).timeout(self.timeout))
+        self.answer(endpoint, request.body(body.to_string()).timeout(self.timeout), auth)
     }
 
     /// The server's version, e.g. `3.1.4`.
     pub(crate) fn version(&self) -> Result<String> {
-        self.retrying(|| {
+        self.retrying(|auth| {
             let request = self.client.get(self.below(["version"].into_iter())).timeout(self.timeout);
-            let text = self.send("version", request)?.text().map_err(|error| self.unreachable(error))?;
+            let text = self.send("version", request, auth)?.text().map_err(|error| self.unreachable(error))?;
             Ok(text.trim().to_string())
         })
     }
 
     /// Lists a folder of the artifact proxy, by names without their folder.
     pub(crate) fn list_files<T: DeserializeOwned>(&self, folder: &str) -> Result<T> {
-        self.retrying(|| {
+        self.retrying(|auth| {
             let mut url = self.artifact("");
             url.query_pairs_mut().append_pair("path", folder);
-            self.answer("mlflow-artifacts", self.client.get(url).timeout(self.timeout))
+            self.answer("mlflow-artifacts", self.client.get(url).timeout(self.timeout), auth)
         })
     }
 
@@ -231,7 +150,7 @@ impl Http {
     pub(crate) fn put_file(&self, local_file: &Path, path: &str) -> Result<()> {
         let unreadable = |source| Error::Io { doing: "read", path: local_file.into(), source };
         let furthest = self.unfinished().entry(path.into()).or_default().clone();
-        let sent = self.retrying(|| {
+        let sent = self.retrying(|auth| {
             let file = File::open(local_file).map_err(unreadable)?;
             let metadata = file.metadata().map_err(unreadable)?;
             if !metadata.is_file() {
@@ -242,7 +161,7 @@ impl Http {
             let deadline = self.timeout + Duration::from_secs(bytes / SLOWEST_TRANSFER);
             let request = self.client.put(self.artifact(path)).timeout(deadline).body(body);
             // Read to the end: the page of a proxy is no confirmation. MLflow says `{}` or, since 3, nothing.
-            let text = self.send("mlflow-artifacts", request)?.text().map_err(|error| self.unreachable(error))?;
+            let text = self.send("mlflow-artifacts", request, auth)?.text().map_err(|error| self.unreachable(error))?;
             if text.is_empty() { Ok(()) } else { self.parse::<IgnoredAny>("mlflow-artifacts", &text).map(drop) }
         });
         if !sent.as_ref().is_err_and(Error::may_pass) {
@@ -263,9 +182,9 @@ impl Http {
     /// Fetches a file from the artifact proxy, streamed.
     pub(crate) fn get_file(&self, path: &str, local_file: &Path) -> Result<()> {
         let furthest = Arc::default();
-        self.retrying(|| {
+        self.retrying(|auth| {
             // A deadline of the request would hold for the whole file; the client's own holds for each read.
-            let response = self.send("mlflow-artifacts", self.client.get(self.artifact(path)))?;
+            let response = self.send("mlflow-artifacts", self.client.get(self.artifact(path)), auth)?;
             save(self.counted(response, &furthest), local_file).map_err(|source| {
                 // What the system says is about the local file; all else is about the connection.
                 match source.raw_os_error() {
@@ -293,15 +212,15 @@ impl Http {
         url
     }
 
-    fn answer<T: DeserializeOwned>(&self, endpoint: &str, request: RequestBuilder) -> Result<T> {
-        let response = self.send(endpoint, request)?;
+    fn answer<T: DeserializeOwned>(&self, endpoint: &str, request: RequestBuilder, auth: &Auth) -> Result<T> {
+        let response = self.send(endpoint, request, auth)?;
         let text = response.text().map_err(|error| self.unreachable(error))?;
         self.parse(endpoint, &text)
     }
 
     fn parse<T: DeserializeOwned>(&self, endpoint: &str, text: &str) -> Result<T> {
         serde_json::from_str(text).map_err(|error| {
-            Error::NotMlflow(self.scrub(format!(
+            Error::NotMlflow(self.scrub(&format!(
                 "`{}` answered {endpoint} with something that is not MLflow's: {error}. Hint: is this the address of an \
                  MLflow server?",
                 self.uri()
@@ -309,21 +228,31 @@ impl Http {
         })
     }
 
-    fn send(&self, endpoint: &str, request: RequestBuilder) -> Result<Response> {
-        let request = match &self.auth {
-            Auth::None => request,
-            Auth::Basic { username, password } => request.basic_auth(username, Some(password)),
-            Auth::Bearer(token) => request.bearer_auth(token),
-        };
-        let response = request.send().map_err(|error| self.unreachable(error))?;
+    fn send(&self, endpoint: &str, request: RequestBuilder, auth: &Auth) -> Result<Response> {
+        let response = auth.sign(request).send().map_err(|error| self.unreachable(error))?;
         if response.status().is_success() { Ok(response) } else { Err(self.refusal(endpoint, response)) }
     }
 
-    fn retrying<T>(&self, attempt: impl Fn() -> Result<T>) -> Result<T> {
+    /// Once more, at once, when the server refuses the credentials and there are others by now.
+    fn authorized<T>(&self, attempt: &dyn Fn(&Auth) -> Result<T>) -> Result<T> {
+        let used = self.credentials.auth();
+        let mut answer = attempt(&used);
+        if matches!(answer, Err(Error::Denied(_))) && self.credentials.renewed(&used) {
+            answer = attempt(&self.credentials.auth());
+        }
+        match answer {
+            Err(Error::Denied(message)) => {
+                Err(Error::Denied(message + CREDENTIALS_HINT + &self.scrub(&self.credentials.problem())))
+            }
+            other => other,
+        }
+    }
+
+    fn retrying<T>(&self, attempt: impl Fn(&Auth) -> Result<T>) -> Result<T> {
         let mut tries = 0;
         loop {
             let begin = Instant::now();
-            match attempt() {
+            match self.authorized(&attempt) {
                 Err(Error::Unavailable { message, retry_after_s }) => {
                     let took_long = begin.elapsed() >= self.timeout.min(LONGEST_WAIT);
                     let wait = backoff(tries, Duration::from_millis(250), retry_after_s);
@@ -349,7 +278,7 @@ impl Http {
     }
 
     fn unavailable(&self, reason: String, retry_after_s: Option<u64>) -> Error {
-        let message = self.scrub(format!("MLflow server `{}`: {reason}", self.uri()));
+        let message = self.scrub(&format!("MLflow server `{}`: {reason}", self.uri()));
         Error::Unavailable { message, retry_after_s }
     }
 
@@ -365,14 +294,16 @@ impl Http {
         let reason = match (body.message.is_empty(), location) {
             (false, _) => body.message,
             (true, Some(location)) => format!("it points to `{location}`"),
-            (true, None) => text.chars().take(200).collect(),
+            // Scrubbed before it is cut: half a secret would not be found.
+            (true, None) => self.scrub(&text).chars().take(200).collect(),
         };
-        let message = format!("{} (`{}`, {endpoint}, {status})", reason.trim(), self.uri());
-        let message = self.scrub(message);
+        let message = self.scrub(&format!("{} (`{}`, {endpoint}, {status})", reason.trim(), self.uri()));
         match (body.error_code.as_str(), status.as_u16()) {
             ("RESOURCE_DOES_NOT_EXIST", _) => Error::NotFound(message),
             ("RESOURCE_ALREADY_EXISTS", _) => Error::AlreadyExists(message),
-            (_, 401 | 403) => Error::Denied(message + CREDENTIALS_HINT),
+            (_, 401 | 403) => Error::Denied(message),
+            // The server has not been asked, so nothing is wrong with the request.
+            (_, 407) => Error::Unavailable { message: message + PROXY_HINT, retry_after_s },
             // The reason is in the part that did not come: a name that is taken and a bad request share a status.
             _ if torn => Error::Unavailable { message, retry_after_s },
             (_, 501) => Error::Invalid(message),
@@ -384,22 +315,10 @@ impl Http {
         }
     }
 
-    /// A proxy may quote what it was sent, so secrets are taken out of every message.
-    fn scrub(&self, message: String) -> String {
-        self.secrets.iter().fold(message, |message, secret| message.replace(secret.as_str(), "***"))
+    /// A server or proxy may quote what it was sent, so secrets are taken out of every message.
+    fn scrub(&self, message: &str) -> String {
+        self.credentials.scrub(message)
     }
-}
-
-/// All secrets in all their spellings, longest first, so that none leaves a rest of another.
-fn secrets(auth: &Auth, options: &HttpOptions) -> Vec<String> {
-    let mut secrets: Vec<String> = [&options.password, &options.token].into_iter().flatten().cloned().collect();
-    if let Auth::Basic { username, password } = auth {
-        secrets.push(BASE64_STANDARD.encode(format!("{username}:{password}")));
-        secrets.push(password.clone());
-    }
-    secrets.retain(|secret| !secret.is_empty());
-    secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
-    secrets
 }
 
 #[derive(Default, Deserialize)]
@@ -413,50 +332,17 @@ fn header(response: &Response, name: &str) -> Option<String> {
     response.headers().get(name)?.to_str().ok().map(str::to_string)
 }
 
-fn credentials(uri: &Url, options: &HttpOptions) -> Auth {
-    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
-    if !uri.username().is_empty() || uri.password().is_some() {
-        return Auth::Basic {
-            username: decoded(uri.username()),
-            password: decoded(uri.password().unwrap_or_default()),
-        };
-    }
-    match (&options.username, &options.password, &options.token) {
-        (Some(username), Some(password), _) => Auth::Basic { username: username.clone(), password: password.clone() },
-        (_, _, Some(token)) => Auth::Bearer(token.clone()),
-        _ => Auth::None,
-    }
-}
-
-fn client(base: &Url, options: &HttpOptions) -> reqwest::Result<Client> {
-    static PROVIDER: Once = Once::new();
-    // An error says that the program has chosen a provider itself: then that one is used.
-    PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-    let builder = Client::builder()
-        .user_agent(concat!("rust-mlflow-tracking/", env!("CARGO_PKG_VERSION")))
-        .connect_timeout(options.timeout.min(LONGEST_WAIT))
-        .timeout(options.timeout)
-        // A redirected POST would arrive as a GET, and credentials could go to another host.
-        .redirect(Policy::none());
-    if base.scheme() == "http" {
-        // Plain HTTP must work on machines that have no certificates at all.
-        return builder.tls_certs_only([]).build();
-    }
-    builder.tls_danger_accept_invalid_certs(options.insecure_tls).build()
-}
-
-/// The innermost reason, which is the one people can act on. Never shows an address: it may hold a secret.
+/// The reason, in words. Never shows an address: it may hold a secret.
 fn cause(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut deepest: &dyn std::error::Error = &error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    match deepest.to_string() {
-        text if text.contains("certificate") => {
-            format!("cannot connect: {text}. Hint: MLFLOW_TRACKING_INSECURE_TLS=true accepts any certificate")
+    let (connecting, error) = (error.is_connect(), error.without_url());
+    match tls::innermost(&error) {
+        // An alert is what the other side says of our certificate.
+        text if text.contains("alert") && CLIENT_CERT_ALERTS.iter().any(|alert| text.contains(alert)) => {
+            text + CLIENT_CERT_HINT
         }
-        text if error.is_connect() => format!("cannot connect: {text}"),
+        text if text.contains("certificate") => format!("cannot connect: {text}{SERVER_CERT_HINT}"),
+        text if text.contains("proxy authorization required") => format!("cannot connect: {text}{PROXY_HINT}"),
+        text if connecting => format!("cannot connect: {text}"),
         text => text,
     }
 }

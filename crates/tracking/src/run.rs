@@ -13,10 +13,12 @@ use crate::record::{Record, Upload};
 use crate::rules::{ERROR_TAG, now_ms};
 use crate::spool::Ticket;
 use crate::writer::{Shared, lock, upload_files, write_journal, write_records};
-use crate::{DatasetInput, Error, Metric, Result, RunInfo, RunStatus, Store};
+use crate::{DatasetInput, Error, Metric, Result, RunInfo, RunStatus, Sampler, Store, SystemMetricsOptions};
 
 const NOTE_TAG: &str = "mlflow.note.content";
 const ERROR_FILE: &str = "error.txt";
+/// Metrics of the machine have names that begin so.
+const SYSTEM_PREFIX: &str = "system/";
 /// How often the end of the threads is looked for.
 const EXIT_POLL: Duration = Duration::from_millis(2);
 
@@ -41,6 +43,8 @@ struct Inner {
     threads: Threads,
     exit_timeout: Duration,
     fsync: bool,
+    /// Logs the machine's load.
+    sampler: Mutex<Option<Sampler>>,
     finished: Mutex<Option<Outcome>>,
 }
 
@@ -165,8 +169,27 @@ impl Run {
         if let Some(folder) = &shared.folder {
             panics::run_opened(folder.path());
         }
-        let inner = Inner { shared, info, threads, exit_timeout, fsync, finished: Mutex::new(None) };
-        Self { inner: Arc::new(inner) }
+        let (sampler, finished) = (Mutex::new(None), Mutex::new(None));
+        Self { inner: Arc::new(Inner { shared, info, threads, exit_timeout, fsync, sampler, finished }) }
+    }
+
+    /// Logs the machine's load until the run is finished; steps go on after those that are `logged`.
+    pub(crate) fn sample_system(
+        &self,
+        options: &SystemMetricsOptions,
+        logged: &BTreeMap<String, Metric>,
+    ) -> Result<()> {
+        let system = logged.iter().filter(|(key, _)| key.starts_with(SYSTEM_PREFIX)).map(|(_, point)| point.step + 1);
+        // A handle would keep the run alive.
+        let shared = Arc::downgrade(&self.inner.shared);
+        let sampler = Sampler::start(options, system.max().unwrap_or(0), move |metrics, step| {
+            if let Some(shared) = shared.upgrade() {
+                let metrics = metrics.iter().map(|(key, value)| (key.as_str(), *value));
+                shared.records.push(points(metrics, step));
+            }
+        })?;
+        *lock(&self.inner.sampler) = Some(sampler);
+        Ok(())
     }
 
     /// 32 hexadecimal digits. A run that was started while its server was away keeps its local id here.
@@ -212,9 +235,7 @@ impl Run {
 
     /// Logs several metrics of one step.
     pub fn log_metrics(&self, metrics: &[(&str, f64)], step: i64) {
-        let timestamp_ms = now_ms();
-        let metric = |&(key, value): &(&str, f64)| Metric { key: key.into(), value, timestamp_ms, step };
-        self.push(metrics.iter().map(|point| Record::Metric(metric(point))));
+        self.push(points(metrics.iter().copied(), step));
     }
 
     /// Sets a tag; a value longer than 8000 characters is cut and kept whole as artifact `tags/<key>.txt`.
@@ -280,6 +301,12 @@ impl Run {
     }
 }
 
+/// Points of one step, measured now.
+fn points<'a>(metrics: impl Iterator<Item = (&'a str, f64)>, step: i64) -> impl Iterator<Item = Record> {
+    let timestamp_ms = now_ms();
+    metrics.map(move |(key, value)| Record::Metric(Metric { key: key.into(), value, timestamp_ms, step }))
+}
+
 impl Inner {
     fn finish(&self, status: RunStatus) -> Outcome {
         let mut finished = lock(&self.finished);
@@ -287,6 +314,8 @@ impl Inner {
             return outcome.clone();
         }
         let shared = &self.shared;
+        // Before the queue closes: a point that comes later would count as dropped.
+        drop(lock(&self.sampler).take());
         if status == RunStatus::Finished
             && let Some(panic) = shared.folder.as_ref().and_then(|folder| folder.panic())
         {

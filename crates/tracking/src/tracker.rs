@@ -18,7 +18,10 @@ use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
-use crate::{Error, HttpOptions, Lifecycle, Result, RunData, RunInfo, RunStatus, Store, redact_url, start, sync};
+use crate::{
+    Error, HttpOptions, Lifecycle, Metric, Result, RunData, RunInfo, RunStatus, Store, SystemMetricsOptions,
+    redact_url, start, sync,
+};
 
 /// How long the start of a run waits for an answer of the server before it goes on without.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,6 +111,8 @@ pub struct RunOptions {
     pub resume_run_id: Option<String>,
     /// What the program writes its log to: if the process dies, the end of it is kept with the run.
     pub log_file: Option<PathBuf>,
+    /// The machine's load beside the run's own metrics. It goes on until the run is finished.
+    pub system_metrics: SystemMetricsOptions,
 }
 
 /// Starts runs in one store. Cheap to clone.
@@ -203,10 +208,14 @@ impl Tracker {
     /// While a server is away, a new run starts under a local id and is made there later. A resumed one needs its server:
     /// what it has logged before decides what it logs now.
     pub fn start_run(&self, options: &RunOptions) -> Result<Run> {
-        match &options.resume_run_id {
-            Some(run_id) => self.resume(run_id, options),
-            None => self.create(options),
+        let (run, logged) = match &options.resume_run_id {
+            Some(run_id) => self.resume(run_id, options)?,
+            None => (self.create(options)?, BTreeMap::new()),
+        };
+        if options.system_metrics.enabled && self.is_on {
+            run.sample_system(&options.system_metrics, &logged)?;
         }
+        Ok(run)
     }
 
     fn create(&self, options: &RunOptions) -> Result<Run> {
@@ -281,14 +290,15 @@ impl Tracker {
         }
     }
 
-    fn resume(&self, run_id: &str, options: &RunOptions) -> Result<Run> {
+    /// Also gives the metrics that the run has logged before.
+    fn resume(&self, run_id: &str, options: &RunOptions) -> Result<(Run, BTreeMap<String, Metric>)> {
         if !self.is_on {
             let info = RunInfo { run_id: run_id.to_owned(), ..local_info(&self.ticket(options)) };
-            return self.attach(info, None, self.ticket(options));
+            return Ok((self.attach(info, None, self.ticket(options))?, BTreeMap::new()));
         }
         self.send_rest_of(run_id)?;
-        let run = self.find_run(run_id)?;
-        let info = run.info;
+        let stored = self.find_run(run_id)?;
+        let info = stored.info;
         if info.lifecycle == Lifecycle::Deleted {
             return Err(Error::Invalid(format!(
                 "run `{run_id}` is deleted. Hint: bring it back with `mlflow runs restore --run-id {run_id}`"
@@ -298,13 +308,13 @@ impl Tracker {
         let folder = RunFolder::create(&self.options.spool_dir, &ticket)?;
         self.store.update_run(&info.run_id, RunStatus::Running, None, None)?;
         // What was said about its last end is no longer true.
-        for tag in [ERROR_TAG, LAST_SEEN_TAG].into_iter().filter(|tag| run.tags.contains_key(*tag)) {
+        for tag in [ERROR_TAG, LAST_SEEN_TAG].into_iter().filter(|tag| stored.tags.contains_key(*tag)) {
             self.store.delete_tag(&info.run_id, tag)?;
         }
         let info = RunInfo { status: RunStatus::Running, end_time_ms: None, ..info };
         let run = self.attach(info, Some(folder), ticket)?;
         options.tags.iter().for_each(|(key, value)| run.set_tag(key, value));
-        Ok(run)
+        Ok((run, stored.metrics))
     }
 
     /// Sends what the last process of a run has left, so that the store tells all about it. Resuming does it by itself.

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, ModelOutput};
+use crate::{Error, ModelOutput, redact_url};
 
 /// Milliseconds since the Unix epoch, MLflow's only unit of time.
 pub type Millis = i64;
@@ -80,8 +80,8 @@ pub enum ViewType {
     All,
 }
 
-/// A named group of runs.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// A named group of runs. Its `Debug` output shows the artifact location without credentials.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct Experiment {
     /// Decimal id, unique in a store.
     pub experiment_id: String,
@@ -99,6 +99,20 @@ pub struct Experiment {
     pub tags: BTreeMap<String, String>,
 }
 
+impl fmt::Debug for Experiment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Experiment")
+            .field("experiment_id", &self.experiment_id)
+            .field("name", &self.name)
+            .field("artifact_location", &redact_url(&self.artifact_location))
+            .field("lifecycle", &self.lifecycle)
+            .field("creation_time_ms", &self.creation_time_ms)
+            .field("last_update_time_ms", &self.last_update_time_ms)
+            .field("tags", &self.tags)
+            .finish()
+    }
+}
+
 /// What [`Store::create_run`](crate::Store::create_run) needs.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct NewRun {
@@ -114,8 +128,8 @@ pub struct NewRun {
     pub tags: BTreeMap<String, String>,
 }
 
-/// The facts about a run that never grow.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// The facts about a run that never grow. Its `Debug` output shows the artifact root without credentials.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
     /// 32 hexadecimal digits.
     pub run_id: String,
@@ -135,6 +149,22 @@ pub struct RunInfo {
     pub lifecycle: Lifecycle,
     /// Root of the run's artifacts: a path or URI.
     pub artifact_uri: String,
+}
+
+impl fmt::Debug for RunInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunInfo")
+            .field("run_id", &self.run_id)
+            .field("experiment_id", &self.experiment_id)
+            .field("name", &self.name)
+            .field("user", &self.user)
+            .field("status", &self.status)
+            .field("start_time_ms", &self.start_time_ms)
+            .field("end_time_ms", &self.end_time_ms)
+            .field("lifecycle", &self.lifecycle)
+            .field("artifact_uri", &redact_url(&self.artifact_uri))
+            .finish()
+    }
 }
 
 /// A run with its params, tags, data sets and the latest value of every metric.

@@ -9,7 +9,9 @@ use crate::{Error, HttpOptions, RestStore, Result, SqliteStore, Store, redact_ur
 /// What a tracking URI may begin with.
 const SCHEMES: &[&str] = &["http", "https", "sqlite"];
 /// What MLflow understands and only its server can open for us.
-const SERVER_SIDE: &[&str] = &["postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc"];
+const SERVER_SIDE: &[&str] = &["postgresql", "mysql", "mssql"];
+/// What MLflow's Python client opens by itself, with a log-in and a file store of their own.
+const OTHER_SERVICES: &[&str] = &["databricks", "databricks-uc", "uc"];
 
 /// Opens the store behind a tracking URI.
 ///
@@ -27,7 +29,9 @@ pub fn open_store(uri: &str, artifact_root: &Path, http: &HttpOptions) -> Result
 pub(crate) type Counted = (Arc<dyn Store>, Option<Arc<AtomicU64>>);
 
 pub(crate) fn open_counted(uri: &str, artifact_root: &Path, http: &HttpOptions) -> Result<Counted> {
-    match scheme(uri) {
+    // MLflow takes `databricks` alone for an address.
+    let scheme = scheme(uri).or_else(|| OTHER_SERVICES.iter().copied().find(|service| *service == uri));
+    match scheme {
         Some("http" | "https") => {
             let store = RestStore::new(uri, http)?;
             let bytes_moved = store.bytes_moved();
@@ -77,6 +81,12 @@ fn unknown_scheme(uri: &str, scheme: &str) -> Error {
              {scheme}://...` and give its address, e.g. `http://127.0.0.1:5000`"
         ));
     }
+    if OTHER_SERVICES.contains(&scheme) {
+        return Error::Invalid(format!(
+            "tracking URI `{shown}`: `{scheme}` has a log-in and an artifact store of its own, which only MLflow's Python \
+             client speaks. Hint: use an MLflow server, or `sqlite:///mlflow.db`"
+        ));
+    }
     if !uri.contains("://") {
         return Error::Invalid(format!("tracking URI `{shown}` has no scheme. Hint: did you mean `http://{shown}`?"));
     }
@@ -113,7 +123,10 @@ mod tests {
         for folder in ["mlruns", "./mlruns", "/srv/mlruns", "file:///srv/mlruns", "file:mlruns", "C:\\mlruns"] {
             assert!(error(folder).contains("migrate-filestore"), "{folder}");
         }
-        for database in ["postgresql://u:s3cret@host/db", "postgresql+psycopg2://u:s3cret@h/db", "databricks://prod"] {
+        for service in ["databricks", "databricks://prod", "databricks-uc", "uc:http://host"] {
+            assert!(error(service).contains("only MLflow's Python client"), "{}", error(service));
+        }
+        for database in ["postgresql://u:s3cret@host/db", "postgresql+psycopg2://u:s3cret@h/db"] {
             let error = error(database);
             assert!(error.contains("mlflow server --backend-store-uri") && !error.contains("s3cret"), "{error}");
         }
