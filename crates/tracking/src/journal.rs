@@ -101,7 +101,7 @@ pub fn whole_records(mut segment: &[u8]) -> (usize, usize) {
 }
 
 /// Numbers of the segments in a folder, ascending.
-fn segments(folder: &Path) -> Result<Vec<u64>> {
+pub(crate) fn segments(folder: &Path) -> Result<Vec<u64>> {
     let entries = fs::read_dir(folder).map_err(|source| io_error("read", folder, source))?;
     let number = |entry: fs::DirEntry| {
         let path = entry.path();

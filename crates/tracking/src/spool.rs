@@ -19,12 +19,15 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::journal::segments;
 use crate::record::Upload;
 use crate::{Error, Millis, Result};
 
 const TICKET: &str = "run.json";
 const LOCK: &str = "lock";
 const FILES: &str = "files";
+/// Ending of the name of a folder that is being deleted.
+const GONE: &str = "gone";
 const PANIC: &str = "panic.txt";
 /// How much of a dead run's log is kept with it.
 const LOG_TAIL_BYTES: u64 = 32 << 10;
@@ -220,9 +223,11 @@ impl RunFolder {
 
     /// Deletes the folder: all is stored.
     pub(crate) fn remove(&self) {
-        // The ticket first: without it nobody takes the rest for a run.
-        let _ = fs::remove_file(self.path.join(TICKET));
-        let _ = fs::remove_dir_all(&self.path);
+        // Renamed first: after a kill in between, half a folder would look like a damaged run.
+        let gone = self.path.with_extension(GONE);
+        let path = if fs::rename(&self.path, &gone).is_ok() { &gone } else { &self.path };
+        // What stays is no run's.
+        let _ = fs::remove_dir_all(path);
     }
 }
 
@@ -239,9 +244,17 @@ pub(crate) fn run_folders(spool_dir: &Path) -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(io_error("read", spool_dir, source)),
     };
-    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
+    let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
     folders.sort();
     Ok(folders)
+}
+
+/// False for what a process leaves that is killed while it begins or deletes a folder: there is nothing in it to lose.
+fn is_run(path: &Path) -> bool {
+    let is_gone = path.extension().is_some_and(|extension| extension == GONE);
+    path.is_dir()
+        && !is_gone
+        && (path.join(TICKET).is_file() || !segments(path).is_ok_and(|segments| segments.is_empty()))
 }
 
 /// Reads a run's ticket without its lock.

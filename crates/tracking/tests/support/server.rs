@@ -28,10 +28,7 @@ impl Server {
     pub fn shared() -> Option<&'static Self> {
         static SERVER: OnceLock<Option<Server>> = OnceLock::new();
         let start = || {
-            // Not a temporary folder: a value that lives as long as the process is never dropped.
-            let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(env!("CARGO_CRATE_NAME"));
-            // What an earlier run has left, if there was one.
-            let _ = fs::remove_dir_all(&folder);
+            let folder = scratch_folder();
             fs::create_dir_all(&folder).expect("a folder");
             let artifacts = folder.join("artifacts");
             let arguments = ["--artifacts-destination", artifacts.to_str().expect("UTF-8")];
@@ -89,6 +86,19 @@ impl Server {
         }
         panic!("no server after 180 s");
     }
+}
+
+/// A folder of this process. Not a temporary one: a value that lives as long as the process is never dropped. So each process
+/// deletes what those before it have left.
+fn scratch_folder() -> PathBuf {
+    let scratch = Path::new(env!("CARGO_TARGET_TMPDIR")).join("servers");
+    for entry in fs::read_dir(&scratch).into_iter().flatten().flatten() {
+        if !Path::new("/proc").join(entry.file_name()).exists() {
+            // Another process may be doing the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    scratch.join(std::process::id().to_string())
 }
 
 impl Drop for Server {
