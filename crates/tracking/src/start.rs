@@ -46,13 +46,11 @@ pub(crate) fn make_run(store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> 
 /// Makes the run of a fresh ticket, which no earlier try can have made.
 pub(crate) fn make_run_now(store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<RunInfo> {
     let mut new = new_run(ticket, experiment_id(store, &ticket.experiment)?);
-    if store.is_remote() {
-        mark(&mut new, store, spool_dir, ticket)?;
-    }
+    mark(&mut new, store, spool_dir, ticket)?;
     store.create_run(&new)
 }
 
-/// What makes a run on a server findable when the reply is lost, and its parent the one that the server knows.
+/// What makes a run findable when the reply is lost or the process is killed, and its parent the one that the server knows.
 fn mark(new: &mut NewRun, store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<()> {
     new.tags.insert(LOCAL_ID_TAG.into(), ticket.id.clone());
     new.tags.insert(HEARTBEAT_TAG.into(), rfc3339(now_ms()));

@@ -282,9 +282,7 @@ impl Tracker {
     /// The local id has done its service on a run whose own id is in the ticket. Not before: a process that is killed in
     /// between would leave a run that nobody finds.
     fn delete_mark(&self, run_id: &str) {
-        if self.store.is_remote()
-            && let Err(error) = self.quick_store.delete_tag(run_id, LOCAL_ID_TAG)
-        {
+        if let Err(error) = self.quick_store.delete_tag(run_id, LOCAL_ID_TAG) {
             // One that stays does no harm.
             tracing::debug!("tag `{LOCAL_ID_TAG}` stays on run `{run_id}`: {error}");
         }
