@@ -16,13 +16,15 @@
 //! and `_`; `ILIKE` ignores the case of ASCII letters. In an order, NaN comes after the numbers and a missing value
 //! last, whatever the direction; ties are broken by start time, newest first, then by run id.
 
+mod display;
+
 use std::cmp::Ordering;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::DATASET_CONTEXT_TAG;
+use crate::rules::{DATASET_CONTEXT_TAG, RUN_NAME_TAG};
 use crate::{DatasetInput, Error, Result, RunData};
 
 const ENTITIES: &str = "['metric', 'parameter', 'tag', 'attribute', 'dataset']";
@@ -168,6 +170,10 @@ impl Clause {
         let condition = &self.condition;
         match &self.field {
             Field::Dataset(field) => run.inputs.iter().any(|input| condition.holds(field.of(input).into())),
+            // MLflow searches the tag, which can be deleted, and sorts by the name.
+            Field::Attribute(Attribute::RunName) => {
+                condition.holds(run.tags.get(RUN_NAME_TAG).map(String::as_str).into())
+            }
             field => condition.holds(field.of(run)),
         }
     }
