@@ -12,6 +12,9 @@
 //! order_by   field [ASC|DESC]                           not datasets
 //! ```
 //!
+//! A text is quoted with `'` or `"` and cannot hold both: there are no escapes, and a doubled quote stays doubled. A parsed
+//! filter or order prints as text that reads back as the same value.
+//!
 //! A run without the metric, param or tag never matches, also not with `!=`. NaN matches `!=` only. `LIKE` knows `%`
 //! and `_`; `ILIKE` ignores the case of ASCII letters. In an order, NaN comes after the numbers and a missing value
 //! last, whatever the direction; ties are broken by start time, newest first, then by run id.
