@@ -16,7 +16,7 @@ use dataset::DataConfig;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{Outcome, Run, RunOptions, RunStatus, Tracker};
+use tracking::{Outcome, Run, RunOptions, RunStatus, SystemMetricsOptions, Tracker};
 
 use crate::cli::RunFlags;
 use crate::config::Loaded;
@@ -48,6 +48,8 @@ pub struct MlflowConfig {
     pub run_name: Option<String>,
     /// Log files (plots, weights, predictions), not only params and metrics.
     pub log_artifacts: bool,
+    /// Log the machine's load (CPU, memory, disk, network) beside the run's own metrics.
+    pub system_metrics: bool,
     /// A server that cannot be reached at the start, and anything that is not stored at the end, is an error. Without, the
     /// run goes on, and what the server has not got is kept in `paths.spool_dir`.
     pub strict: bool,
@@ -69,6 +71,7 @@ impl Default for MlflowConfig {
             experiment_name: "default_experiment".to_owned(),
             run_name: None,
             log_artifacts: true,
+            system_metrics: false,
             strict: false,
             flush_interval_ms: 100,
             fsync: true,
@@ -186,12 +189,16 @@ impl Session {
         let mut tags = environment::tags(&program);
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
+        let system_metrics = SystemMetricsOptions::from_env()?;
+        let enabled = system_metrics.enabled || setup.mlflow.system_metrics;
+        let system_metrics = SystemMetricsOptions { enabled, ..system_metrics };
         let run = tracker.start_run(&RunOptions {
             experiment: setup.mlflow.experiment_name.clone(),
             name: setup.run_name.clone(),
             tags,
             resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()),
             log_file: Some(log_file.clone()),
+            system_metrics,
             ..RunOptions::default()
         })?;
         // Nested runs stand beside the run, wherever it was started.
@@ -299,6 +306,8 @@ impl Session {
             parent_run_id: Some(self.run.id().to_owned()),
             resume_run_id: stopped.cloned(),
             log_file: Some(self.log_file.clone()),
+            // The parent tells about the machine.
+            system_metrics: SystemMetricsOptions::default(),
         })?;
         lock(&self.open_runs).push(run.clone());
         let logged = match stopped {

@@ -161,29 +161,35 @@ impl Copy<'_> {
 
     /// The runs to copy, parents before their nested runs. Notes the copies that are there.
     fn find_runs(&mut self, options: &CopyOptions) -> Result<Vec<RunData>> {
+        let experiments = self.find_experiments(options)?;
         let mut runs = Vec::new();
-        for experiment in self.find_experiments(options)? {
+        for experiment in &experiments {
             runs.extend(all_runs(self.from, &experiment.experiment_id)?);
-            let twin = self.find_experiment(&experiment)?;
-            if let Some(id) = &twin {
-                for copy in all_runs(self.to, id)? {
-                    if let Some(original) = copy.tags.get(LOCAL_ID_TAG) {
-                        let copied = copy.tags.get(COPIED_TAG).cloned();
-                        self.runs.insert(original.clone(), Twin { run_id: copy.info.run_id.clone(), copied });
-                    }
-                }
-            }
-            self.experiments.insert(experiment.experiment_id, twin);
         }
-        if !options.run_ids.is_empty() {
-            runs.retain(|run| options.run_ids.contains(&run.info.run_id));
-            let found: HashSet<&str> = runs.iter().map(|run| run.info.run_id.as_str()).collect();
-            if let Some(missing) = options.run_ids.iter().find(|id| !found.contains(id.as_str())) {
-                return Err(Error::NotFound(format!("no run `{missing}` in `{}`", self.from.uri())));
-            }
+        let is_wanted = |run: &RunData| options.run_ids.is_empty() || options.run_ids.contains(&run.info.run_id);
+        runs.retain(is_wanted);
+        let found: HashSet<&str> = runs.iter().map(|run| run.info.run_id.as_str()).collect();
+        if let Some(missing) = options.run_ids.iter().find(|id| !found.contains(id.as_str())) {
+            return Err(Error::NotFound(format!("no run `{missing}` in `{}`", self.from.uri())));
+        }
+        let used: HashSet<&str> = runs.iter().map(|run| run.info.experiment_id.as_str()).collect();
+        for experiment in experiments.iter().filter(|experiment| used.contains(experiment.experiment_id.as_str())) {
+            self.find_copies(experiment)?;
         }
         sort_parents_first(&mut runs);
         Ok(runs)
+    }
+
+    fn find_copies(&mut self, experiment: &Experiment) -> Result<()> {
+        let twin = self.find_experiment(experiment)?;
+        for copy in twin.as_deref().map_or_else(|| Ok(Vec::new()), |id| all_runs(self.to, id))? {
+            if let Some(original) = copy.tags.get(LOCAL_ID_TAG) {
+                let copied = copy.tags.get(COPIED_TAG).cloned();
+                self.runs.insert(original.clone(), Twin { run_id: copy.info.run_id.clone(), copied });
+            }
+        }
+        self.experiments.insert(experiment.experiment_id.clone(), twin);
+        Ok(())
     }
 
     fn find_experiments(&self, options: &CopyOptions) -> Result<Vec<Experiment>> {
@@ -218,6 +224,9 @@ impl Copy<'_> {
     }
 
     fn run(&mut self, run: &RunData) -> Result<()> {
+        // A search on a server of MLflow 3.1 leaves out which models a run has made.
+        let read = if self.from.is_remote() { Some(self.from.run(&run.info.run_id)?) } else { None };
+        let run = read.as_ref().unwrap_or(run);
         let whole = self.look_at(run)?;
         let fingerprint = whole.fingerprint();
         let twin = self.runs.get(&run.info.run_id).cloned();

@@ -12,9 +12,14 @@
 //! order_by   field [ASC|DESC]                           not datasets
 //! ```
 //!
+//! A text is quoted with `'` or `"` and cannot hold both: there are no escapes, and a doubled quote stays doubled. A parsed
+//! filter or order prints as text that reads back as the same value.
+//!
 //! A run without the metric, param or tag never matches, also not with `!=`. NaN matches `!=` only. `LIKE` knows `%`
 //! and `_`; `ILIKE` ignores the case of ASCII letters. In an order, NaN comes after the numbers and a missing value
 //! last, whatever the direction; ties are broken by start time, newest first, then by run id.
+
+mod display;
 
 use std::cmp::Ordering;
 
@@ -22,7 +27,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
-use crate::rules::DATASET_CONTEXT_TAG;
+use crate::rules::{DATASET_CONTEXT_TAG, RUN_NAME_TAG};
 use crate::{DatasetInput, Error, Result, RunData};
 
 const ENTITIES: &str = "['metric', 'parameter', 'tag', 'attribute', 'dataset']";
@@ -168,6 +173,10 @@ impl Clause {
         let condition = &self.condition;
         match &self.field {
             Field::Dataset(field) => run.inputs.iter().any(|input| condition.holds(field.of(input).into())),
+            // MLflow searches the tag, which can be deleted, and sorts by the name.
+            Field::Attribute(Attribute::RunName) => {
+                condition.holds(run.tags.get(RUN_NAME_TAG).map(String::as_str).into())
+            }
             field => condition.holds(field.of(run)),
         }
     }

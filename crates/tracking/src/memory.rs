@@ -132,10 +132,11 @@ impl StoredRun {
         let metric = Metric { value, ..metric.clone() };
         let points = self.history.entry(metric.key.clone()).or_default();
         if let Err(at) = points.binary_search_by(|point| point_order(point, &metric)) {
-            points.insert(at, metric);
+            points.insert(at, metric.clone());
         }
-        if let Some(latest) = points.last() {
-            self.data.metrics.insert(latest.key.clone(), latest.clone());
+        let latest = self.data.metrics.entry(metric.key.clone()).or_insert_with(|| metric.clone());
+        if latest_order(&metric, latest) == Ordering::Greater {
+            *latest = metric;
         }
     }
 
@@ -149,13 +150,14 @@ impl StoredRun {
 }
 
 /// (step, timestamp, value), with NaN at 0 as in MLflow's database.
+fn latest_order(a: &Metric, b: &Metric) -> Ordering {
+    let values = stored_value(a.value).0.partial_cmp(&stored_value(b.value).0);
+    (a.step, a.timestamp_ms).cmp(&(b.step, b.timestamp_ms)).then(values.unwrap_or(Ordering::Equal))
+}
+
+/// The order of a history, in which NaN and 0 are two points.
 fn point_order(a: &Metric, b: &Metric) -> Ordering {
-    let (a_value, a_nan) = stored_value(a.value);
-    let (b_value, b_nan) = stored_value(b.value);
-    (a.step, a.timestamp_ms)
-        .cmp(&(b.step, b.timestamp_ms))
-        .then(a_value.partial_cmp(&b_value).unwrap_or(Ordering::Equal))
-        .then(a_nan.cmp(&b_nan))
+    latest_order(a, b).then(a.value.is_nan().cmp(&b.value.is_nan()))
 }
 
 fn in_view(view: ViewType, lifecycle: Lifecycle) -> bool {

@@ -134,9 +134,8 @@ pub(crate) fn with_version_noted(tag: Option<&String>, version: &ModelVersion) -
     let mut notes: Vec<Value> = tag.and_then(|tag| serde_json::from_str(tag).ok()).unwrap_or_default();
     let ModelVersion { name, version, .. } = version;
     // Python's client writes the number as text when it has it from a server.
-    let same = |note: &Value| {
-        note["name"] == **name && (note["version"] == *version || note["version"] == version.to_string())
-    };
+    let (number, text) = (json!(version), json!(version.to_string()));
+    let same = |note: &Value| note["name"] == **name && (note["version"] == number || note["version"] == text);
     if notes.iter().any(same) {
         return None;
     }

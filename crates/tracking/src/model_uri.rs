@@ -184,9 +184,9 @@ impl Place {
 /// Errors with [`Error::Invalid`] for text that is no such address, and with [`Error::NotFound`], with the nearest name
 /// that there is, for a model, version, alias or run that is not there.
 pub fn resolve(store: &dyn Store, uri: &str) -> Result<Place> {
-    let mut uri: ModelUri = uri.parse()?;
+    let mut next: ModelUri = uri.parse()?;
     for _ in 0..MOST_STEPS {
-        let (name, version, path) = match uri {
+        let (name, version, path) = match next {
             ModelUri::Run { run_id, path } => return run_place(store, run_id, path),
             ModelUri::Model { model_id, path } => {
                 let owner = Owner::Model(store.logged_models()?.get(&model_id)?.model_id);
@@ -205,9 +205,9 @@ pub fn resolve(store: &dyn Store, uri: &str) -> Result<Place> {
         if !location.starts_with("models:") && !location.starts_with("runs:") {
             return Ok(Place { owner: Owner::Location(location), path });
         }
-        uri = below(&location, &path).parse()?;
+        next = below(&location, &path).parse()?;
     }
-    Err(Error::Invalid(format!("`{uri:?}` leads to other versions in a circle. Hint: register it anew.")))
+    Err(Error::Invalid(format!("`{uri}` leads from version to version in a circle. Hint: register it anew.")))
 }
 
 fn below(folder: &str, path: &str) -> String {
@@ -281,14 +281,16 @@ pub fn download(store: &dyn Store, uri: &str, target: &Path) -> Result<usize> {
             target.display()
         )));
     }
-    let mut partial = target.as_os_str().to_owned();
+    // Without a slash at the end, which would put the temporary folder into the target.
+    let target: PathBuf = target.components().collect();
+    let mut partial = target.clone().into_os_string();
     partial.push(format!(".{}.part", Uuid::new_v4().simple()));
     let partial = PathBuf::from(partial);
     let fetched = fetch(store, &place, &partial).and_then(|files| {
         // Not every system renames onto an empty folder; where there is none, or it cannot go, the renaming says so.
-        let _ = fs::remove_dir(target);
-        let renamed = fs::rename(&partial, target);
-        renamed.map(|()| files).map_err(|source| Error::Io { doing: "write", path: target.into(), source })
+        let _ = fs::remove_dir(&target);
+        let renamed = fs::rename(&partial, &target);
+        renamed.map(|()| files).map_err(|source| Error::Io { doing: "write", path: target, source })
     });
     if fetched.is_err() {
         // What is left of a broken download helps nobody; the download's own error is the one to report.

@@ -75,8 +75,9 @@ pub fn truncate(text: &str, max_chars: usize) -> &str {
 }
 
 /// What MLflow's database keeps of a value: `(value, is_nan)` with NaN as 0 and infinities as the largest numbers.
+/// Zero loses its sign, as in SQLite.
 pub fn stored_value(value: f64) -> (f64, bool) {
-    if value.is_nan() { (0.0, true) } else { (value.clamp(f64::MIN, f64::MAX), false) }
+    if value.is_nan() { (0.0, true) } else { (value.clamp(f64::MIN, f64::MAX) + 0.0, false) }
 }
 
 /// Name and tags of a new run: the name also is tag `mlflow.runName`, the user `mlflow.user`. A run without any name is
@@ -219,5 +220,6 @@ mod tests {
         assert_eq!(stored_value(f64::INFINITY), (f64::MAX, false));
         assert_eq!(stored_value(f64::NEG_INFINITY), (f64::MIN, false));
         assert_eq!(stored_value(0.5), (0.5, false));
+        assert!(stored_value(-0.0).0.is_sign_positive());
     }
 }

@@ -152,7 +152,8 @@ impl Drop for SqliteStore {
         let connection = self.connection();
         // Statistics are a courtesy: they wait for nobody, and a failure to write them is nobody's loss.
         let _ = connection.busy_timeout(Duration::from_millis(100));
-        let _ = connection.execute_batch("PRAGMA optimize = 0x10002");
+        // 0x10 looks at some thousand rows of each index only, so that leaving is as quick with a billion points.
+        let _ = connection.execute_batch("PRAGMA optimize = 0x10012");
     }
 }
 

@@ -180,7 +180,8 @@ pub struct RunData {
     pub metrics: BTreeMap<String, Metric>,
     /// What the run read.
     pub inputs: Vec<DatasetInput>,
-    /// The logged models that the run made.
+    /// The logged models that the run made. On a server of MLflow 3.1 a search leaves them out, and
+    /// [`Store::run`](crate::Store::run) has them.
     pub outputs: Vec<ModelOutput>,
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::{fresh_experiment, fresh_name, fresh_run, pairs, start};
 use crate::{
@@ -14,6 +15,7 @@ pub(super) fn run(store: &dyn Store, scratch: &Path) {
     registered_models(registry);
     names(registry);
     versions(store);
+    version_race(store);
     stages(store);
     aliases(store);
     renaming_and_deleting(store);
@@ -135,6 +137,19 @@ fn versions(store: &dyn Store) {
     not_found("a deleted version", registry.set_version_tag(&name, 3, "a", "b"));
     assert_eq!(register(store, &name, &run_id).version, 4, "a number is not used again");
     refused("no source", registry.create_version(&NewVersion { name, ..NewVersion::default() }));
+}
+
+/// Several threads register versions of one model at once; each gets a number of its own.
+fn version_race(store: &dyn Store) {
+    let name = fresh_model(store.registry(), "race");
+    let run_id = fresh_run(store, "version-race").run_id;
+    let mut numbers: Vec<u32> = thread::scope(|scope| {
+        let threads: Vec<_> = (0..4).map(|_| scope.spawn(|| register(store, &name, &run_id).version)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    numbers.sort_unstable();
+    assert_eq!(numbers, [1, 2, 3, 4]);
+    assert_eq!(store.registry().versions(&name).unwrap().len(), 4);
 }
 
 fn stages(store: &dyn Store) {
@@ -351,7 +366,7 @@ fn broken_downloads(store: &dyn Store, scratch: &Path) {
 
     let uri = format!("models:/{name}/1");
     fs::create_dir(&target).unwrap();
-    assert_eq!(download(store, &uri, &target).unwrap(), 3, "into an empty folder");
+    assert_eq!(download(store, &uri, &target.join("")).unwrap(), 3, "into an empty folder, with a slash at its end");
     let before = content(&target);
     let error = download(store, &uri, &target).unwrap_err();
     assert!(matches!(error, Error::AlreadyExists(_)), "{error:?}");

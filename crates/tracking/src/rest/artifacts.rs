@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::RestStore;
 use crate::wire::WireFile;
-use crate::{Artifact, ArtifactsOf, Error, LoggedModels, Result, Store, artifacts};
+use crate::{Artifact, ArtifactsOf, Error, Result, Store, artifacts};
 
 /// Where artifacts are.
 #[derive(Debug, PartialEq)]
@@ -111,7 +111,7 @@ impl RestStore {
             ArtifactsOf::Run(id) => parse_root(&self.root_uri(id, || Ok(self.run(id)?.info.artifact_uri))?, host, 3),
             // `<root>/<experiment>/models/<model>/artifacts`
             ArtifactsOf::Model(id) => {
-                parse_root(&self.root_uri(id, || Ok(LoggedModels::get(self, id)?.artifact_location))?, host, 4)
+                parse_root(&self.root_uri(id, || Ok(self.logged_models()?.get(id)?.artifact_location))?, host, 4)
             }
             ArtifactsOf::Location(uri) => parse_root(uri, host, 0),
         }
