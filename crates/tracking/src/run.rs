@@ -12,8 +12,9 @@ use crate::panics;
 use crate::record::{Record, Upload};
 use crate::rules::{ERROR_TAG, now_ms};
 use crate::spool::Ticket;
+use crate::sync::Janitor;
 use crate::writer::{Shared, lock, upload_files, write_journal, write_records};
-use crate::{DatasetInput, Error, Metric, Result, RunInfo, RunStatus, Sampler, Store, SystemMetricsOptions};
+use crate::{DatasetInput, Error, Metric, Options, Result, RunInfo, RunStatus, Sampler, Store, SystemMetricsOptions};
 
 const NOTE_TAG: &str = "mlflow.note.content";
 const ERROR_FILE: &str = "error.txt";
@@ -43,6 +44,8 @@ struct Inner {
     threads: Threads,
     exit_timeout: Duration,
     fsync: bool,
+    /// Sends what is left, once the server is back.
+    janitor: Option<Arc<Janitor>>,
     /// Logs the machine's load.
     sampler: Mutex<Option<Sampler>>,
     finished: Mutex<Option<Outcome>>,
@@ -163,14 +166,15 @@ impl Run {
         shared: Arc<Shared>,
         info: RunInfo,
         threads: Threads,
-        exit_timeout: Duration,
-        fsync: bool,
+        options: &Options,
+        janitor: Option<Arc<Janitor>>,
     ) -> Self {
         if let Some(folder) = &shared.folder {
             panics::run_opened(folder.path());
         }
         let (sampler, finished) = (Mutex::new(None), Mutex::new(None));
-        Self { inner: Arc::new(Inner { shared, info, threads, exit_timeout, fsync, sampler, finished }) }
+        let Options { exit_timeout, fsync, .. } = *options;
+        Self { inner: Arc::new(Inner { shared, info, threads, exit_timeout, fsync, janitor, sampler, finished }) }
     }
 
     /// Logs the machine's load until the run is finished; steps go on after those that are `logged`.
@@ -331,11 +335,14 @@ impl Inner {
     /// Waits while it makes sense. Uploads are given up first, so that there is time left for the status.
     fn wait_for_threads(&self) {
         let (shared, threads) = (&self.shared, &self.threads);
+        let failures = shared.failures();
+        // The close has hurried the next try. If a server that was away still is, what is left stays in the journal.
+        let is_away = || shared.tail.is_some() && failures > 0 && shared.failures() > failures;
         let progress = || shared.progress();
-        let limit = || self.exit_timeout.mul_f64(0.8) + shared.patience();
-        if !threads.end_while_moving(&progress, &limit) {
+        let limit = |share: f64| if is_away() { Duration::ZERO } else { self.exit_timeout.mul_f64(share) };
+        if !threads.end_while_moving(&progress, &|| limit(0.8) + shared.patience()) {
             shared.uploads.abandon();
-            if !threads.end_while_moving(&progress, &|| self.exit_timeout.mul_f64(0.2)) {
+            if !threads.end_while_moving(&progress, &|| limit(0.2)) {
                 shared.abandon();
             }
         }
@@ -356,6 +363,9 @@ impl Inner {
                     counts.dropped += std::mem::take(&mut counts.left);
                 }
                 spool = Some(folder.path().to_path_buf());
+                if let Some(janitor) = &self.janitor {
+                    janitor.wake();
+                }
             }
         }
         let problem = shared.problem();

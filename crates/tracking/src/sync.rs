@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::journal::{JournalReader, JournalWriter, Position};
@@ -14,12 +14,15 @@ use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, waiting_files};
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
-use crate::{Batch, HttpOptions, Millis, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
+use crate::{Batch, HttpOptions, Millis, Options, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
 
 /// Records that are read at once when a journal is only looked at.
 const LOOK: usize = 10_000;
-/// How long a store that does not answer is waited for, when runs of earlier processes are sent in the background.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a store that does not answer is waited for, when what is left is sent without being asked for.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two tries to send what is left to a server.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// A run of which something is left in the spool folder.
 #[derive(Debug, Clone)]
@@ -164,41 +167,80 @@ fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<()
     store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)
 }
 
-/// Ends the runs whose process died, and sends what they and earlier runs have left: to a file at once, to a server in the
-/// background. What goes wrong is a warning: it must not keep the next run from its start.
-pub(crate) fn recover(store: &Arc<dyn Store>, spool_dir: &Path, fsync: bool, is_away: bool) {
-    let mut dead = Vec::new();
-    for path in run_folders(spool_dir).unwrap_or_default() {
-        match take_over_dead(&path, store, fsync) {
-            Ok(Some(folder)) => dead.push(folder),
-            Ok(None) => {}
-            Err(error) => tracing::warn!("tracking: run in `{}`: {error}", path.display()),
+/// Ends the runs whose process died. On a file that is done at once; on a server their end is added to what they have
+/// left. What goes wrong is a warning: it must not keep the next run from its start.
+pub(crate) fn end_dead_runs(store: &Arc<dyn Store>, options: &Options) {
+    for path in run_folders(&options.spool_dir).unwrap_or_default() {
+        let ended = take_over_dead(&path, store, options.fsync).and_then(|folder| match folder {
+            Some(folder) if !store.is_remote() => send_folder(store.clone(), None, folder, PATIENCE).map(Some),
+            _ => Ok(None),
+        });
+        let problem = match ended {
+            Ok(Some(sent)) if !sent.is_complete => sent.problem.unwrap_or_default(),
+            Ok(_) => continue,
+            Err(error) => error.to_string(),
+        };
+        tracing::warn!("tracking: what is left in `{}` is not stored: {problem}", path.display());
+    }
+}
+
+/// Sends to a server, in the background, what dead runs and runs that have ended without it have left.
+pub(crate) struct Janitor {
+    store: Arc<dyn Store>,
+    spool_dir: PathBuf,
+    fsync: bool,
+    is_awake: AtomicBool,
+}
+
+impl Janitor {
+    pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Self {
+        Self { store, spool_dir: options.spool_dir.clone(), fsync: options.fsync, is_awake: AtomicBool::new(false) }
+    }
+
+    /// There may be something to send. The thread ends when there is nothing more, or with the last tracker and run.
+    pub(crate) fn wake(self: &Arc<Self>) {
+        if self.is_awake.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let janitor = Arc::downgrade(self);
+        let work = move || {
+            let mut pause = FIRST_PAUSE;
+            while let Some(janitor) = janitor.upgrade() {
+                if janitor.send_all() {
+                    janitor.is_awake.store(false, Ordering::Release);
+                    return;
+                }
+                drop(janitor);
+                std::thread::sleep(pause);
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("tracking-leftovers".into()).spawn(work) {
+            tracing::warn!("tracking: cannot start a thread: {error}");
         }
     }
-    if dead.is_empty() || is_away {
-        return;
-    }
-    dead.sort_by_key(|folder| folder.ticket().map_or(Millis::MAX, |ticket| ticket.start_time_ms));
-    let remote = store.is_remote();
-    let store = Arc::clone(store);
-    let send_all = move || {
-        for folder in dead {
+
+    /// True when nothing is left that could be sent; false when the server does not take it.
+    fn send_all(&self) -> bool {
+        let mut folders = Vec::new();
+        for path in run_folders(&self.spool_dir).unwrap_or_default() {
+            // What cannot be read is a warning at the start, and an error of `send`.
+            if let Ok(Some(folder)) = take_over_dead(&path, &self.store, self.fsync) {
+                folders.push(folder);
+            }
+        }
+        folders.sort_by_key(|folder| folder.ticket().map_or(Millis::MAX, |ticket| ticket.start_time_ms));
+        for folder in folders {
             let path = folder.path().to_path_buf();
-            let problem = match send_folder(store.clone(), None, folder, PATIENCE) {
+            match send_folder(self.store.clone(), None, folder, PATIENCE) {
                 Ok(sent) if sent.is_complete => {
                     tracing::info!("tracking: sent {} records that `{}` had left", sent.written, path.display());
-                    continue;
                 }
-                Ok(sent) => sent.problem.unwrap_or_default(),
-                Err(error) => error.to_string(),
-            };
-            tracing::warn!("tracking: what is left in `{}` is not sent: {problem}", path.display());
+                Ok(_) => return false,
+                Err(error) => tracing::warn!("tracking: what is left in `{}` is not sent: {error}", path.display()),
+            }
         }
-    };
-    if !remote {
-        send_all();
-    } else if let Err(error) = std::thread::Builder::new().name("tracking-leftovers".into()).spawn(send_all) {
-        tracing::warn!("tracking: cannot start a thread: {error}");
+        true
     }
 }
 

@@ -16,6 +16,7 @@ use crate::rules::{ERROR_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG,
 use crate::run::{Run, Threads, run_page};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
+use crate::sync::Janitor;
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
 use crate::{
@@ -128,6 +129,8 @@ pub struct Tracker {
     is_on: bool,
     /// When the server was last found not to answer.
     away_since: Arc<Mutex<Option<Instant>>>,
+    /// Sends to a server what runs have left.
+    janitor: Option<Arc<Janitor>>,
 }
 
 impl fmt::Debug for Tracker {
@@ -165,13 +168,18 @@ impl Tracker {
             Err(error) => return Err(with_hint(error)),
             Ok(_) => {}
         }
-        sync::recover(&tracker.store, &options.spool_dir, options.fsync, tracker.is_away());
+        sync::end_dead_runs(&tracker.store, options);
+        if let Some(janitor) = &tracker.janitor {
+            janitor.wake();
+        }
         Ok(tracker)
     }
 
     /// Tracks to a store that is open already; `uri`, `artifact_root` and `http` of the options are not used.
     pub fn with_store(store: Arc<dyn Store>, options: &Options) -> Self {
+        let janitor = || Arc::new(Janitor::new(store.clone(), options));
         Self {
+            janitor: store.is_remote().then(janitor),
             quick_store: store.clone(),
             store,
             bytes_moved: None,
@@ -249,8 +257,7 @@ impl Tracker {
         }
         Ticket {
             uri: absolute(&self.store.uri()),
-            artifact_root: std::path::absolute(&self.options.artifact_root)
-                .unwrap_or_else(|_| self.options.artifact_root.clone()),
+            artifact_root: absolute_path(&self.options.artifact_root),
             id: Uuid::new_v4().simple().to_string(),
             run_id: None,
             experiment: options.experiment.clone(),
@@ -258,7 +265,7 @@ impl Tracker {
             user: tags.get(USER_TAG).cloned().unwrap_or_default(),
             start_time_ms: now_ms(),
             tags,
-            log_file: options.log_file.clone(),
+            log_file: options.log_file.as_ref().map(absolute_path),
             process_id: std::process::id(),
         }
     }
@@ -360,7 +367,7 @@ impl Tracker {
             let _ = shared.run_id.set(info.run_id.clone());
         }
         let threads = Threads::start(&shared, Some(ticket), journal)?;
-        Ok(Run::new(shared, info, threads, options.exit_timeout, options.fsync))
+        Ok(Run::new(shared, info, threads, options, self.janitor.clone()))
     }
 
     /// Whether a run can start although the store has answered so.
@@ -399,6 +406,11 @@ fn with_hint(error: Error) -> Error {
         },
         other => other,
     }
+}
+
+/// The same from every folder.
+fn absolute_path(path: &PathBuf) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.clone())
 }
 
 /// What is known about a run that is not in the store yet.

@@ -72,6 +72,8 @@ pub(crate) struct Shared {
     answers: AtomicU64,
     /// Files that were stored or refused.
     files_settled: AtomicU64,
+    /// Failures in a row that may pass.
+    failures: AtomicU64,
     bytes_moved: Option<Arc<AtomicU64>>,
     /// The file that is being sent: its bytes, and what was moved before it.
     sending: Mutex<Option<(u64, u64)>>,
@@ -142,6 +144,7 @@ impl Shared {
             set_aside: AtomicU64::new(0),
             answers: AtomicU64::new(0),
             files_settled: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
@@ -175,6 +178,11 @@ impl Shared {
     pub(crate) fn progress(&self) -> u64 {
         let answers = if self.tail.is_some() { &self.files_settled } else { &self.answers };
         answers.load(Ordering::Relaxed) + self.bytes_moved()
+    }
+
+    /// Failed calls since the store has last answered.
+    pub(crate) fn failures(&self) -> u64 {
+        self.failures.load(Ordering::Acquire)
     }
 
     /// Grows with every answer of the store and every byte of a file.
@@ -241,6 +249,7 @@ impl Shared {
             }
             match call() {
                 Err(error) if error.may_pass() => {
+                    self.failures.fetch_add(1, Ordering::AcqRel);
                     self.report_trouble(&error, tries);
                     if !source.pause(pause_after(&error, tries)) {
                         return Sent::Abandoned;
@@ -248,6 +257,7 @@ impl Shared {
                     tries += 1;
                 }
                 answer => {
+                    self.failures.store(0, Ordering::Release);
                     self.answers.fetch_add(1, Ordering::Relaxed);
                     if tries > 0 {
                         tracing::info!("tracking: `{}` answers again", self.store.uri());
