@@ -20,7 +20,10 @@ client=$(realpath "$client")
 table=$(pwd)/benches/tracking/table.py
 work=$(mktemp -d)
 server=
-stop_server() { [ -z "$server" ] || kill -KILL -- "-$server" 2> /dev/null || true; server=; }
+stop_server() {
+    [ -z "$server" ] || { kill -KILL -- "-$server" && wait "$server"; } 2> /dev/null || true
+    server=
+}
 trap 'stop_server; rm -rf "$work"' EXIT
 cd "$work"
 export MLFLOW_DISABLE_TELEMETRY=true MLFLOW_HTTP_REQUEST_TIMEOUT=120
@@ -55,6 +58,8 @@ measure() {
             ;;
         server)
             start_server
+            # Not timed: a server's first requests take seconds.
+            peer server "$uri" > /dev/null
             ours server "$uri"
             peer server "$uri"
             stop_server

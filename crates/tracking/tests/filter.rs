@@ -59,6 +59,7 @@ fn filters_are_printed_as_people_write_them() {
     assert_eq!(order.to_string(), "metrics.`val auc` DESC, attributes.start_time ASC");
 }
 
+/// Pieces of a filter, in any order mostly nonsense.
 const SOUP: [&str; 36] = [
     "metrics.",
     "params.",
@@ -267,9 +268,11 @@ fn random_input(generator: &mut Generator) -> DatasetInput {
     DatasetInput { dataset: Dataset { name, digest, ..Dataset::default() }, tags }
 }
 
+type Change<'a> = Box<dyn Fn(&dyn Store) -> tracking::Result<()> + 'a>;
+
 /// Does one random thing to a run, in both stores; they must agree on whether it is allowed.
 fn change_in_both(generator: &mut Generator, stores: [&dyn Store; 2], run_id: &str) {
-    let change: Box<dyn Fn(&dyn Store) -> tracking::Result<()>> = match generator.rng.random_range(0..10) {
+    let change: Change = match generator.rng.random_range(0..10) {
         0 => {
             let status = generator.pick(&[RunStatus::Finished, RunStatus::Failed, RunStatus::Killed]);
             let end = generator.pick(&[None, Some(1), Some(2)]);
