@@ -100,6 +100,14 @@ pub fn whole_records(mut segment: &[u8]) -> (usize, usize) {
     (records, end)
 }
 
+/// The bytes of a record, read and written again; none when they are no record. The other door for the fuzzer.
+#[doc(hidden)]
+pub fn rewritten_record(record: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Record::decode(record)?.encode(&mut bytes);
+    Some(bytes)
+}
+
 /// Numbers of the segments in a folder, ascending.
 pub(crate) fn segments(folder: &Path) -> Result<Vec<u64>> {
     let entries = fs::read_dir(folder).map_err(|source| io_error("read", folder, source))?;

@@ -9,6 +9,7 @@ pub mod filter;
 mod gate;
 mod http;
 mod journal;
+mod logged;
 mod memory;
 mod model_rules;
 mod model_types;
@@ -39,7 +40,7 @@ mod writer;
 pub use error::{Error, Result};
 pub use http::HttpOptions;
 #[doc(hidden)]
-pub use journal::whole_records;
+pub use journal::{rewritten_record, whole_records};
 pub use memory::MemoryStore;
 pub use model_types::*;
 pub use model_uri::{ModelUri, Place, download, resolve};

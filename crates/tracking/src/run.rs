@@ -19,7 +19,7 @@ use crate::{DatasetInput, Error, Metric, Options, Result, RunInfo, RunStatus, Sa
 const NOTE_TAG: &str = "mlflow.note.content";
 const ERROR_FILE: &str = "error.txt";
 /// Metrics of the machine have names that begin so.
-const SYSTEM_PREFIX: &str = "system/";
+pub(crate) const SYSTEM_PREFIX: &str = "system/";
 /// How often the end of the threads is looked for.
 const EXIT_POLL: Duration = Duration::from_millis(2);
 
@@ -337,7 +337,7 @@ impl Inner {
         let (shared, threads) = (&self.shared, &self.threads);
         let failures = shared.failures();
         // The close has hurried the next try. If a server that was away still is, what is left stays in the journal.
-        let is_away = || shared.tail.is_some() && failures > 0 && shared.failures() > failures;
+        let is_away = || shared.tail.is_some() && shared.is_away() && shared.failures() > failures;
         let progress = || shared.progress();
         let limit = |share: f64| if is_away() { Duration::ZERO } else { self.exit_timeout.mul_f64(share) };
         if !threads.end_while_moving(&progress, &|| limit(0.8) + shared.patience()) {

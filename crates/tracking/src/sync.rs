@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::journal::{JournalReader, JournalWriter, Position};
+use crate::logged::Logged;
 use crate::queue::Queue;
 use crate::record::Record;
 use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
@@ -280,7 +281,8 @@ pub(crate) fn send_folder(
 ) -> Result<Sent> {
     let ticket = folder.ticket()?;
     let tail = Tail::of_leftovers(JournalReader::open(folder.path()), BATCH);
-    let shared = Arc::new(Shared::new(store, Some(folder), Queue::new(0, 1, Duration::ZERO), Some(tail), bytes_moved));
+    let queue = Queue::new(0, 1, Duration::ZERO);
+    let shared = Arc::new(Shared::new(store, Some(folder), queue, Some(tail), bytes_moved, Logged::default()));
     if let Some(run_id) = &ticket.run_id {
         // A fresh cell takes its first value.
         let _ = shared.run_id.set(run_id.clone());

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::journal::{JournalReader, JournalWriter};
+use crate::logged::Logged;
 use crate::null::NullStore;
 use crate::queue::Queue;
 use crate::rules::{ERROR_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms};
-use crate::run::{Run, Threads, run_page};
+use crate::run::{Run, SYSTEM_PREFIX, Threads, run_page};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
 use crate::sync::Janitor;
@@ -214,7 +215,7 @@ impl Tracker {
     /// Starts or resumes a run. This talks to the store and can fail; the [`Run`] cannot.
     ///
     /// While a server is away, a new run starts under a local id and is made there later. A resumed one needs its server:
-    /// what it has logged before decides what it logs now.
+    /// a step of a curve that it has already is not stored again, so going on from an older checkpoint doubles none.
     pub fn start_run(&self, options: &RunOptions) -> Result<Run> {
         let (run, logged) = match &options.resume_run_id {
             Some(run_id) => self.resume(run_id, options)?,
@@ -230,7 +231,7 @@ impl Tracker {
         let mut ticket = self.ticket(options);
         if !self.is_on {
             let info = self.store.create_run(&start::new_run(&ticket, String::new()))?;
-            return self.attach(info, None, ticket);
+            return self.attach(info, None, ticket, Logged::default());
         }
         let mut folder = RunFolder::create(&self.options.spool_dir, &ticket)?;
         let info = match self.make_now(&ticket) {
@@ -247,7 +248,7 @@ impl Tracker {
                 return Err(error);
             }
         };
-        self.attach(info, Some(folder), ticket)
+        self.attach(info, Some(folder), ticket, Logged::default())
     }
 
     fn ticket(&self, options: &RunOptions) -> Ticket {
@@ -299,7 +300,7 @@ impl Tracker {
     fn resume(&self, run_id: &str, options: &RunOptions) -> Result<(Run, BTreeMap<String, Metric>)> {
         if !self.is_on {
             let info = RunInfo { run_id: run_id.to_owned(), ..local_info(&self.ticket(options)) };
-            return Ok((self.attach(info, None, self.ticket(options))?, BTreeMap::new()));
+            return Ok((self.attach(info, None, self.ticket(options), Logged::default())?, BTreeMap::new()));
         }
         self.send_rest_of(run_id)?;
         let stored = self.find_run(run_id)?;
@@ -317,7 +318,9 @@ impl Tracker {
             self.store.delete_tag(&info.run_id, tag)?;
         }
         let info = RunInfo { status: RunStatus::Running, end_time_ms: None, ..info };
-        let run = self.attach(info, Some(folder), ticket)?;
+        let curves = stored.metrics.keys().filter(|key| !key.starts_with(SYSTEM_PREFIX));
+        let logged = Logged::read(self.store.as_ref(), &info.run_id, curves)?;
+        let run = self.attach(info, Some(folder), ticket, logged)?;
         options.tags.iter().for_each(|(key, value)| run.set_tag(key, value));
         Ok((run, stored.metrics))
     }
@@ -351,7 +354,7 @@ impl Tracker {
         }
     }
 
-    fn attach(&self, info: RunInfo, folder: Option<RunFolder>, ticket: Ticket) -> Result<Run> {
+    fn attach(&self, info: RunInfo, folder: Option<RunFolder>, ticket: Ticket, logged: Logged) -> Result<Run> {
         let options = &self.options;
         let mut journal = None;
         let mut tail = None;
@@ -361,7 +364,7 @@ impl Tracker {
             journal = Some(writer);
         }
         let queue = Queue::new(options.queue_bytes, BATCH, options.flush_interval);
-        let shared = Arc::new(Shared::new(self.store.clone(), folder, queue, tail, self.bytes_moved.clone()));
+        let shared = Arc::new(Shared::new(self.store.clone(), folder, queue, tail, self.bytes_moved.clone(), logged));
         if ticket.run_id.is_some() || !self.is_on {
             // A fresh cell takes its first value.
             let _ = shared.run_id.set(info.run_id.clone());

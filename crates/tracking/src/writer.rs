@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use crate::gate::Gate;
 use crate::http::backoff;
 use crate::journal::JournalWriter;
+use crate::logged::Logged;
 use crate::queue::{Queue, Weigh};
 use crate::record::{Record, Upload};
 use crate::rules::{
@@ -72,8 +73,12 @@ pub(crate) struct Shared {
     answers: AtomicU64,
     /// Files that were stored or refused.
     files_settled: AtomicU64,
-    /// Failures in a row that may pass.
+    /// Failed calls since the store has last answered.
     failures: AtomicU64,
+    /// When the first of them was.
+    away_since: Mutex<Option<Instant>>,
+    /// What a resumed run had logged before.
+    logged: Logged,
     bytes_moved: Option<Arc<AtomicU64>>,
     /// The file that is being sent: its bytes, and what was moved before it.
     sending: Mutex<Option<(u64, u64)>>,
@@ -125,6 +130,7 @@ impl Shared {
         records: Queue<Record>,
         tail: Option<Tail>,
         bytes_moved: Option<Arc<AtomicU64>>,
+        logged: Logged,
     ) -> Self {
         Self {
             store,
@@ -145,6 +151,8 @@ impl Shared {
             answers: AtomicU64::new(0),
             files_settled: AtomicU64::new(0),
             failures: AtomicU64::new(0),
+            away_since: Mutex::new(None),
+            logged,
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
@@ -183,6 +191,12 @@ impl Shared {
     /// Failed calls since the store has last answered.
     pub(crate) fn failures(&self) -> u64 {
         self.failures.load(Ordering::Acquire)
+    }
+
+    /// Whether the store has not answered for long, or to this run never.
+    pub(crate) fn is_away(&self) -> bool {
+        let never = self.answers.load(Ordering::Relaxed) == 0;
+        lock(&self.away_since).is_some_and(|since| never || since.elapsed() >= LONGEST_PAUSE)
     }
 
     /// Grows with every answer of the store and every byte of a file.
@@ -230,7 +244,10 @@ impl Shared {
 
     /// Leaves a tag about the tracking itself on the run, once per key.
     pub(crate) fn note(&self, key: &str, value: String) {
-        let key = clean_key(&format!("{NOTE_PREFIX}{key}"));
+        // ASCII: the key may be in here because the store does not count one of its characters as a letter.
+        let plain: String = key.chars().map(|c| if c.is_ascii() { c } else { '_' }).collect();
+        let plain = if plain == key { plain } else { format!("{plain}_{}", hash(key)) };
+        let key = clean_key(&format!("{NOTE_PREFIX}{plain}"));
         let mut notes = lock(&self.notes);
         if notes.seen.len() < MOST_NOTES && notes.seen.insert(key.clone()) {
             tracing::warn!("{key}: {value}");
@@ -249,6 +266,7 @@ impl Shared {
             }
             match call() {
                 Err(error) if error.may_pass() => {
+                    lock(&self.away_since).get_or_insert_with(Instant::now);
                     self.failures.fetch_add(1, Ordering::AcqRel);
                     self.report_trouble(&error, tries);
                     if !source.pause(pause_after(&error, tries)) {
@@ -258,6 +276,7 @@ impl Shared {
                 }
                 answer => {
                     self.failures.store(0, Ordering::Release);
+                    *lock(&self.away_since) = None;
                     self.answers.fetch_add(1, Ordering::Relaxed);
                     if tries > 0 {
                         tracing::info!("tracking: `{}` answers again", self.store.uri());
@@ -291,6 +310,16 @@ impl Shared {
         if let Some(folder) = &self.folder {
             folder.touch();
         }
+    }
+
+    /// Whether a resumed run has this point already; then it counts as stored.
+    fn is_doubled(&self, record: &Record) -> bool {
+        let is_doubled = matches!(record, Record::Metric(metric) if self.logged.has(metric));
+        if is_doubled {
+            self.journaled.fetch_add(1, Ordering::Relaxed);
+            self.count_written(1);
+        }
+        is_doubled
     }
 
     /// Takes an upload into the run's folder and wakes the upload thread. A full disk is waited for.
@@ -345,8 +374,9 @@ fn upload_name(upload: &Upload) -> String {
 /// The journal thread: from the queue to the disk, until the queue is closed and empty.
 pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
     let Some(tail) = &shared.tail else { return };
-    while let Some(records) = shared.records.take() {
+    while let Some(mut records) = shared.records.take() {
         let bytes = records.iter().map(Weigh::bytes).sum();
+        records.retain(|record| !shared.is_doubled(record));
         let (uploads, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| matches!(record, Record::Upload(_)));
         for record in &uploads {
@@ -487,6 +517,8 @@ impl Writer<'_> {
             match record {
                 Record::Input(_) => self.write_input(record),
                 Record::Upload(upload) => self.shared.spool(upload),
+                // With a journal it is out already.
+                record if self.shared.is_doubled(record) => {}
                 record => self.adjust(record, &mut batch),
             }
         }
@@ -681,14 +713,13 @@ fn labels(batch: &Batch) -> Vec<(&'static str, &str)> {
 /// Two batches of about the same size.
 fn halves(mut batch: Batch) -> (Batch, Batch) {
     let mut to_move = batch.len() / 2;
-    let mut tail = Batch::default();
     // From the back of each list, tags first.
-    tail.tags = batch.tags.split_off(batch.tags.len().saturating_sub(to_move));
-    to_move -= tail.tags.len();
-    tail.params = batch.params.split_off(batch.params.len().saturating_sub(to_move));
-    to_move -= tail.params.len();
-    tail.metrics = batch.metrics.split_off(batch.metrics.len() - to_move);
-    (batch, tail)
+    let tags = batch.tags.split_off(batch.tags.len().saturating_sub(to_move));
+    to_move -= tags.len();
+    let params = batch.params.split_off(batch.params.len().saturating_sub(to_move));
+    to_move -= params.len();
+    let metrics = batch.metrics.split_off(batch.metrics.len() - to_move);
+    (batch, Batch { metrics, params, tags })
 }
 
 /// The nearest key that MLflow accepts. One that is changed ends in a hash of the original, so that `recall@5` and

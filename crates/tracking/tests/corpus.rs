@@ -6,6 +6,8 @@ use std::path::Path;
 
 #[path = "../fuzz/checks/filter.rs"]
 mod filter;
+#[path = "../fuzz/checks/journal.rs"]
+mod journal;
 
 /// Runs each file of `fuzz/corpus/<target>`.
 fn replay(target: &str, check: fn(&[u8])) {
@@ -18,4 +20,9 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn the_corpus_of_filters_passes() {
     replay("filter", filter::check);
+}
+
+#[test]
+fn the_corpus_of_journals_passes() {
+    replay("journal", journal::check);
 }

@@ -775,3 +775,37 @@ fn processes_that_are_killed_lose_little_in_a_journal() {
     send_rest(&options);
     check_crashes(&tracker, &crashes, "journal and server");
 }
+/// Row "resume from an older checkpoint".
+fn resume_doubles_no_step(tracker: &Tracker, experiment: &str) {
+    let first = tracker.start_run(&in_experiment(experiment)).unwrap();
+    (0..100).for_each(|step| first.log_metrics(&[("loss", 1.0), ("accuracy", 0.5)], step));
+    let id = first.id().to_owned();
+    assert!(first.finish(RunStatus::Killed).is_complete());
+    drop(first);
+    let resume = RunOptions { resume_run_id: Some(id.clone()), ..RunOptions::default() };
+    let second = tracker.start_run(&resume).unwrap();
+    assert_eq!(second.id(), id);
+    // The last checkpoint was written after step 59.
+    (60..150).for_each(|step| second.log_metrics(&[("loss", 1.0), ("accuracy", 0.5)], step));
+    assert!(second.finish(RunStatus::Finished).is_complete());
+    assert_eq!(tracker.store().run(&id).unwrap().info.status, RunStatus::Finished);
+    for key in ["loss", "accuracy"] {
+        let points = tracker.store().metric_history(&id, key).unwrap();
+        assert_eq!(points.iter().map(|point| point.step).collect::<Vec<_>>(), up_to(150), "{key}");
+    }
+}
+
+#[test]
+fn a_resumed_run_doubles_no_step_in_a_file() {
+    let folder = TempDir::new().unwrap();
+    let uri = format!("sqlite:///{}", folder.path().join("mlflow.db").display());
+    resume_doubles_no_step(&Tracker::open(&options(&uri, folder.path())).unwrap(), "resumed");
+}
+
+#[test]
+fn a_resumed_run_doubles_no_step_on_a_server() {
+    let Some(stage) = Stage::new() else { return };
+    let folder = TempDir::new().unwrap();
+    let options = Options { exit_timeout: Duration::from_secs(30), ..options(&stage.proxy.uri(), folder.path()) };
+    resume_doubles_no_step(&Tracker::open(&options).unwrap(), "resumed");
+}
