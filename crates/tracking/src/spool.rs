@@ -309,10 +309,10 @@ pub(crate) fn take_over_soon(path: &Path, wait: Duration) -> Result<Option<RunFo
     }
 }
 
-/// The error for a run that another process writes.
+/// The error for a run that a process writes.
 pub(crate) fn in_use(ticket: &Ticket) -> Error {
     Error::Invalid(format!(
-        "run `{}` is being written by another process ({}). Hint: stop that one first",
+        "run `{}` is being written by process {}. Hint: stop that one first",
         ticket.id, ticket.process_id
     ))
 }
@@ -388,9 +388,7 @@ mod tests {
         let folder = RunFolder::create(spool.path(), &ticket("r1")).unwrap();
         let path = folder.path().to_path_buf();
         assert!(RunFolder::take_over(&path).unwrap().is_none(), "its owner lives");
-        assert!(
-            RunFolder::create(spool.path(), &ticket("r1")).unwrap_err().to_string().contains("another process (7)")
-        );
+        assert!(RunFolder::create(spool.path(), &ticket("r1")).unwrap_err().to_string().contains("by process 7"));
         drop(folder);
         let folder = RunFolder::take_over(&path).unwrap().unwrap();
         assert_eq!(folder.ticket().unwrap(), ticket("r1"));

@@ -12,7 +12,7 @@ use crate::record::Record;
 use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
 use crate::run::Threads;
 use crate::source::Tail;
-use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, waiting_files};
+use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon, waiting_files};
 use crate::uri::{absolute, open_counted};
 use crate::writer::{BATCH, Shared, lock};
 use crate::{Batch, HttpOptions, Millis, Options, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
@@ -116,7 +116,8 @@ fn look(folder: &Path) -> Result<Leftover> {
 /// Errors for a run that a process is writing, a journal that cannot be read, and an address that is none. May be
 /// repeated: what was sent is not sent again, and what is sent twice is stored once.
 pub fn send(folder: &Path, to: Option<&str>, http: &HttpOptions, patience: Duration) -> Result<Sent> {
-    let Some(taken) = RunFolder::take_over(folder)? else {
+    // Perhaps a thread of ours is just sending it.
+    let Some(taken) = take_over_soon(folder, patience)? else {
         return match read_ticket(folder) {
             Ok(ticket) => Err(in_use(&ticket)),
             Err(_) => Ok(Sent { is_complete: true, ..Sent::default() }),

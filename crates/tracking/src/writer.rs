@@ -193,10 +193,10 @@ impl Shared {
         self.failures.load(Ordering::Acquire)
     }
 
-    /// Whether the store has not answered for long, or to this run never.
+    /// Whether the store has not answered for long, or has not even made the run.
     pub(crate) fn is_away(&self) -> bool {
-        let never = self.answers.load(Ordering::Relaxed) == 0;
-        lock(&self.away_since).is_some_and(|since| never || since.elapsed() >= LONGEST_PAUSE)
+        let is_new = self.run_id.get().is_none();
+        lock(&self.away_since).is_some_and(|since| is_new || since.elapsed() >= LONGEST_PAUSE)
     }
 
     /// Grows with every answer of the store and every byte of a file.
@@ -489,8 +489,8 @@ impl Writer<'_> {
             }
             *lock(&shared.in_hand) = Arc::default();
             if let Err(error) = source.done(records.iter().map(Weigh::bytes).sum()) {
-                // Then the same records are sent once more later, which does no harm.
-                shared.report_trouble(&error, 0);
+                // Then the same records are perhaps sent once more later, which does no harm.
+                tracing::debug!("{error}");
             }
             self.beat();
         }

@@ -20,7 +20,7 @@ use stage::{Stage, figure, memory_kb, spawn, up_to};
 use tempfile::TempDir;
 use tracing::field::{Field, Visit};
 use tracing::{Level, span};
-use tracking::sync::{leftovers, send};
+use tracking::sync::{Leftover, leftovers, send};
 use tracking::{HttpOptions, Options, RunOptions, RunQuery, RunStatus, SqliteStore, Store, Tracker};
 
 const URI: &str = "TRACKING_TEST_URI";
@@ -629,6 +629,13 @@ fn damaged_journals_cost_what_is_damaged() {
         run.finish(RunStatus::Finished);
         options.spool_dir.join(run.id())
     });
+    // Its own thread would send what we damage.
+    drop(tracker);
+    let is_live =
+        |(_, leftover): &(PathBuf, tracking::Result<Leftover>)| leftover.as_ref().is_ok_and(|run| run.is_live);
+    while leftovers(&options.spool_dir).unwrap().iter().any(is_live) {
+        thread::sleep(Duration::from_millis(50));
+    }
     stage.proxy.up();
     let is_journal = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "journal");
     let journal = fs::read_dir(&folders[0]).unwrap().map(|entry| entry.unwrap().path()).find(is_journal).unwrap();
