@@ -142,6 +142,8 @@ pub struct Session {
     runs_folder: PathBuf,
     log_file: PathBuf,
     log_artifacts: bool,
+    /// A part of another run.
+    is_nested: bool,
     open_runs: OpenRuns,
 }
 
@@ -219,6 +221,7 @@ impl Session {
             runs_folder,
             log_file,
             log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled,
+            is_nested: false,
             open_runs,
         };
         let verb = if setup.resumed.is_some() { "resuming run" } else { "run" };
@@ -324,6 +327,7 @@ impl Session {
             runs_folder: self.runs_folder.clone(),
             log_file: self.log_file.clone(),
             log_artifacts: self.log_artifacts,
+            is_nested: true,
             open_runs: Arc::clone(&self.open_runs),
         })
     }
@@ -425,13 +429,31 @@ impl Session {
             Some(error) => self.run.fail(&describe(error)),
         };
         lock(&self.open_runs).retain(|open| open.id() != self.run.id());
-        if !outcome.is_complete() {
-            // An error, so that `--quiet` shows it too: something that was logged is not in the store.
-            let hint =
-                if outcome.spool.is_some() { ". Hint: `cargo run --bin sync_runs` sends what is kept" } else { "" };
-            tracing::error!("tracking of run {} is incomplete: {outcome}{hint}", self.run.id());
-        }
+        self.report_tracking(&outcome);
         outcome
+    }
+
+    /// Says what is not in the store. What is kept on disk is no loss, and of nested runs it is said by their parent.
+    fn report_tracking(&self, outcome: &Outcome) {
+        let hint = "Hint: the next run sends it, or `cargo run --bin sync_runs`";
+        let id = self.run.id();
+        match &outcome.spool {
+            _ if outcome.is_complete() => {}
+            Some(spool) if outcome.dropped + outcome.set_aside == 0 => {
+                let problem = outcome.problem.as_deref().unwrap_or("no answer");
+                let text = format!(
+                    "run {id} is not all on its server ({problem}); {} records are kept in `{}`. {hint}",
+                    outcome.left,
+                    spool.display()
+                );
+                if self.is_nested { tracing::info!("{text}") } else { self.console.warn(&text) }
+            }
+            // An error, so that `--quiet` shows it too: something that was logged is lost, or refused.
+            spool => {
+                let hint = spool.as_ref().map_or(String::new(), |_| format!(". {hint}"));
+                tracing::error!("tracking of run {id} is incomplete: {outcome}{hint}");
+            }
+        }
     }
 
     /// A copy, because the log goes on while files are uploaded.

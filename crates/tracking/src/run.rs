@@ -332,12 +332,17 @@ impl Inner {
         outcome
     }
 
-    /// Waits while it makes sense. Uploads are given up first, so that there is time left for the status.
+    /// Waits while it makes sense: first for the disk, then for the store. Uploads are given up first, so that there is
+    /// time left for the status.
     fn wait_for_threads(&self) {
         let (shared, threads) = (&self.shared, &self.threads);
         let failures = shared.failures();
+        let begin = Instant::now();
+        while shared.tail.as_ref().is_some_and(|tail| !tail.is_closed()) && begin.elapsed() < self.exit_timeout {
+            std::thread::sleep(EXIT_POLL);
+        }
         // The close has hurried the next try. If a server that was away still is, what is left stays in the journal.
-        let is_away = || shared.tail.is_some() && shared.is_away() && shared.failures() > failures;
+        let is_away = || shared.tail.is_some() && shared.is_away(failures);
         let progress = || shared.progress();
         let limit = |share: f64| if is_away() { Duration::ZERO } else { self.exit_timeout.mul_f64(share) };
         if !threads.end_while_moving(&progress, &|| limit(0.8) + shared.patience()) {

@@ -82,6 +82,11 @@ impl Tail {
         self.gate.close();
     }
 
+    /// Whether all that will ever come is on the disk.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.gate.is_closed()
+    }
+
     /// Bytes of torn or damaged records met so far.
     pub(crate) fn discarded_bytes(&self) -> u64 {
         lock(&self.reader).discarded_bytes()

@@ -53,7 +53,9 @@ pub(crate) fn make_run_now(store: &dyn Store, spool_dir: &Path, ticket: &Ticket)
 /// What makes a run findable when the reply is lost or the process is killed, and its parent the one that the server knows.
 fn mark(new: &mut NewRun, store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<()> {
     new.tags.insert(LOCAL_ID_TAG.into(), ticket.id.clone());
-    new.tags.insert(HEARTBEAT_TAG.into(), rfc3339(now_ms()));
+    if store.is_remote() {
+        new.tags.insert(HEARTBEAT_TAG.into(), rfc3339(now_ms()));
+    }
     if let Some(parent) = new.tags.get_mut(PARENT_TAG) {
         *parent = store_id(store, spool_dir, parent)?;
     }

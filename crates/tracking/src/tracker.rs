@@ -364,7 +364,9 @@ impl Tracker {
             journal = Some(writer);
         }
         let queue = Queue::new(options.queue_bytes, BATCH, options.flush_interval);
-        let shared = Arc::new(Shared::new(self.store.clone(), folder, queue, tail, self.bytes_moved.clone(), logged));
+        let mut shared = Shared::new(self.store.clone(), folder, queue, tail, self.bytes_moved.clone(), logged);
+        shared.starts_away = self.is_on && ticket.run_id.is_none();
+        let shared = Arc::new(shared);
         if ticket.run_id.is_some() || !self.is_on {
             // A fresh cell takes its first value.
             let _ = shared.run_id.set(info.run_id.clone());

@@ -79,6 +79,8 @@ pub(crate) struct Shared {
     away_since: Mutex<Option<Instant>>,
     /// What a resumed run had logged before.
     logged: Logged,
+    /// The store did not answer when the run was started, and that was said.
+    pub(crate) starts_away: bool,
     bytes_moved: Option<Arc<AtomicU64>>,
     /// The file that is being sent: its bytes, and what was moved before it.
     sending: Mutex<Option<(u64, u64)>>,
@@ -153,6 +155,7 @@ impl Shared {
             failures: AtomicU64::new(0),
             away_since: Mutex::new(None),
             logged,
+            starts_away: false,
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
@@ -193,10 +196,12 @@ impl Shared {
         self.failures.load(Ordering::Acquire)
     }
 
-    /// Whether the store has not answered for long, or has not even made the run.
-    pub(crate) fn is_away(&self) -> bool {
-        let is_new = self.run_id.get().is_none();
-        lock(&self.away_since).is_some_and(|since| is_new || since.elapsed() >= LONGEST_PAUSE)
+    /// Whether it makes no sense to wait for the store: it was away when the run started and still is, or has been for long
+    /// and has failed again since there were `failures`.
+    pub(crate) fn is_away(&self, failures: u64) -> bool {
+        let since = *lock(&self.away_since);
+        let is_new = self.run_id.get().is_none() && self.starts_away;
+        is_new || (since.is_some_and(|since| since.elapsed() >= LONGEST_PAUSE) && self.failures() > failures)
     }
 
     /// Grows with every answer of the store and every byte of a file.
@@ -289,7 +294,9 @@ impl Shared {
     }
 
     fn report_trouble(&self, error: &Error, tries: u32) {
-        if tries == 0 {
+        if tries == 0 && self.starts_away && self.run_id.get().is_none() {
+            tracing::debug!("tracking waits: {error}");
+        } else if tries == 0 {
             tracing::warn!("tracking waits: {error}");
         }
         *lock(&self.problem) = Some(error.to_string());

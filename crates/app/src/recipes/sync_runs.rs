@@ -1,5 +1,6 @@
 //! `sync_runs`: what is left in the spool folder goes to its server, runs of the embedded store go to any server.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,7 +80,7 @@ pub fn main(flags: &SyncFlags) -> Result<()> {
             &json!({"journals": journals, "copied": copied, "ended": ended, "problems": problems}).to_string(),
         );
     } else {
-        print_result(&report.lines.join("\n"));
+        report.lines.iter().for_each(|line| print_result(line));
     }
     match report.problems.as_slice() {
         [] => Ok(()),
@@ -93,9 +94,11 @@ fn send_journals(flags: &SyncFlags, http: &HttpOptions, console: &Console, repor
     if leftovers.is_empty() {
         report.lines.push(format!("nothing is left in `{}`", flags.spool_dir.display()));
     }
+    // A server that does not answer is waited for once.
+    let mut away = BTreeSet::new();
     for (folder, found) in leftovers {
         match found {
-            Ok(leftover) => send_journal(&leftover, flags, http, console, report),
+            Ok(leftover) => send_journal(&leftover, flags, http, console, &mut away, report),
             // One that cannot be read must not stop the others.
             Err(error) => report.problems.push(format!("`{}`: {error}", folder.display())),
         }
@@ -103,7 +106,14 @@ fn send_journals(flags: &SyncFlags, http: &HttpOptions, console: &Console, repor
     Ok(())
 }
 
-fn send_journal(leftover: &Leftover, flags: &SyncFlags, http: &HttpOptions, console: &Console, report: &mut Report) {
+fn send_journal(
+    leftover: &Leftover,
+    flags: &SyncFlags,
+    http: &HttpOptions,
+    console: &Console,
+    away: &mut BTreeSet<String>,
+    report: &mut Report,
+) {
     let Leftover { id, name, uri, records, files, file_bytes, .. } = leftover;
     let what = format!("run {id} `{name}`: {records} records, {files} files ({file_bytes} bytes)");
     let mut entry = json!({
@@ -119,6 +129,8 @@ fn send_journal(leftover: &Leftover, flags: &SyncFlags, http: &HttpOptions, cons
         report.lines.push(format!("{what} are being sent by process of the run itself, which is alive"));
     } else if flags.dry_run {
         report.lines.push(format!("{what} to send to {}", tracking::redact_url(to.unwrap_or(uri))));
+    } else if away.contains(to.unwrap_or(uri)) {
+        report.problems.push(format!("run {id}: not tried, its server is away"));
     } else {
         console.note(&format!("sending {what} ..."));
         match sync::send(&leftover.folder, to, http, Duration::from_secs(flags.wait)) {
@@ -130,6 +142,7 @@ fn send_journal(leftover: &Leftover, flags: &SyncFlags, http: &HttpOptions, cons
                 entry["store_run_id"] = run_id.into();
             }
             Ok(sent) => {
+                away.insert(to.unwrap_or(uri).to_owned());
                 let why = sent.problem.unwrap_or_else(|| "no answer".into());
                 report.problems.push(format!("run {id}: something is left: {why}"));
             }
