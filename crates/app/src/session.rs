@@ -81,6 +81,16 @@ impl Default for MlflowConfig {
     }
 }
 
+impl MlflowConfig {
+    /// Checks ranges; gives key and reason.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        match self.flush_interval_ms {
+            1..=60_000 => Ok(()),
+            other => Err(("flush_interval_ms".to_owned(), format!("`{other}` is not between 1 and 60000"))),
+        }
+    }
+}
+
 /// The `paths:` section. Relative paths start at the working directory.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

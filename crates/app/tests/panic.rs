@@ -18,7 +18,9 @@ fn a_panic_is_a_failed_run_with_the_reason() {
     let dir = Workdir::new();
     let folder = dir.folder.path().display();
     let mut overrides = vec![format!("mlflow.tracking_uri=sqlite:///{folder}/mlflow.db")];
-    for (key, name) in [("models_dir", "models"), ("logs_dir", "logs"), ("artifacts_dir", "mlruns")] {
+    for (key, name) in
+        [("models_dir", "models"), ("logs_dir", "logs"), ("artifacts_dir", "mlruns"), ("spool_dir", "spool")]
+    {
         overrides.push(format!("paths.{key}={folder}/{name}"));
     }
     let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse_set(text).unwrap()).collect();

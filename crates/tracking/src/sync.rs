@@ -306,6 +306,10 @@ pub(crate) fn send_folder(
         discarded_bytes: shared.tail.as_ref().map_or(0, Tail::discarded_bytes),
         run_id: shared.run_id.get().cloned(),
         is_complete,
-        problem: shared.problem(),
+        problem: shared.problem().or_else(|| (!is_complete).then(|| no_answer(shared.store.as_ref(), patience))),
     })
+}
+
+fn no_answer(store: &dyn Store, patience: Duration) -> String {
+    format!("`{}` did not answer within {} s", store.uri(), patience.as_secs_f32())
 }

@@ -109,6 +109,7 @@ impl Config {
         self.baseline_options.check().map_err(|error| ("baseline_options".to_owned(), error.to_string()))?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
+        self.mlflow.check().map_err(|(key, reason)| (format!("mlflow.{key}"), reason))?;
         self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
     }
 

@@ -53,7 +53,12 @@ impl Workdir {
 
     /// The program, not yet started, with none of the caller's settings.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_train_tabular_mlp"));
+        self.command_of(env!("CARGO_BIN_EXE_train_tabular_mlp"), args)
+    }
+
+    /// Another program, not yet started.
+    pub fn command_of(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
         command.args(args).current_dir(self.folder.path());
         for (name, _) in std::env::vars() {
             if name.starts_with("ML_TABULAR_") || name.starts_with("MLFLOW_") {
