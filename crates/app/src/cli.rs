@@ -114,6 +114,8 @@ impl RunFlags {
         push(&mut all, "--device", "device", self.device.clone());
         push(&mut all, "--threads", "threads", self.threads);
         push(&mut all, "--experiment-name", "mlflow.experiment_name", self.experiment_name.clone());
+        // It would go before the name.
+        push(&mut all, "--experiment-name", "mlflow.experiment_id", self.experiment_name.as_ref().map(|_| Value::Null));
         push(&mut all, "--run-name", "mlflow.run_name", self.run_name.clone());
         push(&mut all, "--no-mlflow", "mlflow.enabled", self.no_mlflow.then_some(false));
         for text in &self.set {

@@ -20,8 +20,12 @@ use crate::exit::Mistake;
 const ENV_PREFIX: &str = "ML_TABULAR_";
 
 /// MLflow's own variables and the keys they set.
-const MLFLOW_VARIABLES: [(&str, &str); 2] =
-    [("MLFLOW_TRACKING_URI", "mlflow.tracking_uri"), ("MLFLOW_EXPERIMENT_NAME", "mlflow.experiment_name")];
+const MLFLOW_VARIABLES: [(&str, &str); 4] = [
+    ("MLFLOW_TRACKING_URI", "mlflow.tracking_uri"),
+    ("MLFLOW_REGISTRY_URI", "mlflow.registry_uri"),
+    ("MLFLOW_EXPERIMENT_NAME", "mlflow.experiment_name"),
+    ("MLFLOW_EXPERIMENT_ID", "mlflow.experiment_id"),
+];
 
 /// Names that users bring from other systems, and what they are called here.
 const SYNONYMS: [(&str, &str); 35] = [

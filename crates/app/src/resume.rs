@@ -137,6 +137,7 @@ pub fn open_tracker(mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<Tracke
         artifact_root: paths.artifacts_dir.clone(),
         spool_dir: paths.spool_dir.clone(),
         http: HttpOptions::from_env()?,
+        registry_uri: mlflow.registry_uri.clone(),
         strict: mlflow.strict,
         flush_interval: Duration::from_millis(mlflow.flush_interval_ms),
         fsync: mlflow.fsync,

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -42,8 +43,12 @@ pub struct MlflowConfig {
     pub enabled: bool,
     /// `http(s)://server`, or `sqlite:///file.db`; null for `sqlite:///mlflow.db` with artifacts in `./mlruns`.
     pub tracking_uri: Option<String>,
+    /// Where registered models are; null for the same place.
+    pub registry_uri: Option<String>,
     /// Experiment that the run belongs to; made if it is not there.
     pub experiment_name: String,
+    /// Id of the experiment, which must be there; goes before the name.
+    pub experiment_id: Option<String>,
     /// Shown name of the run; null for a name made of model, data set and seed.
     pub run_name: Option<String>,
     /// Log files (plots, weights, predictions), not only params and metrics.
@@ -68,7 +73,9 @@ impl Default for MlflowConfig {
         Self {
             enabled: true,
             tracking_uri: None,
+            registry_uri: None,
             experiment_name: "default_experiment".to_owned(),
+            experiment_id: None,
             run_name: None,
             log_artifacts: true,
             system_metrics: false,
@@ -201,14 +208,16 @@ impl Session {
         let mut tags = environment::tags(&program);
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
-        let system_metrics = SystemMetricsOptions::from_env()?;
-        let enabled = system_metrics.enabled || setup.mlflow.system_metrics;
-        let system_metrics = SystemMetricsOptions { enabled, ..system_metrics };
+        let mut system_metrics = SystemMetricsOptions::from_env()?;
+        system_metrics.enabled |= setup.mlflow.system_metrics;
+        // A launcher may have made the run: then it is filled, not made.
+        let launched = || env::var("MLFLOW_RUN_ID").ok().filter(|id| !id.is_empty() && setup.mlflow.enabled);
         let run = tracker.start_run(&RunOptions {
             experiment: setup.mlflow.experiment_name.clone(),
+            experiment_id: setup.mlflow.experiment_id.clone(),
             name: setup.run_name.clone(),
             tags,
-            resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()),
+            resume_run_id: setup.resumed.as_ref().map(|stopped| stopped.run_id.clone()).or_else(launched),
             log_file: Some(log_file.clone()),
             system_metrics,
             ..RunOptions::default()
@@ -314,6 +323,7 @@ impl Session {
         all.extend(tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let run = self.tracker.start_run(&RunOptions {
             experiment: self.experiment.clone(),
+            experiment_id: Some(self.run.experiment_id().to_owned()).filter(|id| !id.is_empty()),
             name: name.to_owned(),
             tags: all,
             parent_run_id: Some(self.run.id().to_owned()),

@@ -336,12 +336,26 @@ fn unwritable_folders() {
 #[test]
 fn a_server_that_is_not_there() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let uri = format!("http://user:planted-secret@127.0.0.1:{port}");
-    let dir = Workdir::new();
-    let finished = Workdir::run(&dir, &[&["--set", &format!("mlflow.tracking_uri={uri}")], &SHORT[..]].concat());
-    assert_eq!(finished.code, 1);
-    assert_contains(&finished.stderr, &[&format!("127.0.0.1:{port}"), "hint: "]);
-    assert!(!finished.stderr.contains("planted-secret"), "{}", finished.stderr);
+    let uri = format!("mlflow.tracking_uri=http://user:planted-secret@127.0.0.1:{port}");
+    for (strict, code, hint) in [("true", 1, "hint: start it with `mlflow server`"), ("false", 0, "sync_runs")] {
+        let dir = Workdir::new();
+        let strict = format!("mlflow.strict={strict}");
+        let finished = Workdir::run(&dir, &[&["--set", &uri, "--set", &strict], &SHORT[..]].concat());
+        assert_eq!(finished.code, code);
+        assert_contains(&finished.stderr, &[&format!("127.0.0.1:{port}"), hint]);
+        let written = [finished.stdout, finished.stderr].concat() + &all_text(dir.folder.path());
+        assert!(!written.contains("planted-secret") && !written.contains("cGxhbnRlZC1zZWNyZXQ"), "{written}");
+    }
+}
+
+/// All files below a folder, as text.
+fn all_text(folder: &Path) -> String {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| match path.is_dir() {
+        true => all_text(&path),
+        false => String::from_utf8_lossy(&fs::read(path).unwrap()).into_owned(),
+    };
+    entries.map(text).collect()
 }
 
 #[test]

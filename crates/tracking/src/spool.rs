@@ -43,7 +43,10 @@ pub(crate) struct Ticket {
     pub(crate) id: String,
     /// The id in the store; none while the run has not been made there.
     pub(crate) run_id: Option<String>,
+    /// Name of the experiment, if it is not given by its id.
     pub(crate) experiment: String,
+    #[serde(default)]
+    pub(crate) experiment_id: Option<String>,
     pub(crate) name: String,
     pub(crate) user: String,
     pub(crate) start_time_ms: Millis,
@@ -373,6 +376,7 @@ mod tests {
             id: id.into(),
             run_id: None,
             experiment: "wine".into(),
+            experiment_id: None,
             name: "baseline".into(),
             user: "ada".into(),
             start_time_ms: 1,

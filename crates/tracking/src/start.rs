@@ -32,9 +32,17 @@ fn existing_experiment(store: &dyn Store, name: &str) -> Result<Option<String>> 
     }
 }
 
+/// The experiment of a ticket: by its id, which must be there, or by its name.
+fn experiment_of(store: &dyn Store, ticket: &Ticket) -> Result<String> {
+    match &ticket.experiment_id {
+        Some(id) => Ok(store.experiment(id)?.experiment_id),
+        None => experiment_id(store, &ticket.experiment),
+    }
+}
+
 /// The run that a ticket is about, made in the store; gives its id there. A run that a lost reply was about is found again.
 pub(crate) fn make_run(store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<String> {
-    let experiment_id = experiment_id(store, &ticket.experiment)?;
+    let experiment_id = experiment_of(store, ticket)?;
     if let Some(run) = find_local(store, vec![experiment_id.clone()], &ticket.id)? {
         return Ok(run.info.run_id);
     }
@@ -45,7 +53,7 @@ pub(crate) fn make_run(store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> 
 
 /// Makes the run of a fresh ticket, which no earlier try can have made.
 pub(crate) fn make_run_now(store: &dyn Store, spool_dir: &Path, ticket: &Ticket) -> Result<RunInfo> {
-    let mut new = new_run(ticket, experiment_id(store, &ticket.experiment)?);
+    let mut new = new_run(ticket, experiment_of(store, ticket)?);
     mark(&mut new, store, spool_dir, ticket)?;
     store.create_run(&new)
 }

@@ -18,7 +18,8 @@ use crate::run::{Run, SYSTEM_PREFIX, Threads, run_page};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
 use crate::sync::Janitor;
-use crate::uri::{absolute, open_counted};
+use crate::uri::{absolute, open_counted, open_store};
+use crate::variables::environment;
 use crate::writer::{BATCH, Shared, lock};
 use crate::{
     Error, HttpOptions, Lifecycle, Metric, Result, RunData, RunInfo, RunStatus, Store, SystemMetricsOptions,
@@ -37,6 +38,8 @@ const RESUME_WAIT: Duration = Duration::from_secs(10);
 pub struct Options {
     /// Tracking URI, see [`open_store`](crate::open_store).
     pub uri: String,
+    /// Where registered models are, if not in the same store.
+    pub registry_uri: Option<String>,
     /// Where an embedded store puts artifacts.
     pub artifact_root: PathBuf,
     /// Credentials and deadlines for a server.
@@ -60,6 +63,7 @@ impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Options")
             .field("uri", &redact_url(&self.uri))
+            .field("registry_uri", &self.registry_uri.as_deref().map(redact_url))
             .field("artifact_root", &self.artifact_root)
             .field("http", &self.http)
             .field("spool_dir", &self.spool_dir)
@@ -77,6 +81,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             uri: "sqlite:///mlflow.db".into(),
+            registry_uri: None,
             artifact_root: "mlruns".into(),
             http: HttpOptions::default(),
             spool_dir: "mlflow-spool".into(),
@@ -90,11 +95,16 @@ impl Default for Options {
 }
 
 impl Options {
-    /// The default with `MLFLOW_TRACKING_URI` and what [`HttpOptions::from_env`] reads.
+    /// The default with `MLFLOW_TRACKING_URI`, `MLFLOW_REGISTRY_URI` and what [`HttpOptions::from_env`] reads.
     pub fn from_env() -> Result<Self> {
         let default = Self::default();
-        let uri = std::env::var("MLFLOW_TRACKING_URI").ok().filter(|uri| !uri.is_empty());
-        Ok(Self { uri: uri.unwrap_or(default.uri), http: HttpOptions::from_env()?, ..default })
+        let uri = environment("MLFLOW_TRACKING_URI").filter(|uri| !uri.is_empty());
+        Ok(Self {
+            uri: uri.unwrap_or(default.uri),
+            registry_uri: environment("MLFLOW_REGISTRY_URI").filter(|uri| !uri.is_empty()),
+            http: HttpOptions::from_env()?,
+            ..default
+        })
     }
 }
 
@@ -103,6 +113,8 @@ impl Options {
 pub struct RunOptions {
     /// Name of the experiment, made when it is not there; empty for `Default`.
     pub experiment: String,
+    /// Id of the experiment, which must be there; it goes before the name.
+    pub experiment_id: Option<String>,
     /// Shown name; empty lets the store choose.
     pub name: String,
     /// First tags: `mlflow.user`, `mlflow.source.name`, `mlflow.source.git.commit`, your own.
@@ -200,6 +212,14 @@ impl Tracker {
         self.store.as_ref()
     }
 
+    /// The store with the registered models: the same one, or that of `registry_uri`. Errors when that cannot be opened.
+    pub fn registry_store(&self) -> Result<Arc<dyn Store>> {
+        match &self.options.registry_uri {
+            Some(uri) => open_store(uri, &self.options.artifact_root, &self.options.http),
+            None => Ok(self.store.clone()),
+        }
+    }
+
     /// The id of the experiment with this name, which is made when there is none.
     ///
     /// Two processes may ask at once. Errors with [`Error::Invalid`] when the experiment is deleted.
@@ -262,6 +282,7 @@ impl Tracker {
             id: Uuid::new_v4().simple().to_string(),
             run_id: None,
             experiment: options.experiment.clone(),
+            experiment_id: options.experiment_id.clone(),
             name: options.name.clone(),
             user: tags.get(USER_TAG).cloned().unwrap_or_default(),
             start_time_ms: now_ms(),
