@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use crate::rules::{LOCAL_ID_TAG, PARENT_TAG};
-use crate::start::experiment_id;
+use crate::start::{existing_experiment, experiment_id};
 use crate::{
     Artifact, ArtifactsOf, Batch, Error, Experiment, LoggedModel, ModelOutput, ModelStatus, ModelVersion,
     NewLoggedModel, NewRegisteredModel, NewRun, NewVersion, Result, RunData, RunQuery, Stage, Store, ViewType,
@@ -52,9 +52,11 @@ pub struct Copied {
 /// is found by the id of its original ([`Tracker::find_run`](crate::Tracker::find_run)).
 ///
 /// May be repeated: what is there is not copied again, what was broken off goes on, what has changed is brought up to
-/// date. `progress` gets the number of runs done, of all runs, and the name of the next one.
+/// date. A copy is not copied back to where its original is. Two processes must not do it at once: each would make a copy.
+/// `progress` gets the number of runs done, of all runs, and the name of the next one.
 ///
-/// Errors when a store does not answer. A run that the target refuses is a problem in the report.
+/// Errors when a store does not answer, and when both are the same. What the target refuses, be it a tag, a file or a
+/// run, is a problem in the report; it is tried again next time.
 pub fn copy_runs(
     from: &dyn Store,
     to: &dyn Store,
@@ -66,6 +68,7 @@ pub fn copy_runs(
         from,
         to,
         dry_run: options.dry_run,
+        is_part: !options.experiments.is_empty(),
         scratch: scratch.0.join("file"),
         experiments: HashMap::new(),
         runs: HashMap::new(),
@@ -116,12 +119,16 @@ struct Twin {
     run_id: String,
     /// The fingerprint of what was copied; none when the copy was broken off.
     copied: Option<String>,
+    /// The tags that it has.
+    tags: BTreeMap<String, String>,
 }
 
 struct Copy<'a> {
     from: &'a dyn Store,
     to: &'a dyn Store,
     dry_run: bool,
+    /// Only some experiments: the registry may name runs of others.
+    is_part: bool,
     scratch: std::path::PathBuf,
     /// Experiments of the target that were looked at, by their id in the source. None with `dry_run` for a new one.
     experiments: HashMap<String, Option<String>>,
@@ -140,9 +147,9 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    /// Changes when anything does.
-    fn fingerprint(&self) -> String {
-        let text = serde_json::json!([self.run, self.artifacts, self.models]).to_string();
+    /// Changes when anything does, also the parent's id in the target.
+    fn fingerprint(&self, parent: Option<&String>) -> String {
+        let text = serde_json::json!([self.run, self.artifacts, self.models, parent]).to_string();
         format!("{:08x}-{:x}", crc32fast::hash(text.as_bytes()), text.len())
     }
 }
@@ -172,24 +179,56 @@ impl Copy<'_> {
         if let Some(missing) = options.run_ids.iter().find(|id| !found.contains(id.as_str())) {
             return Err(Error::NotFound(format!("no run `{missing}` in `{}`", self.from.uri())));
         }
+        self.check_other_store(&runs)?;
         let used: HashSet<&str> = runs.iter().map(|run| run.info.experiment_id.as_str()).collect();
+        let mut there = HashSet::new();
         for experiment in experiments.iter().filter(|experiment| used.contains(experiment.experiment_id.as_str())) {
-            self.find_copies(experiment)?;
+            self.refused_is_a_problem(&format!("experiment `{}`", experiment.name), |copy| {
+                copy.find_copies(experiment, &mut there)
+            })?;
         }
+        runs.retain(|run| self.experiments.contains_key(&run.info.experiment_id) && !self.is_original_in(&there, run));
         sort_parents_first(&mut runs);
         Ok(runs)
     }
 
-    fn find_copies(&mut self, experiment: &Experiment) -> Result<()> {
+    /// The same server may have two names. Ids are never equal by chance.
+    fn check_other_store(&self, runs: &[RunData]) -> Result<()> {
+        let Some(run) = runs.first() else { return Ok(()) };
+        match self.to.run(&run.info.run_id) {
+            Ok(_) => Err(Error::Invalid(format!(
+                "run `{}` is in `{}` and in `{}`. Hint: they are the same store, or one is a copy of the other's file",
+                run.info.run_id,
+                self.from.uri(),
+                self.to.uri()
+            ))),
+            Err(Error::NotFound(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Notes the copies in the target's experiment of the same name, and adds the ids that are `there`.
+    fn find_copies(&mut self, experiment: &Experiment, there: &mut HashSet<String>) -> Result<()> {
         let twin = self.find_experiment(experiment)?;
         for copy in twin.as_deref().map_or_else(|| Ok(Vec::new()), |id| all_runs(self.to, id))? {
             if let Some(original) = copy.tags.get(LOCAL_ID_TAG) {
                 let copied = copy.tags.get(COPIED_TAG).cloned();
-                self.runs.insert(original.clone(), Twin { run_id: copy.info.run_id.clone(), copied });
+                let twin = Twin { run_id: copy.info.run_id.clone(), copied, tags: copy.tags.clone() };
+                self.runs.insert(original.clone(), twin);
             }
+            there.insert(copy.info.run_id);
         }
         self.experiments.insert(experiment.experiment_id.clone(), twin);
         Ok(())
+    }
+
+    /// A run that is itself a copy, of one in the target: there is nothing to copy, and its nested runs hang below that.
+    fn is_original_in(&mut self, there: &HashSet<String>, run: &RunData) -> bool {
+        let Some(original) = run.tags.get(LOCAL_ID_TAG).filter(|id| there.contains(*id)) else { return false };
+        let twin = Twin { run_id: original.clone(), copied: None, tags: BTreeMap::new() };
+        self.runs.insert(run.info.run_id.clone(), twin);
+        self.report.unchanged_runs += 1;
+        true
     }
 
     fn find_experiments(&self, options: &CopyOptions) -> Result<Vec<Experiment>> {
@@ -213,7 +252,7 @@ impl Copy<'_> {
     /// The experiment of the same name in the target; made, but for a dry run.
     fn find_experiment(&self, experiment: &Experiment) -> Result<Option<String>> {
         if self.dry_run {
-            return Ok(self.to.experiment_by_name(&experiment.name)?.map(|found| found.experiment_id));
+            return existing_experiment(self.to, &experiment.name);
         }
         let id = experiment_id(self.to, &experiment.name)?;
         let known = self.to.experiment(&id)?.tags;
@@ -228,7 +267,7 @@ impl Copy<'_> {
         let read = if self.from.is_remote() { Some(self.from.run(&run.info.run_id)?) } else { None };
         let run = read.as_ref().unwrap_or(run);
         let whole = self.look_at(run)?;
-        let fingerprint = whole.fingerprint();
+        let fingerprint = whole.fingerprint(self.tags(run).get(PARENT_TAG));
         let twin = self.runs.get(&run.info.run_id).cloned();
         if twin.as_ref().is_some_and(|twin| twin.copied.as_ref() == Some(&fingerprint)) {
             self.report.unchanged_runs += 1;
@@ -243,15 +282,21 @@ impl Copy<'_> {
         }
         // A copy that was broken off goes on; one that was complete has changed, and any file may have.
         let goes_on = twin.as_ref().is_some_and(|twin| twin.copied.is_none());
-        let run_id = match twin {
-            Some(twin) => twin.run_id,
-            None => self.create(run)?,
+        let twin = match twin {
+            Some(twin) => Twin { copied: None, ..twin },
+            None => Twin { run_id: self.create(run)?, copied: None, tags: self.tags(run) },
         };
-        self.runs.insert(run.info.run_id.clone(), Twin { run_id: run_id.clone(), copied: None });
-        self.records(run, &run_id)?;
+        self.runs.insert(run.info.run_id.clone(), twin.clone());
+        let run_id = twin.run_id;
+        let problems = self.report.problems.len();
+        // First, so that whatever is refused below, the copy does not look as if it were running.
+        self.to.update_run(&run_id, run.info.status, run.info.end_time_ms, None)?;
+        self.records(run, &run_id, &twin.tags)?;
         self.files(ArtifactsOf::Run(&run.info.run_id), &whole.artifacts, ArtifactsOf::Run(&run_id), goes_on)?;
         self.models(&whole, &run_id)?;
-        self.to.update_run(&run_id, run.info.status, run.info.end_time_ms, None)?;
+        if self.report.problems.len() > problems {
+            return Ok(());
+        }
         self.to.log_batch(&run_id, &tags([(COPIED_TAG, &fingerprint)]))
     }
 
@@ -291,16 +336,42 @@ impl Copy<'_> {
         tags
     }
 
-    fn records(&mut self, run: &RunData, run_id: &str) -> Result<()> {
+    /// `there`: the tags that the copy has. One that the target took with the run may be one that it refuses later.
+    fn records(&mut self, run: &RunData, run_id: &str, there: &BTreeMap<String, String>) -> Result<()> {
+        let what = format!("run `{}`", run.info.run_id);
         let params = run.params.clone().into_iter().collect();
-        let tags = self.tags(run).into_iter().collect();
-        self.to.log_batch(run_id, &Batch { params, tags, ..Batch::default() })?;
+        let tags = self.tags(run).into_iter().filter(|(key, value)| there.get(key) != Some(value)).collect();
+        self.offer(&what, run_id, Batch { params, tags, ..Batch::default() })?;
         if !run.inputs.is_empty() {
-            self.to.log_inputs(run_id, &run.inputs)?;
+            self.refused_is_a_problem(&what, |copy| copy.to.log_inputs(run_id, &run.inputs))?;
         }
         let metrics = self.points(run)?;
         self.report.points += metrics.len();
-        self.to.log_batch(run_id, &Batch { metrics, ..Batch::default() })
+        self.offer(&what, run_id, Batch { metrics, ..Batch::default() })
+    }
+
+    /// Logs a batch. When the target refuses it, once more param by param, tag by tag and metric by metric, so that only
+    /// what it is about is missing.
+    fn offer(&mut self, what: &str, run_id: &str, batch: Batch) -> Result<()> {
+        match self.to.log_batch(run_id, &batch) {
+            Err(Error::Invalid(_)) => {}
+            answer => return answer,
+        }
+        let mut parts: Vec<(String, Batch)> = Vec::new();
+        for tag in batch.tags {
+            parts.push((format!("tag `{}`", tag.0), Batch { tags: vec![tag], ..Batch::default() }));
+        }
+        for param in batch.params {
+            parts.push((format!("param `{}`", param.0), Batch { params: vec![param], ..Batch::default() }));
+        }
+        for points in batch.metrics.chunk_by(|a, b| a.key == b.key) {
+            let part = Batch { metrics: points.to_vec(), ..Batch::default() };
+            parts.push((format!("metric `{}`", points[0].key), part));
+        }
+        for (item, part) in parts {
+            self.refused_is_a_problem(&format!("{what}: {item}"), |copy| copy.to.log_batch(run_id, &part))?;
+        }
+        Ok(())
     }
 
     /// Every point of every metric.
@@ -322,13 +393,19 @@ impl Copy<'_> {
     ) -> Result<()> {
         let there = if goes_on { all_artifacts(self.to, target)? } else { Vec::new() };
         for file in files.iter().filter(|file| !there.contains(file)) {
-            self.from.get_artifact(source, &file.path, &self.scratch)?;
-            let put = self.to.put_artifact(target, &self.scratch, &file.path);
-            // The next file takes its place; the last one goes with the folder.
-            let _ = std::fs::remove_file(&self.scratch);
-            put?;
-            self.report.files += 1;
+            let what = format!("artifact `{}` of {source}", file.path);
+            self.refused_is_a_problem(&what, |copy| copy.file(source, file, target))?;
         }
+        Ok(())
+    }
+
+    fn file(&mut self, source: ArtifactsOf<'_>, file: &Artifact, target: ArtifactsOf<'_>) -> Result<()> {
+        self.from.get_artifact(source, &file.path, &self.scratch)?;
+        let put = self.to.put_artifact(target, &self.scratch, &file.path);
+        // The next file takes its place; the last one goes with the folder.
+        let _ = std::fs::remove_file(&self.scratch);
+        put?;
+        self.report.files += 1;
         Ok(())
     }
 
@@ -401,29 +478,48 @@ impl Copy<'_> {
             Err(Error::NotFound(_)) => Vec::new(),
             Err(error) => return Err(error),
         };
-        let mark = |version: &ModelVersion| format!("{}@{}", version.version, version.creation_time_ms);
-        let is_there =
-            |version: &ModelVersion| known.iter().any(|twin| twin.tags.get(SOURCE_VERSION_TAG) == Some(&mark(version)));
-        for version in versions.iter().filter(|version| !is_there(version)) {
-            if self.dry_run {
-                self.report.versions += 1;
-                continue;
-            }
-            let Some(source) = self.source_in_target(version)? else {
-                let problem =
-                    format!("version {} of `{name}`: its source `{}` is not copied", version.version, version.source);
-                self.report.problems.push(problem);
-                continue;
+        for version in &versions {
+            let is_twin = |twin: &&ModelVersion| is_copy(twin, version) || is_copy(version, twin);
+            let twin = match known.iter().find(is_twin) {
+                Some(twin) => Some(twin.version),
+                None => self.version(&original, version)?,
             };
-            self.create_registered(&original)?;
-            let twin = self.create_version(version, source, mark(version))?;
-            let taken = self.to.registry().model(name)?.aliases;
-            for alias in version.aliases.iter().filter(|alias| !taken.contains_key(*alias)) {
-                self.to.registry().set_alias(name, alias, twin)?;
+            if let Some(twin) = twin.filter(|_| !self.dry_run) {
+                self.aliases(version, twin)?;
             }
-            self.report.versions += 1;
         }
         Ok(())
+    }
+
+    /// Copies a version; gives its number in the target. None in a dry run, and when its source is not copied.
+    fn version(&mut self, original: &crate::RegisteredModel, version: &ModelVersion) -> Result<Option<u32>> {
+        if self.dry_run {
+            self.report.versions += 1;
+            return Ok(None);
+        }
+        let Some(source) = self.source_in_target(version)? else {
+            if !self.is_part {
+                let ModelVersion { name, version, source, .. } = version;
+                self.report
+                    .problems
+                    .push(format!("version {version} of `{name}`: its source `{source}` is not copied"));
+            }
+            return Ok(None);
+        };
+        self.create_registered(original)?;
+        let twin = self.create_version(version, source)?;
+        self.report.versions += 1;
+        Ok(Some(twin))
+    }
+
+    /// Sets a version's aliases, but for those that the target has given: they stay where they are.
+    fn aliases(&self, version: &ModelVersion, twin: u32) -> Result<()> {
+        if version.aliases.is_empty() {
+            return Ok(());
+        }
+        let taken = self.to.registry().model(&version.name)?.aliases;
+        let mut free = version.aliases.iter().filter(|alias| !taken.contains_key(*alias));
+        free.try_for_each(|alias| self.to.registry().set_alias(&version.name, alias, twin))
     }
 
     fn create_registered(&self, original: &crate::RegisteredModel) -> Result<()> {
@@ -439,9 +535,9 @@ impl Copy<'_> {
         }
     }
 
-    fn create_version(&self, version: &ModelVersion, (source, run_id, model_id): Source, mark: String) -> Result<u32> {
+    fn create_version(&self, version: &ModelVersion, (source, run_id, model_id): Source) -> Result<u32> {
         let mut tags = version.tags.clone();
-        tags.insert(SOURCE_VERSION_TAG.into(), mark);
+        tags.insert(SOURCE_VERSION_TAG.into(), mark(version));
         let new = NewVersion {
             name: version.name.clone(),
             source,
@@ -478,6 +574,15 @@ impl Copy<'_> {
 
 /// A version's source in the target, with the run and the logged model that it belongs to.
 type Source = (String, Option<String>, Option<String>);
+
+/// By what a copy of a version knows its original.
+fn mark(version: &ModelVersion) -> String {
+    format!("{}@{}", version.version, version.creation_time_ms)
+}
+
+fn is_copy(copy: &ModelVersion, original: &ModelVersion) -> bool {
+    copy.tags.get(SOURCE_VERSION_TAG) == Some(&mark(original))
+}
 
 fn tags<const N: usize>(tags: [(&str, &str); N]) -> Batch {
     Batch { tags: tags.map(|(key, value)| (key.to_owned(), value.to_owned())).into(), ..Batch::default() }

@@ -20,7 +20,8 @@ pub(crate) fn experiment_id(store: &dyn Store, name: &str) -> Result<String> {
     existing_experiment(store, name)?.ok_or(Error::AlreadyExists(taken))
 }
 
-fn existing_experiment(store: &dyn Store, name: &str) -> Result<Option<String>> {
+/// The id of the experiment with this name, if there is one. One that is deleted is an error.
+pub(crate) fn existing_experiment(store: &dyn Store, name: &str) -> Result<Option<String>> {
     match store.experiment_by_name(name)? {
         Some(found) if found.lifecycle == Lifecycle::Deleted => Err(Error::Invalid(format!(
             "experiment `{name}` is deleted in `{}`. Hint: bring it back with `mlflow experiments restore \

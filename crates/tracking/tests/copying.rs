@@ -276,6 +276,134 @@ fn a_copy_that_breaks_off_goes_on() {
     assert_eq!(to.logged_models().unwrap().list(&[experiment(&to, "wine").experiment_id]).unwrap().len(), 1);
 }
 
+/// What the target refuses costs only itself, and is tried again.
+#[test]
+fn what_is_refused_costs_only_itself() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    let experiment_id = from.create_experiment("odd").unwrap();
+    // MLflow checks the keys of a new run's tags as little as we do.
+    let tags = map("no tag 🦀", "x");
+    let new = NewRun { experiment_id, name: "odd".into(), start_time_ms: 1, tags, ..NewRun::default() };
+    let run = from.create_run(&new).unwrap();
+    log(&from, &run.run_id, 0);
+    for name in ["first.txt", "weights.bin"] {
+        from.put_artifact(ArtifactsOf::Run(&run.run_id), &write(a.path(), name), name).unwrap();
+    }
+    // A name that no artifact may have.
+    fs::write(Path::new(&run.artifact_uri).join("m\\n.txt"), "odd").unwrap();
+    from.update_run(&run.run_id, RunStatus::Failed, Some(5), None).unwrap();
+
+    let copied = copy_runs(&from, &to, &CopyOptions::default(), &mut |_, _, _| {}).unwrap();
+    assert_eq!((copied.files, copied.points, copied.problems.len()), (2, 2500, 1), "{:?}", copied.problems);
+    assert!(copied.problems[0].contains(r"`m\n.txt`"), "{:?}", copied.problems);
+    // Somebody has taken the odd tag away: it cannot be set again.
+    let copy = runs(&to, "odd").remove("odd").unwrap();
+    to.delete_tag(&copy.info.run_id, "no tag 🦀").unwrap();
+    let copied = copy_runs(&from, &to, &CopyOptions::default(), &mut |_, _, _| {}).unwrap();
+    assert_eq!((copied.runs, copied.files, copied.problems.len()), (1, 0, 2), "{:?}", copied.problems);
+    assert!(copied.problems[0].contains("tag `no tag 🦀`"), "{:?}", copied.problems);
+
+    let copy = runs(&to, "odd").remove("odd").unwrap();
+    assert_eq!(
+        (copy.info.status, copy.params.len(), copy.tags["note"].as_str()),
+        (RunStatus::Failed, 120, "zwei\nZeilen")
+    );
+    assert_eq!(to.metric_history(&copy.info.run_id, "loss").unwrap().len(), 2500);
+}
+
+/// An experiment that the target has deleted does not stop the others.
+#[test]
+fn a_deleted_experiment_costs_only_itself() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    for name in ["wine", "beer"] {
+        fill(&from, a.path(), name);
+    }
+    to.delete_experiment(&to.create_experiment("wine").unwrap()).unwrap();
+    for dry_run in [true, false] {
+        let options = CopyOptions { dry_run, ..CopyOptions::default() };
+        let copied = copy_runs(&from, &to, &options, &mut |_, _, _| {}).unwrap();
+        assert_eq!(copied.runs, 3);
+        assert!(copied.problems[0].contains("experiment `wine` is deleted"), "{:?}", copied.problems);
+    }
+    assert_eq!(runs(&to, "beer").len(), 3);
+}
+
+/// One experiment of two: the registered model of the other is no problem.
+#[test]
+fn a_part_is_copied_without_the_rest() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    for name in ["wine", "beer"] {
+        fill(&from, a.path(), name);
+    }
+    assert_eq!(copy(&from, &to, "wine").versions, 2);
+    assert_eq!(copy(&from, &to, "beer").versions, 2);
+}
+
+#[test]
+fn a_nested_run_that_was_copied_alone_finds_its_parent() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    fill(&from, a.path(), "wine");
+    let child = runs(&from, "wine")["trial 1"].info.run_id.clone();
+    let options = CopyOptions { run_ids: vec![child], ..CopyOptions::default() };
+    assert_eq!(copy_runs(&from, &to, &options, &mut |_, _, _| {}).unwrap().runs, 1);
+    assert_eq!(copy(&from, &to, "wine").runs, 3, "its tag has changed");
+    check(&from, &to, "wine", a.path());
+    assert_eq!(copy(&from, &to, "wine").unchanged_runs, 3);
+}
+
+#[test]
+fn an_alias_that_is_given_later_is_copied() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    fill(&from, a.path(), "wine");
+    copy(&from, &to, "wine");
+    from.registry().set_alias("wine", "challenger", 2).unwrap();
+    // The target has its own mind about this one.
+    from.registry().set_alias("wine", "champion", 2).unwrap();
+    copy(&from, &to, "wine");
+    let aliases = to.registry().model("wine").unwrap().aliases;
+    assert_eq!(aliases, BTreeMap::from([("challenger".to_owned(), 2), ("champion".to_owned(), 1)]));
+}
+
+#[test]
+fn a_copy_is_not_copied_back() {
+    let (a, b) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    let (from, to) = (sqlite(a.path()), sqlite(b.path()));
+    fill(&from, a.path(), "wine");
+    copy(&from, &to, "wine");
+    // A new run there, below a copy.
+    let parent = &runs(&to, "wine")["parent"];
+    let new = NewRun {
+        experiment_id: parent.info.experiment_id.clone(),
+        name: "trial 2".into(),
+        start_time_ms: 1_700_000_000_003,
+        tags: map("mlflow.parentRunId", &parent.info.run_id),
+        ..NewRun::default()
+    };
+    to.create_run(&new).unwrap();
+    let back = copy(&to, &from, "wine");
+    assert_eq!(back, Copied { runs: 1, unchanged_runs: 3, ..Copied::default() });
+    let originals = runs(&from, "wine");
+    assert_eq!(originals.len(), 4);
+    assert_eq!(originals["trial 2"].tags["mlflow.parentRunId"], originals["parent"].info.run_id);
+    assert_eq!(from.registry().versions("wine").unwrap().len(), 2);
+    assert_eq!(copy(&from, &to, "wine"), Copied { unchanged_runs: 4, ..Copied::default() });
+}
+
+#[test]
+fn a_store_is_not_copied_to_itself() {
+    let folder = TempDir::new().unwrap();
+    let (from, to) = (sqlite(folder.path()), sqlite(folder.path()));
+    fill(&from, folder.path(), "wine");
+    let error = copy_runs(&from, &to, &CopyOptions::default(), &mut |_, _, _| {}).unwrap_err().to_string();
+    assert!(error.contains("the same store"), "{error}");
+    assert_eq!(runs(&from, "wine").len(), 3);
+}
+
 #[test]
 fn what_is_not_there_is_said() {
     let folder = TempDir::new().unwrap();
