@@ -162,6 +162,8 @@ pub struct Session {
     /// A part of another run.
     is_nested: bool,
     open_runs: OpenRuns,
+    /// Folders of nested runs that were not all on their server when they ended.
+    kept: Arc<Mutex<Vec<PathBuf>>>,
 }
 
 /// The runs that a second Ctrl-C ends: this one and a nested one. A run that has ended is not kept, so that the store is
@@ -242,6 +244,7 @@ impl Session {
             log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled,
             is_nested: false,
             open_runs,
+            kept: Arc::default(),
         };
         let verb = if setup.resumed.is_some() { "resuming run" } else { "run" };
         session.console.note(&format!("{verb} {} `{}`", session.run.id(), setup.run_name));
@@ -349,6 +352,7 @@ impl Session {
             log_artifacts: self.log_artifacts,
             is_nested: true,
             open_runs: Arc::clone(&self.open_runs),
+            kept: Arc::clone(&self.kept),
         })
     }
 
@@ -455,10 +459,10 @@ impl Session {
 
     /// Says what is not in the store. What is kept on disk is no loss, and of nested runs it is said by their parent.
     fn report_tracking(&self, outcome: &Outcome) {
-        let hint = "Hint: the next run sends it, or `cargo run --bin sync_runs`";
+        let hint = "Hint: the next run sends what is kept, or `cargo run --bin sync_runs`";
         let id = self.run.id();
         match &outcome.spool {
-            _ if outcome.is_complete() => {}
+            _ if outcome.is_complete() => self.report_kept(hint),
             Some(spool) if outcome.dropped + outcome.set_aside == 0 => {
                 let problem = outcome.problem.as_deref().unwrap_or("no answer");
                 let text = format!(
@@ -466,13 +470,27 @@ impl Session {
                     outcome.left,
                     spool.display()
                 );
-                if self.is_nested { tracing::info!("{text}") } else { self.console.warn(&text) }
+                if self.is_nested {
+                    tracing::info!("{text}");
+                    lock(&self.kept).push(spool.clone());
+                } else {
+                    self.console.warn(&text);
+                }
             }
             // An error, so that `--quiet` shows it too: something that was logged is lost, or refused.
             spool => {
                 let hint = spool.as_ref().map_or(String::new(), |_| format!(". {hint}"));
                 tracing::error!("tracking of run {id} is incomplete: {outcome}{hint}");
             }
+        }
+    }
+
+    /// The server was away while nested runs ended, and back at the end of their parent.
+    fn report_kept(&self, hint: &str) {
+        // What was sent since is gone.
+        let kept = lock(&self.kept).iter().filter(|folder| folder.exists()).count();
+        if kept > 0 && !self.is_nested {
+            self.console.warn(&format!("{kept} of its nested runs are not on their server yet. {hint}"));
         }
     }
 
@@ -524,8 +542,8 @@ fn install_signal_handler(console: Console, open_runs: OpenRuns) {
 }
 
 /// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
-fn lock(open_runs: &OpenRuns) -> MutexGuard<'_, Vec<Run>> {
-    open_runs.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An experiment's name as one folder.

@@ -164,6 +164,8 @@ fn wrong_use_is_explained() {
         (&["--to", "sqlite:///other.db", "--experiment", "wein"], 1, &["`wein`", "tabular_mlp_baseline"]),
         (&["--to", "sqlite:///other.db", "--run", "r1"], 1, &["`r1`"]),
         (&["--end-silent", "10"], 2, &["needs a server"]),
+        (&["--end-silent", "99999999999", "--to", "sqlite:///other.db"], 2, &["--end-silent"]),
+        (&["--experiment", "wine"], 2, &["--to"]),
         (&["--sync"], 2, &["unexpected argument '--sync'"]),
     ] {
         let finished = sync(&dir, args);
@@ -181,11 +183,41 @@ fn a_damaged_journal_is_named_and_the_others_are_sent() {
     let away = nowhere();
     let id = train_without_server(&dir, &away);
     fs::write(dir.path("logs/spool").join(&id).join("run.json"), "{").unwrap();
-    let flags = ["--to", "sqlite:///other.db", "--redirect", "--from", "sqlite:///empty.db"];
-    fs::write(dir.path("empty.db"), "").unwrap();
-    let finished = sync(&dir, &flags);
+    // There is no embedded store, and none is needed.
+    let finished = sync(&dir, &["--to", "sqlite:///other.db", "--redirect"]);
     assert_eq!(finished.code, 1, "{}", finished.stderr);
     assert!(finished.stderr.contains("run.json") && finished.stderr.contains("damaged"), "{}", finished.stderr);
     let other = SqliteStore::open(&dir.path("other.db"), &dir.path("mlruns")).unwrap();
     assert_eq!(runs(&other).len(), 2, "{}", finished.stdout);
+}
+
+/// What was done before the target went away is reported, and what is not done is counted, not listed.
+#[test]
+fn a_target_that_is_away_does_not_silence_the_report() {
+    let dir = Workdir::new();
+    let id = train_without_server(&dir, &nowhere());
+    dir.run(&SHORT).ok();
+    let finished = sync(&dir, &["--to", &nowhere(), "--wait", "1", "--json"]);
+    assert_eq!(finished.code, 1, "{}", finished.stderr);
+    let report = finished.json();
+    assert_eq!(report["journals"].as_array().unwrap().len(), 3, "{report}");
+    let problems: Vec<&str> = report["problems"].as_array().unwrap().iter().filter_map(|text| text.as_str()).collect();
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].contains(&id) && problems[1].contains("2 more runs not tried"), "{problems:?}");
+    assert!(problems[2].contains("copying from `sqlite:///mlflow.db`"), "{problems:?}");
+    assert!(problems.iter().all(|problem| finished.stderr.contains(problem)), "{}", finished.stderr);
+}
+
+#[test]
+fn two_copies_at_once_do_not_double_runs() {
+    let dir = Workdir::new();
+    dir.run(&SHORT).ok();
+    let lock = fs::File::create(dir.path("logs/sync_runs.lock")).unwrap();
+    lock.lock().unwrap();
+    let to = ["--to", "sqlite:///other.db"];
+    let finished = sync(&dir, &to);
+    assert_eq!(finished.code, 1, "{}", finished.stdout);
+    assert!(finished.stderr.contains("another `sync_runs`"), "{}", finished.stderr);
+    drop(lock);
+    sync(&dir, &to).ok();
 }
