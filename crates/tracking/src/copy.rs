@@ -73,6 +73,7 @@ pub fn copy_runs(
         experiments: HashMap::new(),
         runs: HashMap::new(),
         models: HashMap::new(),
+        listed: HashSet::new(),
         report: Copied::default(),
     };
     let runs = copy.find_runs(options)?;
@@ -136,6 +137,8 @@ struct Copy<'a> {
     runs: HashMap<String, Twin>,
     /// Logged models of the target by the id of their original.
     models: HashMap<String, String>,
+    /// Experiments of the source whose models in the target are among them.
+    listed: HashSet<String>,
     report: Copied,
 }
 
@@ -457,7 +460,7 @@ impl Copy<'_> {
 
     /// Finds the copies of a run's models in the target.
     fn note_models(&mut self, whole: &Whole) -> Result<()> {
-        if whole.models.iter().all(|(model, _)| self.models.contains_key(&model.model_id)) {
+        if whole.models.is_empty() || self.listed.contains(&whole.run.info.experiment_id) {
             return Ok(());
         }
         let experiment = self.experiments.get(&whole.run.info.experiment_id).cloned().flatten();
@@ -466,6 +469,7 @@ impl Copy<'_> {
                 self.models.insert(original.clone(), model.model_id);
             }
         }
+        self.listed.insert(whole.run.info.experiment_id.clone());
         Ok(())
     }
 

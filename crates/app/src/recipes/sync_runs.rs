@@ -158,7 +158,7 @@ fn send_journal(
                 let run_id = sent.run_id.unwrap_or_default();
                 let now = if run_id == *id { String::new() } else { format!(", it is run {run_id} there") };
                 let refused = if sent.set_aside > 0 { format!(", {} refused", sent.set_aside) } else { String::new() };
-                report.lines.push(format!("run {id} `{name}`: sent {} records{refused}{now}", sent.written));
+                report.lines.push(format!("run {id} `{name}`: sent {} records and files{refused}{now}", sent.written));
                 entry["sent"] = sent.written.into();
                 entry["store_run_id"] = run_id.into();
             }
