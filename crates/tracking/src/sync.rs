@@ -313,3 +313,39 @@ pub(crate) fn send_folder(
 fn no_answer(store: &dyn Store, patience: Duration) -> String {
     format!("`{}` did not answer within {} s", store.uri(), patience.as_secs_f32())
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{RunOptions, Tracker};
+
+    /// A process may be killed when all that a run has left is stored, and its folder is not gone yet.
+    #[test]
+    fn a_folder_whose_records_are_all_stored_goes() {
+        let folder = TempDir::new().unwrap();
+        let options = Options {
+            uri: format!("sqlite:///{}", folder.path().join("mlflow.db").display()),
+            artifact_root: folder.path().join("mlruns"),
+            spool_dir: folder.path().join("spool"),
+            ..Options::default()
+        };
+        let tracker = Tracker::open(&options).unwrap();
+        let run = tracker.start_run(&RunOptions::default()).unwrap();
+        let ticket = read_ticket(&options.spool_dir.join(run.id())).unwrap();
+        assert!(run.finish(RunStatus::Finished).is_complete());
+
+        let left = RunFolder::create(&options.spool_dir, &ticket).unwrap();
+        JournalWriter::open(left.path(), false).unwrap().append(&[Record::End(RunStatus::Finished, 1)]).unwrap();
+        let mut reader = JournalReader::open(left.path());
+        assert_eq!(reader.read(Position::END, LOOK).unwrap().len(), 1);
+        reader.acknowledge().unwrap();
+        let path = left.path().to_path_buf();
+        drop(left);
+        let sent = send(&path, None, &options.http, PATIENCE).unwrap();
+        assert!(sent.is_complete && !path.exists(), "{sent:?}");
+        assert_eq!(tracker.store().run(run.id()).unwrap().info.status, RunStatus::Finished);
+    }
+}

@@ -478,7 +478,11 @@ impl Writer<'_> {
         loop {
             let records = match source.take() {
                 Ok(Some(records)) => Arc::new(records),
-                Ok(None) => return,
+                Ok(None) => {
+                    // Whoever stored the end of the run was killed before the folder was gone.
+                    let was_stored = shared.tail.as_ref().is_some_and(Tail::was_stored);
+                    return shared.end_settled.store(was_stored, Ordering::Release);
+                }
                 Err(error) => {
                     shared.report_trouble(&error, 0);
                     *lock(&shared.unreadable) = Some(error);
@@ -488,8 +492,9 @@ impl Writer<'_> {
             *lock(&shared.in_hand) = Arc::clone(&records);
             self.write(&records);
             self.write_notes();
-            if let Some(Record::End(..) | Record::Died(..)) = records.last() {
-                self.write_end(&records[records.len() - 1]);
+            let last = records.last().filter(|last| !last.is_logged());
+            if let Some(end) = last {
+                self.write_end(end);
             }
             if source.is_abandoned() {
                 return;
@@ -498,6 +503,9 @@ impl Writer<'_> {
             if let Err(error) = source.done(records.iter().map(Weigh::bytes).sum()) {
                 // Then the same records are perhaps sent once more later, which does no harm.
                 tracing::debug!("{error}");
+            }
+            if last.is_some() {
+                return;
             }
             self.beat();
         }
