@@ -34,7 +34,7 @@ train() {
     begin=$(date +%s.%N)
     "$program" --quiet --config "$config" --csv-path "$data" --set data.has_header=true --set 'data.columns=[]' \
         --set data.split.column=split --set 'baselines=[]' "$@" > /dev/null
-    echo "$(date +%s.%N) - $begin" | bc >> "$name.wall"
+    awk "BEGIN { print $(date +%s.%N) - $begin }" >> "$name.wall"
     python3 - logs/*.log >> "$name.loop" << 'PYTHON'
 import datetime, sys
 epochs = [line.split()[0] for line in open(sys.argv[1]) if ": epoch " in line]
