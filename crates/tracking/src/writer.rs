@@ -21,7 +21,7 @@ use crate::rules::{
     now_ms, rfc3339, truncate,
 };
 use crate::source::{Source, Tail};
-use crate::spool::{RunFolder, SpooledFile, Ticket, log_tail};
+use crate::spool::{RunFolder, SpooledFile, Ticket, files_in, log_tail};
 use crate::start::make_run;
 use crate::{ArtifactsOf, Batch, Error, Millis, Result, RunStatus, Store};
 
@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     was_away: AtomicBool,
     /// What the record thread has in hand: if a store without a journal never takes it, it must not be lost.
     in_hand: Mutex<Arc<Vec<Record>>>,
-    /// Files that uploads of folders stand for, beyond one each.
+    /// Files that uploads of folders stand for, beyond one each; an empty folder takes one away, so it may wrap.
     more_files: AtomicU64,
     /// In the journal, or given up.
     journaled: AtomicU64,
@@ -226,7 +226,7 @@ impl Shared {
     pub(crate) fn counts(&self) -> Counts {
         let (written, set_aside) = (self.written.load(Ordering::Relaxed), self.set_aside.load(Ordering::Relaxed));
         let (accepted, no_room) = self.records.counts();
-        let accepted = accepted + self.more_files.load(Ordering::Relaxed);
+        let accepted = accepted.wrapping_add(self.more_files.load(Ordering::Relaxed));
         // With a journal, what is not in it is lost when the process ends.
         let kept = if self.tail.is_some() { self.journaled.load(Ordering::Relaxed).min(accepted) } else { accepted };
         Counts {
@@ -329,16 +329,28 @@ impl Shared {
         is_doubled
     }
 
-    /// Takes an upload into the run's folder and wakes the upload thread. A full disk is waited for.
+    /// Takes an upload into the run's folder, a folder file by file.
     fn spool(&self, upload: &Upload) {
         // Tracking is off: nothing is kept.
         let Some(folder) = &self.folder else { return self.count_written(1) };
+        let Upload::Dir { local_dir, folder: below } = upload else { return self.spool_file(folder, upload) };
+        match files_in(local_dir, below) {
+            Ok(files) => {
+                // The folder was counted as one; an empty one is none.
+                self.more_files.fetch_add((files.len() as u64).wrapping_sub(1), Ordering::Relaxed);
+                files.iter().for_each(|file| self.spool_file(folder, file));
+            }
+            Err(reason) => self.refuse_upload(upload, &reason),
+        }
+    }
+
+    /// Takes a file into the run's folder and wakes the upload thread. A full disk is waited for.
+    fn spool_file(&self, folder: &RunFolder, upload: &Upload) {
         let mut tries = 0;
         loop {
             match folder.add(upload) {
-                Ok(files) => {
-                    self.more_files.fetch_add(files.wrapping_sub(1), Ordering::Relaxed);
-                    self.journaled.fetch_add(files, Ordering::Relaxed);
+                Ok(()) => {
+                    self.journaled.fetch_add(1, Ordering::Relaxed);
                     return self.uploads.ring();
                 }
                 Err(error) if error.is_transient() => {
@@ -348,12 +360,14 @@ impl Shared {
                     }
                     tries += 1;
                 }
-                Err(reason) => {
-                    self.journaled.fetch_add(1, Ordering::Relaxed);
-                    return self.set_aside("artifact", &upload_name(upload), &reason);
-                }
+                Err(reason) => return self.refuse_upload(upload, &reason),
             }
         }
+    }
+
+    fn refuse_upload(&self, upload: &Upload, reason: &Error) {
+        self.journaled.fetch_add(1, Ordering::Relaxed);
+        self.set_aside("artifact", &upload_name(upload), reason);
     }
 
     /// Takes a file into the folder that the program did not log itself.
