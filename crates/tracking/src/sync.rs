@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::journal::{JournalReader, JournalWriter, Position};
@@ -191,25 +191,28 @@ pub(crate) struct Janitor {
     store: Arc<dyn Store>,
     spool_dir: PathBuf,
     fsync: bool,
-    is_awake: AtomicBool,
+    /// How often it was woken since it went to sleep; 0 while there is no thread.
+    wakes: AtomicU64,
 }
 
 impl Janitor {
     pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Self {
-        Self { store, spool_dir: options.spool_dir.clone(), fsync: options.fsync, is_awake: AtomicBool::new(false) }
+        Self { store, spool_dir: options.spool_dir.clone(), fsync: options.fsync, wakes: AtomicU64::new(0) }
     }
 
     /// There may be something to send. The thread ends when there is nothing more, or with the last tracker and run.
     pub(crate) fn wake(self: &Arc<Self>) {
-        if self.is_awake.swap(true, Ordering::AcqRel) {
+        if self.wakes.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let janitor = Arc::downgrade(self);
         let work = move || {
             let mut pause = FIRST_PAUSE;
             while let Some(janitor) = janitor.upgrade() {
-                if janitor.send_all() {
-                    janitor.is_awake.store(false, Ordering::Release);
+                let wakes = janitor.wakes.load(Ordering::Acquire);
+                // Who was woken meanwhile looks once more.
+                let sleep = || janitor.wakes.compare_exchange(wakes, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
+                if janitor.send_all() && sleep() {
                     return;
                 }
                 drop(janitor);
@@ -218,23 +221,32 @@ impl Janitor {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("tracking-leftovers".into()).spawn(work) {
+            self.wakes.store(0, Ordering::Release);
             tracing::warn!("tracking: cannot start a thread: {error}");
         }
     }
 
-    /// True when nothing is left that could be sent; false when the server does not take it.
+    /// True when nothing is left that could be sent; false when the server does not answer, or a run of this process still
+    /// holds its folder.
     fn send_all(&self) -> bool {
-        let mut folders = Vec::new();
-        for path in run_folders(&self.spool_dir).unwrap_or_default() {
-            // What cannot be read is a warning at the start, and an error of `send`.
-            if let Ok(Some(folder)) = take_over_dead(&path, &self.store, self.fsync) {
-                folders.push(folder);
-            }
-        }
-        folders.sort_by_key(|folder| folder.ticket().map_or(Millis::MAX, |ticket| ticket.start_time_ms));
-        for folder in folders {
-            let path = folder.path().to_path_buf();
-            match send_folder(self.store.clone(), None, folder, PATIENCE) {
+        let uri = absolute(&self.store.uri());
+        let ticket = |path: PathBuf| Some((read_ticket(&path).ok().filter(|ticket| ticket.uri == uri)?, path));
+        let mut found: Vec<(Ticket, PathBuf)> =
+            run_folders(&self.spool_dir).unwrap_or_default().into_iter().filter_map(ticket).collect();
+        // A parent comes before its nested runs.
+        found.sort_by_key(|(ticket, _)| ticket.start_time_ms);
+        let mut is_done = true;
+        // One after the other: each holds an open file, and there may be thousands.
+        for (ticket, path) in found {
+            let sent = match take_over_dead(&path, &self.store, self.fsync) {
+                Ok(Some(folder)) => send_folder(self.store.clone(), None, folder, PATIENCE),
+                Ok(None) => {
+                    is_done &= ticket.process_id != std::process::id() || !path.exists();
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            match sent {
                 Ok(sent) if sent.is_complete => {
                     tracing::info!("tracking: sent {} records that `{}` had left", sent.written, path.display());
                 }
@@ -242,7 +254,7 @@ impl Janitor {
                 Err(error) => tracing::warn!("tracking: what is left in `{}` is not sent: {error}", path.display()),
             }
         }
-        true
+        is_done
     }
 }
 
@@ -292,7 +304,7 @@ pub(crate) fn send_folder(
     if !threads.end_while_moving(&|| shared.signs_of_life(), &|| patience + shared.patience()) {
         shared.abandon();
     }
-    if let Some(error) = lock(&shared.unreadable).take() {
+    if let Some(error) = lock(&shared.failed).take() {
         return Err(error);
     }
     let counts = shared.counts();

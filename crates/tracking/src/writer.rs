@@ -86,8 +86,8 @@ pub(crate) struct Shared {
     sending: Mutex<Option<(u64, u64)>>,
     /// The last failure, for the one line at exit.
     problem: Mutex<Option<String>>,
-    /// The journal itself cannot be read on.
-    pub(crate) unreadable: Mutex<Option<Error>>,
+    /// Why nothing more is sent: the journal cannot be read on, or the store refuses the run.
+    pub(crate) failed: Mutex<Option<Error>>,
     notes: Mutex<Notes>,
 }
 
@@ -159,7 +159,7 @@ impl Shared {
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
-            unreadable: Mutex::new(None),
+            failed: Mutex::new(None),
             notes: Mutex::default(),
         }
     }
@@ -465,7 +465,9 @@ fn is_there(shared: &Shared, ticket: &Ticket) -> bool {
             true
         }
         Sent::Refused(error) => {
-            shared.report_trouble(&error, 0);
+            tracing::warn!("tracking: `{}` refuses run {}: {error}", shared.store.uri(), ticket.id);
+            *lock(&shared.problem) = Some(error.to_string());
+            *lock(&shared.failed) = Some(error);
             false
         }
         Sent::Abandoned => false,
@@ -499,7 +501,7 @@ impl Writer<'_> {
                 }
                 Err(error) => {
                     shared.report_trouble(&error, 0);
-                    *lock(&shared.unreadable) = Some(error);
+                    *lock(&shared.failed) = Some(error);
                     return;
                 }
             };
