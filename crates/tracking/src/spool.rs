@@ -19,7 +19,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::segments;
+use crate::journal::{segments, sync};
 use crate::record::Upload;
 use crate::{Error, Millis, Result};
 
@@ -138,10 +138,13 @@ impl RunFolder {
         read_ticket(&self.path)
     }
 
-    /// Writes `run.json`, whole or not at all.
+    /// Writes `run.json`, whole or not at all. A journal whose ticket a power cut has taken could not be sent.
     pub(crate) fn save(&self, ticket: &Ticket) -> Result<()> {
         let text = serde_json::to_string_pretty(ticket).unwrap_or_default();
-        write_whole(&self.path.join(TICKET), &text)
+        let path = self.path.join(TICKET);
+        write_whole(&path, &text)?;
+        [path.as_path()].into_iter().chain(self.path.ancestors().take(2)).for_each(sync);
+        Ok(())
     }
 
     /// Gives a sign of life.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::journal::{JournalReader, JournalWriter, Position};
+use crate::journal::{JournalReader, JournalWriter, Position, segments};
 use crate::logged::Logged;
 use crate::queue::Queue;
 use crate::record::Record;
@@ -151,22 +151,27 @@ pub fn end_silent_runs(store: &dyn Store, silent_for: Duration, dry_run: bool) -
             // Runs of other programs have no such tag, and may be silent as long as they like.
             let Some(last_ms) = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time)) else { continue };
             if last_ms < latest_ms {
-                if !dry_run {
-                    end_silent_run(store, &run.info.run_id, last_ms)?;
+                if dry_run || end_silent_run(store, &run.info.run_id, last_ms)? {
+                    ended.push(run.info);
                 }
-                ended.push(run.info);
             }
         }
     }
     Ok(ended)
 }
 
-fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<()> {
+/// False for a run that has ended, or said something, since it was found: with many runs that is a while.
+fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<bool> {
     let last_seen = rfc3339(last_ms);
+    let run = store.run(run_id)?;
+    if run.info.status != RunStatus::Running || run.tags.get(HEARTBEAT_TAG) != Some(&last_seen) {
+        return Ok(false);
+    }
     let reason = format!("no sign of life since {last_seen}: the machine is gone, or cut off");
     let tags = vec![(ERROR_TAG.into(), reason), (LAST_SEEN_TAG.into(), last_seen)];
     store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
-    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)
+    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)?;
+    Ok(true)
 }
 
 /// Ends the runs whose process died. On a file that is done at once; on a server their end is added to what they have
@@ -270,19 +275,31 @@ fn take_over_dead(path: &Path, store: &Arc<dyn Store>, fsync: bool) -> Result<Op
 
 /// Adds the end to a run that has none: `KILLED`, or `FAILED` when a panic was noted, at its last sign of life.
 pub(crate) fn end_if_dead(folder: &RunFolder, fsync: bool) -> Result<()> {
-    let mut reader = JournalReader::from_start(folder.path());
-    loop {
-        let records = reader.read(Position::END, LOOK)?;
-        if records.iter().any(|record| matches!(record, Record::End(..) | Record::Died(..))) {
-            return Ok(());
-        }
-        if records.is_empty() {
-            break;
-        }
+    if has_end(folder.path())? {
+        return Ok(());
     }
     let status = if folder.panic().is_some() { RunStatus::Failed } else { RunStatus::Killed };
     let died = Record::Died(status, folder.last_seen_ms());
     JournalWriter::open(folder.path(), fsync)?.append(&[died]).map(drop)
+}
+
+/// Whether the end of a run is in its journal. It is the last record, so only the last segment with records is read.
+fn has_end(folder: &Path) -> Result<bool> {
+    for segment in segments(folder)?.into_iter().rev() {
+        let mut reader = JournalReader::from_segment(folder, segment);
+        let mut last = reader.read(Position::END, LOOK)?.pop();
+        let was_empty = last.is_none();
+        while let Some(record) = last {
+            if !record.is_logged() {
+                return Ok(true);
+            }
+            last = reader.read(Position::END, LOOK)?.pop();
+        }
+        if !was_empty {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 /// Sends a run's folder and deletes it when nothing is left in it.
