@@ -294,7 +294,9 @@ impl Shared {
     }
 
     fn report_trouble(&self, error: &Error, tries: u32) {
-        if tries == 0 && self.starts_away && self.run_id.get().is_none() {
+        let is_known = self.starts_away && self.run_id.get().is_none();
+        // Whoever sends leftovers says how it went, and the background thread tries every minute.
+        if tries == 0 && (is_known || self.tail.as_ref().is_some_and(Tail::is_of_leftovers)) {
             tracing::debug!("tracking waits: {error}");
         } else if tries == 0 {
             tracing::warn!("tracking waits: {error}");
@@ -321,7 +323,10 @@ impl Shared {
 
     /// Whether a resumed run has this point already; then it counts as stored.
     fn is_doubled(&self, record: &Record) -> bool {
-        let is_doubled = matches!(record, Record::Metric(metric) if self.logged.has(metric));
+        if self.logged.is_empty() {
+            return false;
+        }
+        let is_doubled = matches!(record, Record::Metric(metric) if self.logged.has(&clean_key(&metric.key), metric));
         if is_doubled {
             self.journaled.fetch_add(1, Ordering::Relaxed);
             self.count_written(1);
@@ -409,8 +414,6 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
             if !append(shared, tail, &mut journal, &records) {
                 break;
             }
-            let logged = records.iter().filter(|record| record.is_logged()).count();
-            shared.journaled.fetch_add(logged as u64, Ordering::Relaxed);
         }
         shared.records.release(bytes);
         shared.touch();
@@ -424,6 +427,9 @@ fn append(shared: &Shared, tail: &Tail, journal: &mut JournalWriter, records: &[
     loop {
         match journal.append(records) {
             Ok(end) => {
+                // Before the record thread sees the last of them, and says how many are missing.
+                let logged = records.iter().filter(|record| record.is_logged()).count();
+                shared.journaled.fetch_add(logged as u64, Ordering::Relaxed);
                 tail.advance(end);
                 return true;
             }
