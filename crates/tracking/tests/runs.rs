@@ -22,7 +22,7 @@ struct Setup {
 fn setup(options: Options, fault: impl Fn(&str, &str) -> Result<()> + Send + Sync + 'static) -> Setup {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = MemoryStore::new(&folder.path().join("mlruns"));
-    let store = Arc::new(Faulty { inner, fault: Box::new(fault), is_remote: false });
+    let store = Arc::new(Faulty { inner, fault: Box::new(fault), is_remote: false, uri: "faulty" });
     let options = Options { spool_dir: folder.path().join("spool"), ..options };
     let tracker = Tracker::with_store(store.clone(), &options);
     Setup { folder, store, tracker }

@@ -14,11 +14,12 @@ pub struct Faulty {
     pub inner: MemoryStore,
     pub fault: Fault,
     pub is_remote: bool,
+    pub uri: &'static str,
 }
 
 impl Store for Faulty {
     fn uri(&self) -> String {
-        "faulty".into()
+        self.uri.into()
     }
     fn is_remote(&self) -> bool {
         self.is_remote
