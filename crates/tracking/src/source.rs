@@ -72,6 +72,10 @@ impl Tail {
         tail
     }
 
+    pub(crate) fn is_of_leftovers(&self) -> bool {
+        self.is_leftover
+    }
+
     /// Whether everything was stored before: the end of the run too, which leftovers always have.
     pub(crate) fn was_stored(&self) -> bool {
         self.is_leftover && !self.gate.is_abandoned()
