@@ -13,7 +13,7 @@ run() {
     printf '\n== %s\n' "$*"
     cargo run --quiet --bin train_tabular_mlp -- "$@" --epochs 2 --set training.warmup_epochs=0 \
         --set "paths.data_dir=$work/data" --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
-        --set "paths.artifacts_dir=$work/mlruns" --set "mlflow.tracking_uri=sqlite:///$work/mlflow.db"
+        --set "paths.artifacts_dir=$work/mlruns" --set "paths.spool_dir=$work/spool" --set "mlflow.tracking_uri=sqlite:///$work/mlflow.db"
 }
 
 for config in configs/*.yaml; do
@@ -34,3 +34,12 @@ done
 for profile in dev prod; do run --env "$profile"; done
 run --set cv.folds=2 --set ensemble=2 --set find_learning_rate=true
 run --no-mlflow --json --quiet
+
+# What is tracked so far goes to another store, and a second time there is nothing to do.
+sync() {
+    printf '\n== sync_runs %s\n' "$*"
+    cargo run --quiet --bin sync_runs -- --spool-dir "$work/spool" --from "sqlite:///$work/mlflow.db" "$@"
+}
+sync
+sync --to "sqlite:///$work/copy.db"
+sync --to "sqlite:///$work/copy.db" --json --quiet | grep '"copied":{"runs":0,'

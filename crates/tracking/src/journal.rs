@@ -18,8 +18,8 @@ const MAGIC: [u8; 8] = *b"TRKJRNL1";
 const FRAME_HEAD: usize = 8;
 /// A new segment begins after so many bytes; segments that the server has are deleted.
 const SEGMENT_BYTES: u64 = 8 << 20;
-/// A longer record is none: a length that a fault has changed must not claim the whole memory.
-const MAX_RECORD_BYTES: usize = 64 << 20;
+/// A read ends behind so many bytes: values may be long, and a thousand of them more than memory.
+const READ_BYTES: u64 = 8 << 20;
 const EXTENSION: &str = "journal";
 const SENT: &str = "sent";
 
@@ -63,7 +63,7 @@ fn read_frame(input: &mut impl Read) -> io::Result<Option<(Record, u64)>> {
     }
     let [length, crc] = [[head[0], head[1], head[2], head[3]], [head[4], head[5], head[6], head[7]]];
     let bytes = u32::from_le_bytes(length) as usize;
-    if bytes == 0 || bytes > MAX_RECORD_BYTES {
+    if bytes == 0 {
         return Ok(None);
     }
     // Read before it is reserved: a length that a fault has changed must not claim the memory for it.
@@ -183,17 +183,17 @@ fn create_segment(folder: &Path, segment: u64, fsync: bool) -> Result<File> {
         file.write_all(&MAGIC)?;
         if fsync {
             file.sync_all()?;
-            sync_folder(folder);
+            sync(folder);
         }
         Ok(file)
     };
     create().map_err(|source| io_error("create", &path, source))
 }
 
-/// Makes a new name in a folder survive a power cut. Not every system can, and there it is not needed.
-pub(crate) fn sync_folder(folder: &Path) {
-    if let Ok(folder) = File::open(folder) {
-        let _ = folder.sync_all();
+/// Makes a file, or the names in a folder, survive a power cut. Not every system can, and there it is not needed.
+pub(crate) fn sync(path: &Path) {
+    if let Ok(file) = File::open(path) {
+        let _ = file.sync_all();
     }
 }
 
@@ -213,9 +213,9 @@ impl JournalReader {
         Self::at(folder, read_sent(folder).unwrap_or(Position::START))
     }
 
-    /// Starts at the first record that is still there.
-    pub(crate) fn from_start(folder: &Path) -> Self {
-        Self::at(folder, Position::START)
+    /// Starts at the beginning of a segment.
+    pub(crate) fn from_segment(folder: &Path, segment: u64) -> Self {
+        Self::at(folder, Position { segment, offset: MAGIC.len() as u64 })
     }
 
     fn at(folder: &Path, at: Position) -> Self {
@@ -227,16 +227,17 @@ impl JournalReader {
         self.discarded_bytes
     }
 
-    /// At most `most` records before `until`, which is the end of whole records or [`Position::END`]. None at the end.
+    /// At most `most` records, of a few megabytes together, before `until`, which is the end of whole records or [`Position::END`]. None at the end.
     ///
     /// A torn or damaged record ends its segment; reading goes on with the next one.
     pub(crate) fn read(&mut self, until: Position, most: usize) -> Result<Vec<Record>> {
-        let mut records = Vec::new();
-        while records.len() < most && self.at < until {
+        let (mut records, mut read_bytes) = (Vec::new(), 0);
+        while records.len() < most && read_bytes < READ_BYTES && self.at < until {
             let Some(file) = self.open_segment()? else { break };
             match read_frame(file).map_err(|source| self.unreadable(source))? {
                 Some((record, bytes)) => {
                     self.at.offset += bytes;
+                    read_bytes += bytes;
                     records.push(record);
                 }
                 // The writer is still in this segment, so what comes after `until` will be sound.
@@ -400,6 +401,8 @@ mod tests {
             end = writer.append(std::slice::from_ref(record)).unwrap();
         }
         assert_eq!(segments(folder.path()).unwrap(), [1, 2, 3]);
+        let mut reader = JournalReader::open(folder.path());
+        assert_eq!(reader.read(end, 1000).unwrap(), records[..8], "not more than fits into memory");
         let mut reader = JournalReader::open(folder.path());
         for expected in records.chunks(7) {
             assert_eq!(reader.read(end, 7).unwrap(), expected);

@@ -29,10 +29,14 @@ impl Logged {
         Ok(Self(logged))
     }
 
-    /// Whether the run has this point already. On a curve any point of a step that it has: the step is not doubled, also
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether the run has this point already, under a key that the store takes. On a curve any point of a step that it has: the step is not doubled, also
     /// where the value is another one (on a GPU).
-    pub(crate) fn has(&self, metric: &Metric) -> bool {
-        match self.0.get(&metric.key) {
+    pub(crate) fn has(&self, key: &str, metric: &Metric) -> bool {
+        match self.0.get(key) {
             None => false,
             Some(Points::Curve(ranges)) => {
                 let at = ranges.partition_point(|range| *range.end() < metric.step);
@@ -73,7 +77,7 @@ mod tests {
 
     fn has(history: &[i64], step: i64, value: f64) -> bool {
         let logged = Logged(Points::of(&points(history)).map(|points| ("m".to_owned(), points)).into_iter().collect());
-        logged.has(&Metric { key: "m".into(), value, timestamp_ms: 9, step })
+        logged.has("m", &Metric { key: "m".into(), value, timestamp_ms: 9, step })
     }
 
     #[test]

@@ -341,10 +341,12 @@ impl Inner {
         while shared.tail.as_ref().is_some_and(|tail| !tail.is_closed()) && begin.elapsed() < self.exit_timeout {
             std::thread::sleep(EXIT_POLL);
         }
+        // What the disk has taken of the time is gone.
+        let time = self.exit_timeout.saturating_sub(begin.elapsed());
         // The close has hurried the next try. If a server that was away still is, what is left stays in the journal.
         let is_away = || shared.tail.is_some() && shared.is_away(failures);
         let progress = || shared.progress();
-        let limit = |share: f64| if is_away() { Duration::ZERO } else { self.exit_timeout.mul_f64(share) };
+        let limit = |share: f64| if is_away() { Duration::ZERO } else { time.mul_f64(share) };
         if !threads.end_while_moving(&progress, &|| limit(0.8) + shared.patience()) {
             shared.uploads.abandon();
             if !threads.end_while_moving(&progress, &|| limit(0.2)) {

@@ -56,19 +56,29 @@ pub(crate) struct Tail {
     end: Mutex<Position>,
     gate: Gate,
     batch: usize,
+    is_leftover: bool,
 }
 
 impl Tail {
     /// Follows a journal that is being written.
     pub(crate) fn following(reader: JournalReader, end: Position, batch: usize) -> Self {
-        Self { reader: Mutex::new(reader), end: Mutex::new(end), gate: Gate::default(), batch }
+        Self { reader: Mutex::new(reader), end: Mutex::new(end), gate: Gate::default(), batch, is_leftover: false }
     }
 
     /// Reads what a dead process has left.
     pub(crate) fn of_leftovers(reader: JournalReader, batch: usize) -> Self {
-        let tail = Self::following(reader, Position::END, batch);
+        let tail = Self { is_leftover: true, ..Self::following(reader, Position::END, batch) };
         tail.gate.close();
         tail
+    }
+
+    pub(crate) fn is_of_leftovers(&self) -> bool {
+        self.is_leftover
+    }
+
+    /// Whether everything was stored before: the end of the run too, which leftovers always have.
+    pub(crate) fn was_stored(&self) -> bool {
+        self.is_leftover && !self.gate.is_abandoned()
     }
 
     /// There is more on the disk.

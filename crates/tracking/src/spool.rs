@@ -15,11 +15,11 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
-use crate::journal::segments;
+use crate::journal::{segments, sync};
 use crate::record::Upload;
 use crate::{Error, Millis, Result};
 
@@ -88,7 +88,9 @@ impl RunFolder {
         let lock = File::create(&lock_path).map_err(|source| io_error("create", &lock_path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(in_use(ticket)),
+            Err(TryLockError::WouldBlock) => {
+                return Err(in_use(&read_ticket(&path).unwrap_or_else(|_| ticket.clone())));
+            }
             Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path, source)),
         }
         let folder = Self { path, lock, next_file: AtomicU64::new(1) };
@@ -99,7 +101,8 @@ impl RunFolder {
     /// Takes over the folder of a run that nobody writes any more. None when its process lives, or has just cleaned up.
     pub(crate) fn take_over(path: &Path) -> Result<Option<Self>> {
         let lock_path = path.join(LOCK);
-        let lock = match File::options().append(true).open(&lock_path) {
+        // Windows locks no file that is open for appending only.
+        let lock = match File::options().write(true).open(&lock_path) {
             Ok(lock) => lock,
             // Not yet or no longer a run's folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -135,10 +138,13 @@ impl RunFolder {
         read_ticket(&self.path)
     }
 
-    /// Writes `run.json`, whole or not at all.
+    /// Writes `run.json`, whole or not at all. A journal whose ticket a power cut has taken could not be sent.
     pub(crate) fn save(&self, ticket: &Ticket) -> Result<()> {
         let text = serde_json::to_string_pretty(ticket).unwrap_or_default();
-        write_whole(&self.path.join(TICKET), &text)
+        let path = self.path.join(TICKET);
+        write_whole(&path, &text)?;
+        [path.as_path()].into_iter().chain(self.path.ancestors().take(2)).for_each(sync);
+        Ok(())
     }
 
     /// Gives a sign of life.
@@ -153,26 +159,20 @@ impl RunFolder {
         Millis::try_from(modified.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()).unwrap_or_default()
     }
 
-    /// Takes an upload into the folder; a folder becomes its files. Gives their number.
+    /// Takes an upload into the folder; a folder becomes its files.
     ///
     /// A file gets a second name where the file system can, else it is copied: it may be replaced or deleted after that.
-    pub(crate) fn add(&self, upload: &Upload) -> Result<u64> {
+    pub(crate) fn add(&self, upload: &Upload) -> Result<()> {
         match upload {
-            Upload::Text { text, artifact_path } => {
-                self.add_with(artifact_path, |data| {
-                    fs::write(data, text).map_err(|source| io_error("write", data, source))
-                })?;
-                Ok(1)
-            }
+            Upload::Text { text, artifact_path } => self.add_with(artifact_path, |data| {
+                fs::write(data, text).map_err(|source| io_error("write", data, source))
+            }),
             Upload::File { local_file, folder } => {
                 let name = local_file.file_name().unwrap_or_default().to_string_lossy();
-                self.add_file(local_file, &below(folder, &name))?;
-                Ok(1)
+                self.add_file(local_file, &below(folder, &name))
             }
             Upload::Dir { local_dir, folder } => {
-                let files = files_in(local_dir, folder)?;
-                files.iter().try_for_each(|(file, artifact_path)| self.add_file(file, artifact_path))?;
-                Ok(files.len() as u64)
+                files_in(local_dir, folder)?.iter().try_for_each(|file| self.add(file))
             }
         }
     }
@@ -193,14 +193,15 @@ impl RunFolder {
     fn add_with(&self, artifact_path: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let number = self.next_file.fetch_add(1, Ordering::Relaxed);
         let data = self.file(number, "data");
-        if let Err(error) = fill(&data) {
+        // A process that was killed before the upload counted has perhaps left this name, and behind it is a file of the
+        // user's: it must not be written into.
+        let _ = fs::remove_file(&data);
+        let ticket = serde_json::to_string(&FileTicket { artifact_path: artifact_path.into() }).unwrap_or_default();
+        // The name in the ticket is what makes the upload count, so it comes last.
+        fill(&data).and_then(|()| write_whole(&self.file(number, "json"), &ticket)).inspect_err(|_| {
             // Half a file helps nobody, and takes room on a full disk.
             let _ = fs::remove_file(&data);
-            return Err(error);
-        }
-        let ticket = serde_json::to_string(&FileTicket { artifact_path: artifact_path.into() }).unwrap_or_default();
-        // Its name is what makes the upload count, so it comes last.
-        write_whole(&self.file(number, "json"), &ticket)
+        })
     }
 
     fn file(&self, number: u64, extension: &str) -> PathBuf {
@@ -302,10 +303,10 @@ pub(crate) fn log_tail(log_file: &Path) -> io::Result<String> {
 
 /// Waits until a folder can be taken over, for example because another thread is just sending it.
 pub(crate) fn take_over_soon(path: &Path, wait: Duration) -> Result<Option<RunFolder>> {
-    let deadline = SystemTime::now() + wait;
+    let deadline = Instant::now() + wait;
     loop {
         let taken = RunFolder::take_over(path)?;
-        if taken.is_some() || !path.join(TICKET).exists() || SystemTime::now() >= deadline {
+        if taken.is_some() || !path.join(TICKET).exists() || Instant::now() >= deadline {
             return Ok(taken);
         }
         std::thread::sleep(Duration::from_millis(50));
@@ -327,24 +328,24 @@ fn below(folder: &str, name: &str) -> String {
     }
 }
 
-/// All files below a folder with their artifact paths.
-fn files_in(dir: &Path, folder: &str) -> Result<Vec<(PathBuf, String)>> {
+/// All files below a folder, sorted by their paths, each for its own folder of the run.
+pub(crate) fn files_in(dir: &Path, folder: &str) -> Result<Vec<Upload>> {
     let mut files = Vec::new();
     let mut dirs = vec![(dir.to_path_buf(), folder.to_string())];
     while let Some((dir, folder)) = dirs.pop() {
         for entry in fs::read_dir(&dir).map_err(|source| io_error("read", &dir, source))? {
             let path = entry.map_err(|source| io_error("read", &dir, source))?.path();
-            let artifact_path = below(&folder, &path.file_name().unwrap_or_default().to_string_lossy());
             // A link to a folder is left out: it may lead back to where we are.
             if path.is_dir() && !path.is_symlink() {
-                dirs.push((path, artifact_path));
+                let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                dirs.push((path, below(&folder, &name)));
             } else if !path.is_dir() {
-                files.push((path, artifact_path));
+                files.push((path, folder.clone()));
             }
         }
     }
     files.sort();
-    Ok(files)
+    Ok(files.into_iter().map(|(local_file, folder)| Upload::File { local_file, folder }).collect())
 }
 
 fn create_folder(path: &Path) -> Result<()> {
@@ -392,7 +393,8 @@ mod tests {
         let folder = RunFolder::create(spool.path(), &ticket("r1")).unwrap();
         let path = folder.path().to_path_buf();
         assert!(RunFolder::take_over(&path).unwrap().is_none(), "its owner lives");
-        assert!(RunFolder::create(spool.path(), &ticket("r1")).unwrap_err().to_string().contains("by process 7"));
+        let other = Ticket { process_id: 8, ..ticket("r1") };
+        assert!(RunFolder::create(spool.path(), &other).unwrap_err().to_string().contains("by process 7"));
         drop(folder);
         let folder = RunFolder::take_over(&path).unwrap().unwrap();
         assert_eq!(folder.ticket().unwrap(), ticket("r1"));
@@ -412,11 +414,11 @@ mod tests {
         }
         let folder = RunFolder::create(spool.path(), &ticket("r1")).unwrap();
         let file = |name: &str| Upload::File { local_file: work.path().join(name), folder: "models".into() };
-        assert_eq!(folder.add(&file("model.bin")).unwrap(), 1);
+        folder.add(&file("model.bin")).unwrap();
         let text = Upload::Text { text: "hello".into(), artifact_path: "notes/hello.txt".into() };
-        assert_eq!(folder.add(&text).unwrap(), 1);
+        folder.add(&text).unwrap();
         let plots = Upload::Dir { local_dir: work.path().join("plots"), folder: String::new() };
-        assert_eq!(folder.add(&plots).unwrap(), 2);
+        folder.add(&plots).unwrap();
         assert!(folder.add(&file("missing.bin")).unwrap_err().to_string().contains("missing.bin"));
         assert!(folder.add(&file("plots")).is_err(), "a folder is no file");
         drop(folder);
@@ -437,6 +439,21 @@ mod tests {
         folder.add(&text).unwrap();
         let left = folder.files().unwrap();
         assert_eq!(left.iter().map(|file| file.number).collect::<Vec<_>>(), [2, 3, 4, 5]);
+    }
+
+    /// A process may be killed between the two names of an upload, and its number is taken again.
+    #[test]
+    fn a_file_of_the_user_is_never_written_into() {
+        let spool = TempDir::new().unwrap();
+        let model = spool.path().join("model.bin");
+        fs::write(&model, "weights").unwrap();
+        let folder = RunFolder::create(spool.path(), &ticket("r1")).unwrap();
+        fs::hard_link(&model, folder.file(1, "data")).unwrap();
+        drop(folder);
+        let folder = RunFolder::take_over(&spool.path().join("r1")).unwrap().unwrap();
+        folder.add(&Upload::Text { text: "the log".into(), artifact_path: "log_tail.txt".into() }).unwrap();
+        assert_eq!(fs::read_to_string(&model).unwrap(), "weights");
+        assert_eq!(fs::read_to_string(&folder.files().unwrap()[0].path).unwrap(), "the log");
     }
 
     #[test]

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::journal::{JournalReader, JournalWriter, Position};
+use crate::journal::{JournalReader, JournalWriter, Position, segments};
 use crate::logged::Logged;
 use crate::queue::Queue;
 use crate::record::Record;
@@ -151,22 +151,27 @@ pub fn end_silent_runs(store: &dyn Store, silent_for: Duration, dry_run: bool) -
             // Runs of other programs have no such tag, and may be silent as long as they like.
             let Some(last_ms) = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time)) else { continue };
             if last_ms < latest_ms {
-                if !dry_run {
-                    end_silent_run(store, &run.info.run_id, last_ms)?;
+                if dry_run || end_silent_run(store, &run.info.run_id, last_ms)? {
+                    ended.push(run.info);
                 }
-                ended.push(run.info);
             }
         }
     }
     Ok(ended)
 }
 
-fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<()> {
+/// False for a run that has ended, or said something, since it was found: with many runs that is a while.
+fn end_silent_run(store: &dyn Store, run_id: &str, last_ms: Millis) -> Result<bool> {
     let last_seen = rfc3339(last_ms);
+    let run = store.run(run_id)?;
+    if run.info.status != RunStatus::Running || run.tags.get(HEARTBEAT_TAG) != Some(&last_seen) {
+        return Ok(false);
+    }
     let reason = format!("no sign of life since {last_seen}: the machine is gone, or cut off");
     let tags = vec![(ERROR_TAG.into(), reason), (LAST_SEEN_TAG.into(), last_seen)];
     store.log_batch(run_id, &Batch { tags, ..Batch::default() })?;
-    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)
+    store.update_run(run_id, RunStatus::Killed, Some(last_ms), None)?;
+    Ok(true)
 }
 
 /// Ends the runs whose process died. On a file that is done at once; on a server their end is added to what they have
@@ -191,25 +196,28 @@ pub(crate) struct Janitor {
     store: Arc<dyn Store>,
     spool_dir: PathBuf,
     fsync: bool,
-    is_awake: AtomicBool,
+    /// How often it was woken since it went to sleep; 0 while there is no thread.
+    wakes: AtomicU64,
 }
 
 impl Janitor {
     pub(crate) fn new(store: Arc<dyn Store>, options: &Options) -> Self {
-        Self { store, spool_dir: options.spool_dir.clone(), fsync: options.fsync, is_awake: AtomicBool::new(false) }
+        Self { store, spool_dir: options.spool_dir.clone(), fsync: options.fsync, wakes: AtomicU64::new(0) }
     }
 
     /// There may be something to send. The thread ends when there is nothing more, or with the last tracker and run.
     pub(crate) fn wake(self: &Arc<Self>) {
-        if self.is_awake.swap(true, Ordering::AcqRel) {
+        if self.wakes.fetch_add(1, Ordering::AcqRel) > 0 {
             return;
         }
         let janitor = Arc::downgrade(self);
         let work = move || {
             let mut pause = FIRST_PAUSE;
             while let Some(janitor) = janitor.upgrade() {
-                if janitor.send_all() {
-                    janitor.is_awake.store(false, Ordering::Release);
+                let wakes = janitor.wakes.load(Ordering::Acquire);
+                // Who was woken meanwhile looks once more.
+                let sleep = || janitor.wakes.compare_exchange(wakes, 0, Ordering::AcqRel, Ordering::Acquire).is_ok();
+                if janitor.send_all() && sleep() {
                     return;
                 }
                 drop(janitor);
@@ -218,23 +226,32 @@ impl Janitor {
             }
         };
         if let Err(error) = std::thread::Builder::new().name("tracking-leftovers".into()).spawn(work) {
+            self.wakes.store(0, Ordering::Release);
             tracing::warn!("tracking: cannot start a thread: {error}");
         }
     }
 
-    /// True when nothing is left that could be sent; false when the server does not take it.
+    /// True when nothing is left that could be sent; false when the server does not answer, or a run of this process still
+    /// holds its folder.
     fn send_all(&self) -> bool {
-        let mut folders = Vec::new();
-        for path in run_folders(&self.spool_dir).unwrap_or_default() {
-            // What cannot be read is a warning at the start, and an error of `send`.
-            if let Ok(Some(folder)) = take_over_dead(&path, &self.store, self.fsync) {
-                folders.push(folder);
-            }
-        }
-        folders.sort_by_key(|folder| folder.ticket().map_or(Millis::MAX, |ticket| ticket.start_time_ms));
-        for folder in folders {
-            let path = folder.path().to_path_buf();
-            match send_folder(self.store.clone(), None, folder, PATIENCE) {
+        let uri = absolute(&self.store.uri());
+        let ticket = |path: PathBuf| Some((read_ticket(&path).ok().filter(|ticket| ticket.uri == uri)?, path));
+        let mut found: Vec<(Ticket, PathBuf)> =
+            run_folders(&self.spool_dir).unwrap_or_default().into_iter().filter_map(ticket).collect();
+        // A parent comes before its nested runs.
+        found.sort_by_key(|(ticket, _)| ticket.start_time_ms);
+        let mut is_done = true;
+        // One after the other: each holds an open file, and there may be thousands.
+        for (ticket, path) in found {
+            let sent = match take_over_dead(&path, &self.store, self.fsync) {
+                Ok(Some(folder)) => send_folder(self.store.clone(), None, folder, PATIENCE),
+                Ok(None) => {
+                    is_done &= ticket.process_id != std::process::id() || !path.exists();
+                    continue;
+                }
+                Err(error) => Err(error),
+            };
+            match sent {
                 Ok(sent) if sent.is_complete => {
                     tracing::info!("tracking: sent {} records that `{}` had left", sent.written, path.display());
                 }
@@ -242,7 +259,7 @@ impl Janitor {
                 Err(error) => tracing::warn!("tracking: what is left in `{}` is not sent: {error}", path.display()),
             }
         }
-        true
+        is_done
     }
 }
 
@@ -258,19 +275,31 @@ fn take_over_dead(path: &Path, store: &Arc<dyn Store>, fsync: bool) -> Result<Op
 
 /// Adds the end to a run that has none: `KILLED`, or `FAILED` when a panic was noted, at its last sign of life.
 pub(crate) fn end_if_dead(folder: &RunFolder, fsync: bool) -> Result<()> {
-    let mut reader = JournalReader::from_start(folder.path());
-    loop {
-        let records = reader.read(Position::END, LOOK)?;
-        if records.iter().any(|record| matches!(record, Record::End(..) | Record::Died(..))) {
-            return Ok(());
-        }
-        if records.is_empty() {
-            break;
-        }
+    if has_end(folder.path())? {
+        return Ok(());
     }
     let status = if folder.panic().is_some() { RunStatus::Failed } else { RunStatus::Killed };
     let died = Record::Died(status, folder.last_seen_ms());
     JournalWriter::open(folder.path(), fsync)?.append(&[died]).map(drop)
+}
+
+/// Whether the end of a run is in its journal. It is the last record, so only the last segment with records is read.
+fn has_end(folder: &Path) -> Result<bool> {
+    for segment in segments(folder)?.into_iter().rev() {
+        let mut reader = JournalReader::from_segment(folder, segment);
+        let mut last = reader.read(Position::END, LOOK)?.pop();
+        let was_empty = last.is_none();
+        while let Some(record) = last {
+            if !record.is_logged() {
+                return Ok(true);
+            }
+            last = reader.read(Position::END, LOOK)?.pop();
+        }
+        if !was_empty {
+            break;
+        }
+    }
+    Ok(false)
 }
 
 /// Sends a run's folder and deletes it when nothing is left in it.
@@ -292,7 +321,7 @@ pub(crate) fn send_folder(
     if !threads.end_while_moving(&|| shared.signs_of_life(), &|| patience + shared.patience()) {
         shared.abandon();
     }
-    if let Some(error) = lock(&shared.unreadable).take() {
+    if let Some(error) = lock(&shared.failed).take() {
         return Err(error);
     }
     let counts = shared.counts();
@@ -312,4 +341,40 @@ pub(crate) fn send_folder(
 
 fn no_answer(store: &dyn Store, patience: Duration) -> String {
     format!("`{}` did not answer within {} s", store.uri(), patience.as_secs_f32())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test")]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{RunOptions, Tracker};
+
+    /// A process may be killed when all that a run has left is stored, and its folder is not gone yet.
+    #[test]
+    fn a_folder_whose_records_are_all_stored_goes() {
+        let folder = TempDir::new().unwrap();
+        let options = Options {
+            uri: format!("sqlite:///{}", folder.path().join("mlflow.db").display()),
+            artifact_root: folder.path().join("mlruns"),
+            spool_dir: folder.path().join("spool"),
+            ..Options::default()
+        };
+        let tracker = Tracker::open(&options).unwrap();
+        let run = tracker.start_run(&RunOptions::default()).unwrap();
+        let ticket = read_ticket(&options.spool_dir.join(run.id())).unwrap();
+        assert!(run.finish(RunStatus::Finished).is_complete());
+
+        let left = RunFolder::create(&options.spool_dir, &ticket).unwrap();
+        JournalWriter::open(left.path(), false).unwrap().append(&[Record::End(RunStatus::Finished, 1)]).unwrap();
+        let mut reader = JournalReader::open(left.path());
+        assert_eq!(reader.read(Position::END, LOOK).unwrap().len(), 1);
+        reader.acknowledge().unwrap();
+        let path = left.path().to_path_buf();
+        drop(left);
+        let sent = send(&path, None, &options.http, PATIENCE).unwrap();
+        assert!(sent.is_complete && !path.exists(), "{sent:?}");
+        assert_eq!(tracker.store().run(run.id()).unwrap().info.status, RunStatus::Finished);
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -13,16 +13,16 @@ use crate::journal::{JournalReader, JournalWriter};
 use crate::logged::Logged;
 use crate::null::NullStore;
 use crate::queue::Queue;
-use crate::rules::{ERROR_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms};
+use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms, rfc3339};
 use crate::run::{Run, SYSTEM_PREFIX, Threads, run_page};
 use crate::source::Tail;
-use crate::spool::{RunFolder, Ticket, in_use, read_ticket, take_over_soon};
+use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon};
 use crate::sync::Janitor;
 use crate::uri::{absolute, open_counted, open_store};
 use crate::variables::environment;
 use crate::writer::{BATCH, Shared, lock};
 use crate::{
-    Error, HttpOptions, Lifecycle, Metric, Result, RunData, RunInfo, RunStatus, Store, SystemMetricsOptions,
+    Batch, Error, HttpOptions, Lifecycle, Metric, Result, RunData, RunInfo, RunStatus, Store, SystemMetricsOptions,
     redact_url, start, sync,
 };
 
@@ -324,7 +324,12 @@ impl Tracker {
             return Ok((self.attach(info, None, self.ticket(options), Logged::default())?, BTreeMap::new()));
         }
         self.send_rest_of(run_id)?;
-        let stored = self.find_run(run_id)?;
+        let mut stored = self.find_run(run_id)?;
+        if stored.info.run_id != run_id {
+            // It was resumed before, and has then written under the id that the store has given it.
+            self.send_rest_of(&stored.info.run_id)?;
+            stored = self.store.run(&stored.info.run_id)?;
+        }
         let info = stored.info;
         if info.lifecycle == Lifecycle::Deleted {
             return Err(Error::Invalid(format!(
@@ -333,6 +338,11 @@ impl Tracker {
         }
         let ticket = Ticket { id: info.run_id.clone(), run_id: Some(info.run_id.clone()), ..self.ticket(options) };
         let folder = RunFolder::create(&self.options.spool_dir, &ticket)?;
+        if self.store.is_remote() {
+            // First: who looks for silent runs would end one that runs and was last heard of long ago.
+            let tags = vec![(HEARTBEAT_TAG.into(), rfc3339(now_ms()))];
+            self.store.log_batch(&info.run_id, &Batch { tags, ..Batch::default() })?;
+        }
         self.store.update_run(&info.run_id, RunStatus::Running, None, None)?;
         // What was said about its last end is no longer true.
         for tag in [ERROR_TAG, LAST_SEEN_TAG].into_iter().filter(|tag| stored.tags.contains_key(*tag)) {
@@ -348,19 +358,25 @@ impl Tracker {
 
     /// Sends what the last process of a run has left, so that the store tells all about it. Resuming does it by itself.
     ///
-    /// Errors when another process is writing the run, and when something cannot be sent.
+    /// Errors when another process is writing the run, when it belongs to another store, and when something cannot be sent.
     pub fn send_rest_of(&self, run_id: &str) -> Result<()> {
-        let path = self.options.spool_dir.join(run_id);
-        if !path.is_dir() {
-            return Ok(());
-        }
-        let Some(folder) = take_over_soon(&path, RESUME_WAIT)? else {
-            return match read_ticket(&path) {
+        // A run that was started under a local id keeps the folder of that name.
+        let is_its = |path: &&PathBuf| {
+            path.file_name().is_some_and(|name| name == run_id)
+                || read_ticket(path).is_ok_and(|ticket| ticket.run_id.as_deref() == Some(run_id))
+        };
+        run_folders(&self.options.spool_dir)?.iter().filter(is_its).try_for_each(|path| self.send_rest_in(path, run_id))
+    }
+
+    fn send_rest_in(&self, path: &Path, run_id: &str) -> Result<()> {
+        let Some(folder) = take_over_soon(path, RESUME_WAIT)? else {
+            return match read_ticket(path) {
                 Ok(ticket) => Err(in_use(&ticket)),
                 // Sent and gone meanwhile.
                 Err(_) => Ok(()),
             };
         };
+        self.check_home(&folder.ticket()?)?;
         sync::end_if_dead(&folder, self.options.fsync)?;
         let sent = sync::send_folder(self.store.clone(), self.bytes_moved.clone(), folder, self.options.exit_timeout)?;
         match sent.is_complete {
@@ -372,6 +388,24 @@ impl Tracker {
                 ),
                 retry_after_s: None,
             }),
+        }
+    }
+
+    /// Another store would refuse the records of a run that it does not know, and they would be gone.
+    fn check_home(&self, ticket: &Ticket) -> Result<()> {
+        let uri = absolute(&self.store.uri());
+        if ticket.uri == uri {
+            return Ok(());
+        }
+        // The same store may be known under two addresses.
+        match ticket.run_id.as_ref().map(|run_id| self.store.run(run_id)) {
+            Some(Ok(_)) => Ok(()),
+            None | Some(Err(Error::NotFound(_))) => Err(Error::Invalid(format!(
+                "run `{}` has something left for `{}`, and this is `{uri}`. Hint: set the tracking URI to that one, or send \
+                 it there first (`sync_runs`)",
+                ticket.id, ticket.uri
+            ))),
+            Some(Err(error)) => Err(error),
         }
     }
 

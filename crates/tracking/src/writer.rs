@@ -21,7 +21,7 @@ use crate::rules::{
     now_ms, rfc3339, truncate,
 };
 use crate::source::{Source, Tail};
-use crate::spool::{RunFolder, SpooledFile, Ticket, log_tail};
+use crate::spool::{RunFolder, SpooledFile, Ticket, files_in, log_tail};
 use crate::start::make_run;
 use crate::{ArtifactsOf, Batch, Error, Millis, Result, RunStatus, Store};
 
@@ -63,7 +63,7 @@ pub(crate) struct Shared {
     was_away: AtomicBool,
     /// What the record thread has in hand: if a store without a journal never takes it, it must not be lost.
     in_hand: Mutex<Arc<Vec<Record>>>,
-    /// Files that uploads of folders stand for, beyond one each.
+    /// Files that uploads of folders stand for, beyond one each; an empty folder takes one away, so it may wrap.
     more_files: AtomicU64,
     /// In the journal, or given up.
     journaled: AtomicU64,
@@ -86,8 +86,8 @@ pub(crate) struct Shared {
     sending: Mutex<Option<(u64, u64)>>,
     /// The last failure, for the one line at exit.
     problem: Mutex<Option<String>>,
-    /// The journal itself cannot be read on.
-    pub(crate) unreadable: Mutex<Option<Error>>,
+    /// Why nothing more is sent: the journal cannot be read on, or the store refuses the run.
+    pub(crate) failed: Mutex<Option<Error>>,
     notes: Mutex<Notes>,
 }
 
@@ -159,7 +159,7 @@ impl Shared {
             bytes_moved,
             sending: Mutex::new(None),
             problem: Mutex::new(None),
-            unreadable: Mutex::new(None),
+            failed: Mutex::new(None),
             notes: Mutex::default(),
         }
     }
@@ -226,7 +226,7 @@ impl Shared {
     pub(crate) fn counts(&self) -> Counts {
         let (written, set_aside) = (self.written.load(Ordering::Relaxed), self.set_aside.load(Ordering::Relaxed));
         let (accepted, no_room) = self.records.counts();
-        let accepted = accepted + self.more_files.load(Ordering::Relaxed);
+        let accepted = accepted.wrapping_add(self.more_files.load(Ordering::Relaxed));
         // With a journal, what is not in it is lost when the process ends.
         let kept = if self.tail.is_some() { self.journaled.load(Ordering::Relaxed).min(accepted) } else { accepted };
         Counts {
@@ -294,7 +294,9 @@ impl Shared {
     }
 
     fn report_trouble(&self, error: &Error, tries: u32) {
-        if tries == 0 && self.starts_away && self.run_id.get().is_none() {
+        let is_known = self.starts_away && self.run_id.get().is_none();
+        // Whoever sends leftovers says how it went, and the background thread tries every minute.
+        if tries == 0 && (is_known || self.tail.as_ref().is_some_and(Tail::is_of_leftovers)) {
             tracing::debug!("tracking waits: {error}");
         } else if tries == 0 {
             tracing::warn!("tracking waits: {error}");
@@ -321,7 +323,10 @@ impl Shared {
 
     /// Whether a resumed run has this point already; then it counts as stored.
     fn is_doubled(&self, record: &Record) -> bool {
-        let is_doubled = matches!(record, Record::Metric(metric) if self.logged.has(metric));
+        if self.logged.is_empty() {
+            return false;
+        }
+        let is_doubled = matches!(record, Record::Metric(metric) if self.logged.has(&clean_key(&metric.key), metric));
         if is_doubled {
             self.journaled.fetch_add(1, Ordering::Relaxed);
             self.count_written(1);
@@ -329,16 +334,28 @@ impl Shared {
         is_doubled
     }
 
-    /// Takes an upload into the run's folder and wakes the upload thread. A full disk is waited for.
+    /// Takes an upload into the run's folder, a folder file by file.
     fn spool(&self, upload: &Upload) {
         // Tracking is off: nothing is kept.
         let Some(folder) = &self.folder else { return self.count_written(1) };
+        let Upload::Dir { local_dir, folder: below } = upload else { return self.spool_file(folder, upload) };
+        match files_in(local_dir, below) {
+            Ok(files) => {
+                // The folder was counted as one; an empty one is none.
+                self.more_files.fetch_add((files.len() as u64).wrapping_sub(1), Ordering::Relaxed);
+                files.iter().for_each(|file| self.spool_file(folder, file));
+            }
+            Err(reason) => self.refuse_upload(upload, &reason),
+        }
+    }
+
+    /// Takes a file into the run's folder and wakes the upload thread. A full disk is waited for.
+    fn spool_file(&self, folder: &RunFolder, upload: &Upload) {
         let mut tries = 0;
         loop {
             match folder.add(upload) {
-                Ok(files) => {
-                    self.more_files.fetch_add(files.wrapping_sub(1), Ordering::Relaxed);
-                    self.journaled.fetch_add(files, Ordering::Relaxed);
+                Ok(()) => {
+                    self.journaled.fetch_add(1, Ordering::Relaxed);
                     return self.uploads.ring();
                 }
                 Err(error) if error.is_transient() => {
@@ -348,12 +365,14 @@ impl Shared {
                     }
                     tries += 1;
                 }
-                Err(reason) => {
-                    self.journaled.fetch_add(1, Ordering::Relaxed);
-                    return self.set_aside("artifact", &upload_name(upload), &reason);
-                }
+                Err(reason) => return self.refuse_upload(upload, &reason),
             }
         }
+    }
+
+    fn refuse_upload(&self, upload: &Upload, reason: &Error) {
+        self.journaled.fetch_add(1, Ordering::Relaxed);
+        self.set_aside("artifact", &upload_name(upload), reason);
     }
 
     /// Takes a file into the folder that the program did not log itself.
@@ -395,8 +414,6 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
             if !append(shared, tail, &mut journal, &records) {
                 break;
             }
-            let logged = records.iter().filter(|record| record.is_logged()).count();
-            shared.journaled.fetch_add(logged as u64, Ordering::Relaxed);
         }
         shared.records.release(bytes);
         shared.touch();
@@ -410,6 +427,9 @@ fn append(shared: &Shared, tail: &Tail, journal: &mut JournalWriter, records: &[
     loop {
         match journal.append(records) {
             Ok(end) => {
+                // Before the record thread sees the last of them, and says how many are missing.
+                let logged = records.iter().filter(|record| record.is_logged()).count();
+                shared.journaled.fetch_add(logged as u64, Ordering::Relaxed);
                 tail.advance(end);
                 return true;
             }
@@ -451,7 +471,9 @@ fn is_there(shared: &Shared, ticket: &Ticket) -> bool {
             true
         }
         Sent::Refused(error) => {
-            shared.report_trouble(&error, 0);
+            tracing::warn!("tracking: `{}` refuses run {}: {error}", shared.store.uri(), ticket.id);
+            *lock(&shared.problem) = Some(error.to_string());
+            *lock(&shared.failed) = Some(error);
             false
         }
         Sent::Abandoned => false,
@@ -478,18 +500,23 @@ impl Writer<'_> {
         loop {
             let records = match source.take() {
                 Ok(Some(records)) => Arc::new(records),
-                Ok(None) => return,
+                Ok(None) => {
+                    // Whoever stored the end of the run was killed before the folder was gone.
+                    let was_stored = shared.tail.as_ref().is_some_and(Tail::was_stored);
+                    return shared.end_settled.store(was_stored, Ordering::Release);
+                }
                 Err(error) => {
                     shared.report_trouble(&error, 0);
-                    *lock(&shared.unreadable) = Some(error);
+                    *lock(&shared.failed) = Some(error);
                     return;
                 }
             };
             *lock(&shared.in_hand) = Arc::clone(&records);
             self.write(&records);
             self.write_notes();
-            if let Some(Record::End(..) | Record::Died(..)) = records.last() {
-                self.write_end(&records[records.len() - 1]);
+            let last = records.last().filter(|last| !last.is_logged());
+            if let Some(end) = last {
+                self.write_end(end);
             }
             if source.is_abandoned() {
                 return;
@@ -498,6 +525,9 @@ impl Writer<'_> {
             if let Err(error) = source.done(records.iter().map(Weigh::bytes).sum()) {
                 // Then the same records are perhaps sent once more later, which does no harm.
                 tracing::debug!("{error}");
+            }
+            if last.is_some() {
+                return;
             }
             self.beat();
         }

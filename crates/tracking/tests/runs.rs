@@ -1,5 +1,8 @@
 //! What a `Run` does with what is logged, whatever the store does.
 
+#[path = "support/faulty.rs"]
+mod faulty;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -7,95 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use tracking::{
-    Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, LoggedModels, MemoryStore, Metric, Millis, NewRun,
-    Options, Page, Registry, Result, Run, RunData, RunInfo, RunOptions, RunQuery, RunStatus, Store, Tracker, ViewType,
-};
-
-type Fault = Box<dyn Fn(&str, &str) -> Result<()> + Send + Sync>;
-
-/// A store in memory that asks `fault(call, detail)` before each write of a run.
-struct Faulty {
-    inner: MemoryStore,
-    fault: Fault,
-}
-
-impl Store for Faulty {
-    fn uri(&self) -> String {
-        "faulty".into()
-    }
-    fn create_experiment(&self, name: &str) -> Result<String> {
-        self.inner.create_experiment(name)
-    }
-    fn experiment_by_name(&self, name: &str) -> Result<Option<Experiment>> {
-        self.inner.experiment_by_name(name)
-    }
-    fn experiment(&self, experiment_id: &str) -> Result<Experiment> {
-        self.inner.experiment(experiment_id)
-    }
-    fn experiments(&self, view: ViewType) -> Result<Vec<Experiment>> {
-        self.inner.experiments(view)
-    }
-    fn set_experiment_tag(&self, experiment_id: &str, key: &str, value: &str) -> Result<()> {
-        self.inner.set_experiment_tag(experiment_id, key, value)
-    }
-    fn delete_experiment(&self, experiment_id: &str) -> Result<()> {
-        self.inner.delete_experiment(experiment_id)
-    }
-    fn restore_experiment(&self, experiment_id: &str) -> Result<()> {
-        self.inner.restore_experiment(experiment_id)
-    }
-    fn create_run(&self, run: &NewRun) -> Result<RunInfo> {
-        self.inner.create_run(run)
-    }
-    fn run(&self, run_id: &str) -> Result<RunData> {
-        self.inner.run(run_id)
-    }
-    fn update_run(&self, run_id: &str, status: RunStatus, end: Option<Millis>, name: Option<&str>) -> Result<()> {
-        (self.fault)("update_run", status.as_str())?;
-        self.inner.update_run(run_id, status, end, name)
-    }
-    fn delete_run(&self, run_id: &str) -> Result<()> {
-        self.inner.delete_run(run_id)
-    }
-    fn restore_run(&self, run_id: &str) -> Result<()> {
-        self.inner.restore_run(run_id)
-    }
-    fn log_batch(&self, run_id: &str, batch: &Batch) -> Result<()> {
-        let keys: Vec<&str> = batch.metrics.iter().map(|metric| metric.key.as_str()).collect();
-        (self.fault)("log_batch", &keys.join(" "))?;
-        self.inner.log_batch(run_id, batch)
-    }
-    fn delete_tag(&self, run_id: &str, key: &str) -> Result<()> {
-        self.inner.delete_tag(run_id, key)
-    }
-    fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
-        (self.fault)("log_inputs", "")?;
-        self.inner.log_inputs(run_id, inputs)
-    }
-    fn search_runs(&self, query: &RunQuery) -> Result<Page<RunData>> {
-        self.inner.search_runs(query)
-    }
-    fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
-        self.inner.metric_history(run_id, key)
-    }
-    fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {
-        (self.fault)("put_artifact", artifact_path)?;
-        self.inner.put_artifact(of, local_file, artifact_path)
-    }
-    fn list_artifacts(&self, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
-        self.inner.list_artifacts(of, folder)
-    }
-    fn get_artifact(&self, of: ArtifactsOf<'_>, artifact_path: &str, local_file: &Path) -> Result<()> {
-        self.inner.get_artifact(of, artifact_path, local_file)
-    }
-    fn registry(&self) -> &dyn Registry {
-        self.inner.registry()
-    }
-    fn logged_models(&self) -> Result<&dyn LoggedModels> {
-        self.inner.logged_models()
-    }
-}
+use faulty::{Faulty, away};
+use tracking::{ArtifactsOf, Error, MemoryStore, Options, Result, Run, RunOptions, RunStatus, Store, Tracker};
 
 struct Setup {
     folder: tempfile::TempDir,
@@ -106,7 +22,7 @@ struct Setup {
 fn setup(options: Options, fault: impl Fn(&str, &str) -> Result<()> + Send + Sync + 'static) -> Setup {
     let folder = tempfile::tempdir().expect("a folder");
     let inner = MemoryStore::new(&folder.path().join("mlruns"));
-    let store = Arc::new(Faulty { inner, fault: Box::new(fault) });
+    let store = Arc::new(Faulty { inner, fault: Box::new(fault), is_remote: false, uri: "faulty" });
     let options = Options { spool_dir: folder.path().join("spool"), ..options };
     let tracker = Tracker::with_store(store.clone(), &options);
     Setup { folder, store, tracker }
@@ -120,10 +36,6 @@ impl Setup {
     fn start(&self) -> Run {
         self.tracker.start_run(&RunOptions { experiment: "e".into(), ..RunOptions::default() }).expect("starts")
     }
-}
-
-fn away() -> Error {
-    Error::Unavailable { message: "away".into(), retry_after_s: None }
 }
 
 #[test]
