@@ -74,6 +74,11 @@ impl Console {
         Self { bars: MultiProgress::with_draw_target(target), quiet, terminal, interrupted: Arc::default() }
     }
 
+    /// Whether only errors are shown.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Notes Ctrl-C or SIGTERM; true if it is not the first.
     pub fn interrupt(&self) -> bool {
         self.interrupted.swap(true, Ordering::Relaxed)

@@ -473,6 +473,9 @@ impl Session {
                 if self.is_nested {
                     tracing::info!("{text}");
                     lock(&self.kept).push(spool.clone());
+                } else if self.console.is_quiet() {
+                    // The one line that says how to send it.
+                    tracing::error!("{text}");
                 } else {
                     self.console.warn(&text);
                 }

@@ -140,8 +140,8 @@ pub struct Tracker {
     options: Arc<Options>,
     /// False when tracking is off.
     is_on: bool,
-    /// When the server was last found not to answer.
-    away_since: Arc<Mutex<Option<Instant>>>,
+    /// When the server was last found not to answer, and why.
+    away: Arc<Mutex<Option<(Instant, String)>>>,
     /// Sends to a server what runs have left.
     janitor: Option<Arc<Janitor>>,
 }
@@ -171,7 +171,7 @@ impl Tracker {
         let tracker = Self { bytes_moved, quick_store, ..Self::with_store(store, options) };
         match tracker.quick_store.experiment_by_name("Default") {
             Err(error) if tracker.can_do_without(&error) => {
-                tracker.note_away();
+                tracker.note_away(&error);
                 tracing::warn!(
                     "{error}. Runs start without it, and what they log is kept in `{}`. Hint: is MLFLOW_TRACKING_URI \
                      right?",
@@ -198,7 +198,7 @@ impl Tracker {
             bytes_moved: None,
             options: Arc::new(options.clone()),
             is_on: true,
-            away_since: Arc::default(),
+            away: Arc::default(),
         }
     }
 
@@ -302,7 +302,7 @@ impl Tracker {
         if let Err(error) = &made
             && self.can_do_without(error)
         {
-            self.note_away();
+            self.note_away(error);
             tracing::warn!("{error}. The run starts as {}, and is sent later", ticket.id);
         }
         made
@@ -421,6 +421,9 @@ impl Tracker {
         let queue = Queue::new(options.queue_bytes, BATCH, options.flush_interval);
         let mut shared = Shared::new(self.store.clone(), folder, queue, tail, self.bytes_moved.clone(), logged);
         shared.starts_away = self.is_on && ticket.run_id.is_none();
+        if let Some((_, why)) = lock(&self.away).as_ref().filter(|_| shared.starts_away) {
+            shared.know_problem(why);
+        }
         let shared = Arc::new(shared);
         if ticket.run_id.is_some() || !self.is_on {
             // A fresh cell takes its first value.
@@ -435,12 +438,12 @@ impl Tracker {
         self.store.is_remote() && !self.options.strict && matches!(error, Error::Unavailable { .. })
     }
 
-    fn note_away(&self) {
-        *lock(&self.away_since) = Some(Instant::now());
+    fn note_away(&self, error: &Error) {
+        *lock(&self.away) = Some((Instant::now(), error.to_string()));
     }
 
     fn is_away(&self) -> bool {
-        lock(&self.away_since).is_some_and(|since| since.elapsed() < AWAY)
+        lock(&self.away).as_ref().is_some_and(|(since, _)| since.elapsed() < AWAY)
     }
 
     /// For an embedded store: the command that shows its runs in a browser.

@@ -42,7 +42,7 @@ pub struct SyncFlags {
     /// Send journals to `--to` as well, in place of a server that will not come back: there they become new runs
     #[arg(long, requires = "to")]
     pub redirect: bool,
-    /// End runs on the server (`--to`, or MLFLOW_TRACKING_URI) that have been silent for so long, wherever they ran
+    /// Only end the runs on a server (`--to`, or MLFLOW_TRACKING_URI) that have been silent for so long, wherever they ran
     #[arg(long, value_name = "MINUTES")]
     pub end_silent: Option<u32>,
     /// How long to wait for a server that does not answer
@@ -75,9 +75,11 @@ pub fn main(flags: &SyncFlags) -> Result<()> {
     start_logging(&LoggingConfig::default(), Path::new("logs"), "sync_runs", &console)?;
     let http = HttpOptions::from_env()?;
     let mut report = Report::default();
-    let result = send_journals(flags, &http, &console, &mut report)
-        .and_then(|()| copy_embedded(flags, &http, &console, &mut report))
-        .and_then(|()| end_silent(flags, &http, &mut report));
+    let result = match flags.end_silent {
+        Some(minutes) => end_silent(minutes, flags, &http, &mut report),
+        None => send_journals(flags, &http, &console, &mut report)
+            .and_then(|()| copy_embedded(flags, &http, &console, &mut report)),
+    };
     // What was done before something went wrong is reported too.
     if let Err(error) = &result {
         report.problems.push(format!("{error:#}"));
@@ -259,8 +261,7 @@ fn describe(copied: &Copied, from: &str, to: &str, dry_run: bool) -> String {
     )
 }
 
-fn end_silent(flags: &SyncFlags, http: &HttpOptions, report: &mut Report) -> Result<()> {
-    let Some(minutes) = flags.end_silent else { return Ok(()) };
+fn end_silent(minutes: u32, flags: &SyncFlags, http: &HttpOptions, report: &mut Report) -> Result<()> {
     let uri = flags.to.clone().or_else(|| std::env::var("MLFLOW_TRACKING_URI").ok()).ok_or_else(|| {
         Mistake::new("`--end-silent` needs a server").hint("give its address by `--to`, or by MLFLOW_TRACKING_URI")
     })?;
