@@ -290,7 +290,9 @@ impl JournalReader {
         Ok(next.is_some())
     }
 
-    fn unreadable(&self, source: io::Error) -> Error {
+    fn unreadable(&mut self, source: io::Error) -> Error {
+        // The next try begins behind the last whole record.
+        self.file = None;
         io_error("read", &segment_path(&self.folder, self.at.segment), source)
     }
 

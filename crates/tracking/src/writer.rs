@@ -497,13 +497,25 @@ struct Writer<'a> {
 impl Writer<'_> {
     fn write_all(&mut self) {
         let (shared, source) = (self.shared, self.shared.source());
+        let mut failures = 0;
         loop {
             let records = match source.take() {
-                Ok(Some(records)) => Arc::new(records),
+                Ok(Some(records)) => {
+                    failures = 0;
+                    Arc::new(records)
+                }
                 Ok(None) => {
                     // Whoever stored the end of the run was killed before the folder was gone.
                     let was_stored = shared.tail.as_ref().is_some_and(Tail::was_stored);
                     return shared.end_settled.store(was_stored, Ordering::Release);
+                }
+                // The program has perhaps too many open files for a moment.
+                Err(error) if shared.tail.as_ref().is_some_and(|tail| !tail.is_closed()) => {
+                    shared.report_trouble(&error, failures);
+                    source.pause(pause_after(&error, failures));
+                    failures += 1;
+                    self.beat();
+                    continue;
                 }
                 Err(error) => {
                     shared.report_trouble(&error, 0);
@@ -537,7 +549,9 @@ impl Writer<'_> {
     fn beat(&mut self) {
         let shared = self.shared;
         shared.touch();
-        if !shared.store.is_remote() || self.heartbeat.elapsed() < HEARTBEAT {
+        // What a dead run has left is no sign of life.
+        let is_dead = shared.tail.as_ref().is_some_and(Tail::is_of_leftovers);
+        if !shared.store.is_remote() || is_dead || self.heartbeat.elapsed() < HEARTBEAT {
             return;
         }
         self.heartbeat = Instant::now();

@@ -291,3 +291,23 @@ fn a_resumed_run_doubles_no_step_of_a_key_that_was_mended() {
     assert!(second.finish(RunStatus::Finished).is_complete());
     assert_eq!(steps(&setup, first.id(), "recall_5_249b687f"), (0..8).collect::<Vec<_>>());
 }
+
+/// For example because the program has too many open files for a moment.
+#[test]
+fn a_journal_that_cannot_be_read_for_a_moment_is_read_on() {
+    let setup = Setup::new(|_, _| Ok(()));
+    let run = setup.tracker().start_run(&named("a")).unwrap();
+    let segment = setup.options.spool_dir.join(run.id()).join("00000001.journal");
+    thread::sleep(Duration::from_millis(300));
+    fs::rename(&segment, segment.with_extension("away")).unwrap();
+    run.log_metric("loss", 1.0, 0);
+    thread::sleep(Duration::from_millis(500));
+    assert!(steps(&setup, run.id(), "loss").is_empty());
+    fs::rename(segment.with_extension("away"), &segment).unwrap();
+    let begin = Instant::now();
+    while steps(&setup, run.id(), "loss").is_empty() {
+        assert!(begin.elapsed() < Duration::from_secs(5), "nobody reads on");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(run.finish(RunStatus::Finished).is_complete());
+}
