@@ -304,6 +304,11 @@ impl Shared {
         *lock(&self.problem) = Some(error.to_string());
     }
 
+    /// What is known to be wrong before the first try.
+    pub(crate) fn know_problem(&self, why: &str) {
+        *lock(&self.problem) = Some(why.to_owned());
+    }
+
     fn count_written(&self, records: usize) {
         self.written.fetch_add(records as u64, Ordering::Relaxed);
     }
@@ -410,10 +415,8 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
                 shared.spool(upload);
             }
         }
-        if !records.is_empty() {
-            if !append(shared, tail, &mut journal, &records) {
-                break;
-            }
+        if !records.is_empty() && !append(shared, tail, &mut journal, &records) {
+            break;
         }
         shared.records.release(bytes);
         shared.touch();
@@ -675,6 +678,10 @@ impl Writer<'_> {
         let sent = shared.send(&update);
         shared.ended.store(matches!(sent, Sent::Done(())), Ordering::Release);
         shared.end_settled.store(!matches!(sent, Sent::Abandoned), Ordering::Release);
+        if shared.store.is_remote() && matches!(sent, Sent::Done(())) {
+            // A run that has ended has no heart. A tag that stays does no harm.
+            let _ = shared.store.delete_tag(shared.run_id(), HEARTBEAT_TAG);
+        }
         if let Sent::Refused(error) = sent {
             shared.report_trouble(&error, 0);
         }
