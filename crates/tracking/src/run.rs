@@ -11,9 +11,11 @@ use crate::journal::JournalWriter;
 use crate::panics;
 use crate::record::{Record, Upload};
 use crate::rules::{ERROR_TAG, now_ms};
+use crate::shared::{Shared, lock};
 use crate::spool::Ticket;
 use crate::sync::Janitor;
-use crate::writer::{Shared, lock, upload_files, write_journal, write_records};
+use crate::uploads::upload_files;
+use crate::writer::{write_journal, write_records};
 use crate::{DatasetInput, Error, Metric, Options, Result, RunInfo, RunStatus, Sampler, Store, SystemMetricsOptions};
 
 const NOTE_TAG: &str = "mlflow.note.content";

@@ -11,10 +11,11 @@ use crate::queue::Queue;
 use crate::record::Record;
 use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc3339, rfc3339};
 use crate::run::Threads;
+use crate::shared::{Shared, lock};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon, waiting_files};
 use crate::uri::{absolute, open_counted};
-use crate::writer::{BATCH, Shared, lock};
+use crate::writer::BATCH;
 use crate::{Batch, HttpOptions, Millis, Options, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
 
 /// Records that are read at once when a journal is only looked at.

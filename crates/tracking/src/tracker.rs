@@ -15,12 +15,13 @@ use crate::null::NullStore;
 use crate::queue::Queue;
 use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, LOCAL_ID_TAG, PARENT_TAG, USER_TAG, now_ms, rfc3339};
 use crate::run::{Run, SYSTEM_PREFIX, Threads, run_page};
+use crate::shared::{Shared, lock};
 use crate::source::Tail;
 use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon};
 use crate::sync::Janitor;
 use crate::uri::{absolute, open_counted, open_store};
 use crate::variables::environment;
-use crate::writer::{BATCH, Shared, lock};
+use crate::writer::BATCH;
 use crate::{
     Batch, Error, HttpOptions, Lifecycle, Metric, Result, RunData, RunInfo, RunStatus, Store, SystemMetricsOptions,
     redact_url, start, sync,
