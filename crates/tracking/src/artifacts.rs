@@ -14,7 +14,7 @@ use crate::{Artifact, Error, Result};
 pub(crate) fn put(root: &Path, local_file: &Path, artifact_path: &str) -> Result<()> {
     let target = file_below(root, artifact_path)?;
     let folder = target.parent().unwrap_or(root);
-    fs::create_dir_all(folder).map_err(|source| io_error("create", folder, source))?;
+    fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
     let partial = root.with_file_name(format!(".upload-{}", Uuid::new_v4().simple()));
     copy(local_file, &partial, &target)
 }
@@ -38,8 +38,8 @@ fn copy(source: &Path, partial: &Path, target: &Path) -> Result<()> {
             io::copy(&mut from, &mut to)?;
             to.sync_all()
         })
-        .map_err(|error| io_error("copy", source, error))
-        .and_then(|_| fs::rename(partial, target).map_err(|error| io_error("write", target, error)));
+        .map_err(|error| Error::io("copy", source, error))
+        .and_then(|_| fs::rename(partial, target).map_err(|error| Error::io("write", target, error)));
     if copied.is_err() {
         // What is left of a failed copy helps nobody; the copy's own error is the one to report.
         let _ = fs::remove_file(partial);
@@ -54,9 +54,9 @@ pub(crate) fn list(root: &Path, folder: &str) -> Result<Vec<Artifact>> {
         return Ok(Vec::new());
     }
     let mut artifacts = Vec::new();
-    for entry in fs::read_dir(&path).map_err(|source| io_error("read", &path, source))? {
-        let entry = entry.map_err(|source| io_error("read", &path, source))?;
-        let metadata = fs::metadata(entry.path()).map_err(|source| io_error("read", &entry.path(), source))?;
+    for entry in fs::read_dir(&path).map_err(|source| Error::io("read", &path, source))? {
+        let entry = entry.map_err(|source| Error::io("read", &path, source))?;
+        let metadata = fs::metadata(entry.path()).map_err(|source| Error::io("read", &entry.path(), source))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         artifacts.push(Artifact {
             path: if folder.is_empty() { name } else { format!("{folder}/{name}") },
@@ -85,10 +85,6 @@ pub(crate) fn check_path(artifact_path: &str) -> Result<()> {
         )));
     }
     Ok(())
-}
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { doing, path: path.to_path_buf(), source }
 }
 
 #[cfg(test)]

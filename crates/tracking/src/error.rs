@@ -1,7 +1,7 @@
 //! What can go wrong in a store.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Result of a store call.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -55,6 +55,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// A file could not be read or written; `doing` says which: `read`, `write`, `create`.
+    pub(crate) fn io(doing: &'static str, path: &Path, source: io::Error) -> Self {
+        Self::Io { doing, path: path.into(), source }
+    }
+
     /// True when the same call may succeed later: a server is away, the database is locked, the disk is full.
     pub fn is_transient(&self) -> bool {
         use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};

@@ -110,7 +110,7 @@ pub fn rewritten_record(record: &[u8]) -> Option<Vec<u8>> {
 
 /// Numbers of the segments in a folder, ascending.
 pub(crate) fn segments(folder: &Path) -> Result<Vec<u64>> {
-    let entries = fs::read_dir(folder).map_err(|source| io_error("read", folder, source))?;
+    let entries = fs::read_dir(folder).map_err(|source| Error::io("read", folder, source))?;
     let number = |entry: fs::DirEntry| {
         let path = entry.path();
         let is_segment = path.extension().is_some_and(|extension| extension == EXTENSION);
@@ -156,7 +156,7 @@ impl JournalWriter {
         self.write_buffer().map_err(|source| {
             // What came through of it would stand between the records before and those after it.
             let _ = self.file.set_len(self.end);
-            io_error("write", &segment_path(&self.folder, self.segment), source)
+            Error::io("write", &segment_path(&self.folder, self.segment), source)
         })?;
         self.end += self.buffer.len() as u64;
         Ok(self.position())
@@ -187,7 +187,7 @@ fn create_segment(folder: &Path, segment: u64, fsync: bool) -> Result<File> {
         }
         Ok(file)
     };
-    create().map_err(|source| io_error("create", &path, source))
+    create().map_err(|source| Error::io("create", &path, source))
 }
 
 /// Makes a file, or the names in a folder, survive a power cut. Not every system can, and there it is not needed.
@@ -277,7 +277,7 @@ impl JournalReader {
                 file.seek(SeekFrom::Start(self.at.offset))?;
                 Ok(file)
             };
-            self.file = Some(open().map_err(|source| io_error("read", &path, source))?);
+            self.file = Some(open().map_err(|source| Error::io("read", &path, source))?);
         }
         Ok(self.file.as_mut())
     }
@@ -293,7 +293,7 @@ impl JournalReader {
     fn unreadable(&mut self, source: io::Error) -> Error {
         // The next try begins behind the last whole record.
         self.file = None;
-        io_error("read", &segment_path(&self.folder, self.at.segment), source)
+        Error::io("read", &segment_path(&self.folder, self.at.segment), source)
     }
 
     /// The server has everything that was read: that is remembered, and older segments go.
@@ -301,7 +301,7 @@ impl JournalReader {
         write_sent(&self.folder, self.at)?;
         for segment in segments(&self.folder)?.into_iter().filter(|segment| *segment < self.at.segment) {
             let path = segment_path(&self.folder, segment);
-            fs::remove_file(&path).map_err(|source| io_error("delete", &path, source))?;
+            fs::remove_file(&path).map_err(|source| Error::io("delete", &path, source))?;
         }
         Ok(())
     }
@@ -321,11 +321,7 @@ fn write_sent(folder: &Path, at: Position) -> Result<()> {
     let partial = folder.join(format!("{SENT}.part"));
     fs::write(&partial, format!("{} {}\n", at.segment, at.offset))
         .and_then(|()| fs::rename(&partial, &path))
-        .map_err(|source| io_error("write", &path, source))
-}
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { doing, path: path.into(), source }
+        .map_err(|source| Error::io("write", &path, source))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Where the record thread takes its batches from: the queue itself, or the journal behind it.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::Result;
@@ -8,6 +8,7 @@ use crate::gate::Gate;
 use crate::journal::{JournalReader, Position};
 use crate::queue::Queue;
 use crate::record::Record;
+use crate::shared::lock;
 
 /// How long the tail of a journal is waited for before it gives nothing: its caller has a heart to beat.
 const IDLE: Duration = Duration::from_secs(1);
@@ -134,9 +135,4 @@ impl Source for Tail {
     fn is_abandoned(&self) -> bool {
         self.gate.is_abandoned()
     }
-}
-
-/// A panic elsewhere leaves whole values, so a poisoned lock is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -85,13 +85,13 @@ impl RunFolder {
         let path = spool_dir.join(&ticket.id);
         create_folder(&path.join(FILES))?;
         let lock_path = path.join(LOCK);
-        let lock = File::create(&lock_path).map_err(|source| io_error("create", &lock_path, source))?;
+        let lock = File::create(&lock_path).map_err(|source| Error::io("create", &lock_path, source))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(in_use(&read_ticket(&path).unwrap_or_else(|_| ticket.clone())));
             }
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path, source)),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path, source)),
         }
         let folder = Self { path, lock, next_file: AtomicU64::new(1) };
         folder.save(ticket)?;
@@ -106,12 +106,12 @@ impl RunFolder {
             Ok(lock) => lock,
             // Not yet or no longer a run's folder.
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(io_error("open", &lock_path, source)),
+            Err(source) => return Err(Error::io("open", &lock_path, source)),
         };
         match lock.try_lock() {
             Ok(()) if path.join(TICKET).is_file() => {}
             Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(source)) => return Err(io_error("lock", &lock_path, source)),
+            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path, source)),
         }
         let folder = Self { path: path.into(), lock, next_file: AtomicU64::new(1) };
         let last = folder.files()?.last().map_or(0, |file| file.number);
@@ -123,7 +123,7 @@ impl RunFolder {
     pub(crate) fn rename(&mut self, ticket: &Ticket) -> Result<()> {
         let path = self.path.with_file_name(&ticket.id);
         if path != self.path {
-            fs::rename(&self.path, &path).map_err(|source| io_error("rename", &self.path, source))?;
+            fs::rename(&self.path, &path).map_err(|source| Error::io("rename", &self.path, source))?;
             self.path = path;
         }
         self.save(ticket)
@@ -165,7 +165,7 @@ impl RunFolder {
     pub(crate) fn add(&self, upload: &Upload) -> Result<()> {
         match upload {
             Upload::Text { text, artifact_path } => self.add_with(artifact_path, |data| {
-                fs::write(data, text).map_err(|source| io_error("write", data, source))
+                fs::write(data, text).map_err(|source| Error::io("write", data, source))
             }),
             Upload::File { local_file, folder } => {
                 let name = local_file.file_name().unwrap_or_default().to_string_lossy();
@@ -178,7 +178,7 @@ impl RunFolder {
     }
 
     fn add_file(&self, local_file: &Path, artifact_path: &str) -> Result<()> {
-        let unreadable = |source| io_error("read", local_file, source);
+        let unreadable = |source| Error::io("read", local_file, source);
         // The file behind a link, not the link.
         let file = local_file.canonicalize().map_err(unreadable)?;
         if !file.is_file() {
@@ -186,7 +186,7 @@ impl RunFolder {
         }
         self.add_with(artifact_path, |data| {
             let copy = |_| fs::copy(&file, data).map(drop);
-            fs::hard_link(&file, data).or_else(copy).map_err(|source| io_error("copy", &file, source))
+            fs::hard_link(&file, data).or_else(copy).map_err(|source| Error::io("copy", &file, source))
         })
     }
 
@@ -246,7 +246,7 @@ pub(crate) fn run_folders(spool_dir: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(spool_dir) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(source) => return Err(io_error("read", spool_dir, source)),
+        Err(source) => return Err(Error::io("read", spool_dir, source)),
     };
     let mut folders: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).filter(|path| is_run(path)).collect();
     folders.sort();
@@ -264,14 +264,14 @@ fn is_run(path: &Path) -> bool {
 /// Reads a run's ticket without its lock.
 pub(crate) fn read_ticket(run_folder: &Path) -> Result<Ticket> {
     let path = run_folder.join(TICKET);
-    let text = fs::read_to_string(&path).map_err(|source| io_error("read", &path, source))?;
+    let text = fs::read_to_string(&path).map_err(|source| Error::io("read", &path, source))?;
     serde_json::from_str(&text).map_err(|error| Error::Invalid(format!("`{}` is damaged: {error}", path.display())))
 }
 
 /// Files that wait in a run's folder, oldest first.
 pub(crate) fn waiting_files(run_folder: &Path) -> Result<Vec<SpooledFile>> {
     let folder = run_folder.join(FILES);
-    let entries = fs::read_dir(&folder).map_err(|source| io_error("read", &folder, source))?;
+    let entries = fs::read_dir(&folder).map_err(|source| Error::io("read", &folder, source))?;
     let number = |path: &Path| path.file_stem()?.to_str()?.parse::<u64>().ok();
     let mut files = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
@@ -333,8 +333,8 @@ pub(crate) fn files_in(dir: &Path, folder: &str) -> Result<Vec<Upload>> {
     let mut files = Vec::new();
     let mut dirs = vec![(dir.to_path_buf(), folder.to_string())];
     while let Some((dir, folder)) = dirs.pop() {
-        for entry in fs::read_dir(&dir).map_err(|source| io_error("read", &dir, source))? {
-            let path = entry.map_err(|source| io_error("read", &dir, source))?.path();
+        for entry in fs::read_dir(&dir).map_err(|source| Error::io("read", &dir, source))? {
+            let path = entry.map_err(|source| Error::io("read", &dir, source))?.path();
             // A link to a folder is left out: it may lead back to where we are.
             if path.is_dir() && !path.is_symlink() {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -349,18 +349,14 @@ pub(crate) fn files_in(dir: &Path, folder: &str) -> Result<Vec<Upload>> {
 }
 
 fn create_folder(path: &Path) -> Result<()> {
-    fs::create_dir_all(path).map_err(|source| io_error("create", path, source))
+    fs::create_dir_all(path).map_err(|source| Error::io("create", path, source))
 }
 
 fn write_whole(path: &Path, text: &str) -> Result<()> {
     let partial = path.with_extension("part");
     fs::write(&partial, text)
         .and_then(|()| fs::rename(&partial, path))
-        .map_err(|source| io_error("write", path, source))
-}
-
-fn io_error(doing: &'static str, path: &Path, source: io::Error) -> Error {
-    Error::Io { doing, path: path.into(), source }
+        .map_err(|source| Error::io("write", path, source))
 }
 
 #[cfg(test)]

@@ -70,12 +70,12 @@ impl SqliteStore {
     /// for a file that is no database.
     pub fn open(path: &Path, artifact_root: &Path) -> Result<Self> {
         let absolute =
-            |path: &Path| path::absolute(path).map_err(|source| io_error("find the absolute path of", path, source));
+            |path: &Path| path::absolute(path).map_err(|source| Error::io("find the absolute path of", path, source));
         let artifact_root = absolute(artifact_root)?.into_os_string().into_string().map_err(|name| {
             Error::Invalid(format!("The artifact folder `{}` is not UTF-8. Hint: rename it.", name.display()))
         })?;
         if let Some(folder) = absolute(path)?.parent() {
-            fs::create_dir_all(folder).map_err(|source| io_error("create", folder, source))?;
+            fs::create_dir_all(folder).map_err(|source| Error::io("create", folder, source))?;
         }
         let connection = schema::open(path, &artifact_root).map_err(|failure| failure.at("open", path))?;
         let failed = |source| Error::Database { doing: "open", path: path.to_path_buf(), source };
@@ -165,10 +165,6 @@ fn local_path(uri: &str) -> Option<PathBuf> {
         Ok(url) if url.scheme().len() > 1 => None,
         _ => Some(PathBuf::from(uri)),
     }
-}
-
-fn io_error(doing: &'static str, path: &Path, source: std::io::Error) -> Error {
-    Error::Io { doing, path: path.to_path_buf(), source }
 }
 
 impl Store for SqliteStore {
