@@ -150,10 +150,8 @@ pub fn end_silent_runs(store: &dyn Store, silent_for: Duration, dry_run: bool) -
         for run in store.search_runs(&query)?.items {
             // Runs of other programs have no such tag, and may be silent as long as they like.
             let Some(last_ms) = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time)) else { continue };
-            if last_ms < latest_ms {
-                if dry_run || end_silent_run(store, &run.info.run_id, last_ms)? {
-                    ended.push(run.info);
-                }
+            if last_ms < latest_ms && (dry_run || end_silent_run(store, &run.info.run_id, last_ms)?) {
+                ended.push(run.info);
             }
         }
     }

@@ -411,10 +411,8 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
                 shared.spool(upload);
             }
         }
-        if !records.is_empty() {
-            if !append(shared, tail, &mut journal, &records) {
-                break;
-            }
+        if !records.is_empty() && !append(shared, tail, &mut journal, &records) {
+            break;
         }
         shared.records.release(bytes);
         shared.touch();
