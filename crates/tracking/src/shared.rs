@@ -181,11 +181,12 @@ impl Shared {
         self.failures.load(Ordering::Acquire)
     }
 
-    /// Whether it makes no sense to wait for the store: it was away when the run started and still is, or has been for long
-    /// and has failed again since there were `failures`.
+    /// Whether it makes no sense to wait for the store: it was away when the run started and has not answered to it since, or
+    /// has been away for long and has failed again since there were `failures`.
     pub(crate) fn is_away(&self, failures: u64) -> bool {
         let since = *lock(&self.away_since);
-        let is_new = self.run_id.get().is_none() && self.starts_away;
+        // A run may be over before its first try: perhaps the store is back.
+        let is_new = self.run_id.get().is_none() && self.starts_away && self.failures() > 0;
         is_new || (since.is_some_and(|since| since.elapsed() >= LONGEST_PAUSE) && self.failures() > failures)
     }
 
