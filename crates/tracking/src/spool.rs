@@ -91,7 +91,7 @@ impl RunFolder {
             Err(TryLockError::WouldBlock) => {
                 return Err(in_use(&read_ticket(&path).unwrap_or_else(|_| ticket.clone())));
             }
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path, source)),
+            Err(TryLockError::Error(source)) => return Err(no_locks(&lock_path, &source)),
         }
         let folder = Self { path, lock, next_file: AtomicU64::new(1) };
         folder.save(ticket)?;
@@ -111,7 +111,7 @@ impl RunFolder {
         match lock.try_lock() {
             Ok(()) if path.join(TICKET).is_file() => {}
             Ok(()) | Err(TryLockError::WouldBlock) => return Ok(None),
-            Err(TryLockError::Error(source)) => return Err(Error::io("lock", &lock_path, source)),
+            Err(TryLockError::Error(source)) => return Err(no_locks(&lock_path, &source)),
         }
         let folder = Self { path: path.into(), lock, next_file: AtomicU64::new(1) };
         let last = folder.files()?.last().map_or(0, |file| file.number);
@@ -311,6 +311,14 @@ pub(crate) fn take_over_soon(path: &Path, wait: Duration) -> Result<Option<RunFo
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// The error of a file system that cannot lock, as some over a network.
+fn no_locks(lock_path: &Path, source: &io::Error) -> Error {
+    Error::Invalid(format!(
+        "cannot lock `{}`: {source}. Hint: put the spool folder on a local disk",
+        lock_path.display()
+    ))
 }
 
 /// The error for a run that a process writes.

@@ -350,16 +350,40 @@ mod tests {
     use super::*;
     use crate::{RunOptions, Tracker};
 
+    fn options(folder: &Path) -> Options {
+        Options {
+            uri: format!("sqlite:///{}", folder.join("mlflow.db").display()),
+            artifact_root: folder.join("mlruns"),
+            spool_dir: folder.join("spool"),
+            ..Options::default()
+        }
+    }
+
+    /// The database may have been replaced by an older copy.
+    #[test]
+    fn what_a_run_that_the_store_does_not_know_has_left_is_kept() {
+        let folder = TempDir::new().unwrap();
+        let options = options(folder.path());
+        let tracker = Tracker::open(&options).unwrap();
+        let run = tracker.start_run(&RunOptions::default()).unwrap();
+        let ticket = read_ticket(&options.spool_dir.join(run.id())).unwrap();
+        run.finish(RunStatus::Finished);
+        let unknown = Ticket { id: "unknown".into(), run_id: Some("unknown".into()), ..ticket };
+        let left = RunFolder::create(&options.spool_dir, &unknown).unwrap();
+        let records = [Record::Tag("a".into(), "b".into()), Record::End(RunStatus::Finished, 1)];
+        JournalWriter::open(left.path(), false).unwrap().append(&records).unwrap();
+        let path = left.path().to_path_buf();
+        drop(left);
+        let error = send(&path, None, &options.http, PATIENCE).unwrap_err();
+        assert!(error.to_string().contains("Run with id=unknown not found"), "{error}");
+        assert_eq!(look(&path).unwrap().records, 1);
+    }
+
     /// A process may be killed when all that a run has left is stored, and its folder is not gone yet.
     #[test]
     fn a_folder_whose_records_are_all_stored_goes() {
         let folder = TempDir::new().unwrap();
-        let options = Options {
-            uri: format!("sqlite:///{}", folder.path().join("mlflow.db").display()),
-            artifact_root: folder.path().join("mlruns"),
-            spool_dir: folder.path().join("spool"),
-            ..Options::default()
-        };
+        let options = options(folder.path());
         let tracker = Tracker::open(&options).unwrap();
         let run = tracker.start_run(&RunOptions::default()).unwrap();
         let ticket = read_ticket(&options.spool_dir.join(run.id())).unwrap();

@@ -14,8 +14,8 @@ use crate::keys::{clean_key, file_stem};
 use crate::queue::Weigh;
 use crate::record::{Record, Upload};
 use crate::rules::{
-    ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, now_ms, rfc3339,
-    truncate,
+    ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, now_ms,
+    parse_rfc3339, rfc3339, truncate,
 };
 use crate::shared::{Sent, Shared, lock, pause_after};
 use crate::source::Tail;
@@ -38,14 +38,19 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
     while let Some(mut records) = shared.records.take() {
         let bytes = records.iter().map(Weigh::bytes).sum();
         records.retain(|record| !shared.is_doubled(record));
+        // The end comes after the uploads: whoever reads it takes them for complete.
+        let end: Vec<Record> = records.pop_if(|record| !record.is_logged()).into_iter().collect();
         let (uploads, records): (Vec<_>, Vec<_>) =
             records.into_iter().partition(|record| matches!(record, Record::Upload(_)));
+        if !append(shared, tail, &mut journal, &records) {
+            break;
+        }
         for record in &uploads {
             if let Record::Upload(upload) = record {
                 shared.spool(upload);
             }
         }
-        if !records.is_empty() && !append(shared, tail, &mut journal, &records) {
+        if !append(shared, tail, &mut journal, &end) {
             break;
         }
         shared.records.release(bytes);
@@ -56,6 +61,9 @@ pub(crate) fn write_journal(shared: &Shared, mut journal: JournalWriter) {
 
 /// Appends until it succeeds: a full disk is waited for. False when the program has waited long enough.
 fn append(shared: &Shared, tail: &Tail, journal: &mut JournalWriter, records: &[Record]) -> bool {
+    if records.is_empty() {
+        return true;
+    }
     let mut tries = 0;
     loop {
         match journal.append(records) {
@@ -88,7 +96,7 @@ pub(crate) fn write_records(shared: &Shared, ticket: Option<&Ticket>) {
 /// Whether the run is in the store; it is made when it is not.
 fn is_there(shared: &Shared, ticket: &Ticket) -> bool {
     if shared.run_id.get().is_some() {
-        return true;
+        return !shared.tail.as_ref().is_some_and(Tail::is_of_leftovers) || is_still_there(shared);
     }
     let Some(folder) = &shared.folder else { return false };
     let spool_dir = folder.path().parent().unwrap_or(folder.path());
@@ -106,6 +114,18 @@ fn is_there(shared: &Shared, ticket: &Ticket) -> bool {
         Sent::Refused(error) => {
             tracing::warn!("tracking: `{}` refuses run {}: {error}", shared.store.uri(), ticket.id);
             *lock(&shared.problem) = Some(error.to_string());
+            *lock(&shared.failed) = Some(error);
+            false
+        }
+        Sent::Abandoned => false,
+    }
+}
+
+/// What a run has left is kept when its store does not know it any more: the store may be another one, or an older copy.
+fn is_still_there(shared: &Shared) -> bool {
+    match shared.send(&|| shared.store.run(shared.run_id())) {
+        Sent::Done(_) => true,
+        Sent::Refused(error) => {
             *lock(&shared.failed) = Some(error);
             false
         }
@@ -190,6 +210,10 @@ impl Writer<'_> {
         self.heartbeat = Instant::now();
         self.write_tags(vec![(HEARTBEAT_TAG.into(), rfc3339(now_ms()))]);
         if shared.was_away.swap(false, Ordering::Relaxed) {
+            // What was said about its death is not true.
+            if shared.store.delete_tag(shared.run_id(), LAST_SEEN_TAG).is_ok() {
+                let _ = shared.store.delete_tag(shared.run_id(), ERROR_TAG);
+            }
             // A refusal is met again, and said, when the run ends.
             let _ = shared.send(&|| shared.store.update_run(shared.run_id(), RunStatus::Running, None, None));
         }
@@ -282,7 +306,7 @@ impl Writer<'_> {
     fn write_end(&mut self, end: &Record) {
         let shared = self.shared;
         let (Record::End(status, time_ms) | Record::Died(status, time_ms)) = *end else { return };
-        let has_died = matches!(end, Record::Died(..)) && self.is_running();
+        let has_died = matches!(end, Record::Died(..)) && self.has_died(time_ms);
         if has_died {
             self.report_death(time_ms);
         }
@@ -317,10 +341,15 @@ impl Writer<'_> {
         }
     }
 
-    /// Whether nobody has ended the run in the store.
-    fn is_running(&self) -> bool {
+    /// Whether nobody has ended the run in the store, or gone on with it somewhere else.
+    fn has_died(&self, last_seen_ms: Millis) -> bool {
         let shared = self.shared;
-        let look = || Ok(shared.store.run(shared.run_id())?.info.status == RunStatus::Running);
+        let look = || {
+            let run = shared.store.run(shared.run_id())?;
+            let heartbeat = run.tags.get(HEARTBEAT_TAG).and_then(|time| parse_rfc3339(time));
+            let lives = heartbeat.is_some_and(|time_ms| time_ms > last_seen_ms + 2 * HEARTBEAT.as_millis() as Millis);
+            Ok(run.info.status == RunStatus::Running && !lives)
+        };
         matches!(shared.send(&look), Sent::Done(true))
     }
 
