@@ -20,7 +20,7 @@ port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0));
 PATH=$(dirname "$python"):$PATH setsid mlflow server --workers 1 --host 127.0.0.1 --port "$port" \
     --backend-store-uri "sqlite:///$work/server.db" --artifacts-destination "$work/artifacts" > server.log 2>&1 &
 server=$!
-trap 'kill -KILL -- "-$server" 2> /dev/null; rm -rf "$work"' EXIT
+trap '{ kill -KILL -- "-$server" && wait "$server"; } 2> /dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 180); do
     python3 -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:$port/health')" 2> /dev/null && break
     sleep 1
