@@ -126,7 +126,8 @@ fn is_still_there(shared: &Shared) -> bool {
     match shared.send(&|| shared.store.run(shared.run_id())) {
         Sent::Done(_) => true,
         Sent::Refused(error) => {
-            *lock(&shared.failed) = Some(error);
+            let hint = "Hint: if the run is not missed, delete this folder";
+            *lock(&shared.failed) = Some(Error::NotFound(format!("{error}. {hint}")));
             false
         }
         Sent::Abandoned => false,
