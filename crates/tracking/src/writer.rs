@@ -241,7 +241,7 @@ impl Writer<'_> {
         let log = || {
             shared.store.log_inputs(shared.run_id(), inputs).map_err(|error| match error {
                 // An old server does not know this call, and says so as a proxy says that its server is away.
-                Error::NotMlflow(message) => Error::Invalid(message),
+                Error::NotMlflow(message) if shared.store.run(shared.run_id()).is_ok() => Error::Invalid(message),
                 other => other,
             })
         };

@@ -402,6 +402,9 @@ fn what_a_proxy_says_while_its_server_is_away_costs_nothing() {
     let run = start(&uri, Duration::from_secs(10));
     for step in 0..200 {
         run.log_metric("loss", 1.0, step);
+        if step == 150 {
+            run.log_input(DatasetInput::default());
+        }
         std::thread::sleep(Duration::from_millis(5));
     }
     run.log_text("hello", "hello.txt");
