@@ -295,8 +295,8 @@ impl Session {
             && let Ok(text) = fs::read_to_string(self.runs_folder.join(run_id).join(NESTED_RESULT))
         {
             self.console.note(&format!("{name}: done before, in run {run_id}"));
-            if self.tracker.find_run(run_id)?.info.status == RunStatus::Running {
-                // Killed between its last file and its last word to the store.
+            if self.tracker.find_run(run_id)?.info.status != RunStatus::Finished {
+                // Killed between its last file and its last word to the store, and perhaps taken for dead since.
                 self.start_nested(name, tags, Some(run_id))?.close(None);
             }
             return Ok(serde_json::from_str(&text)?);
