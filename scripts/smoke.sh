@@ -38,8 +38,8 @@ run --no-mlflow --json --quiet
 # What is tracked so far goes to another store, and a second time there is nothing to do.
 sync() {
     printf '\n== sync_runs %s\n' "$*"
-    cargo run --quiet --bin sync_runs -- --spool-dir "$work/spool" --from "sqlite:///$work/mlflow.db" "$@"
+    cargo run --quiet --bin sync_runs -- --spool-dir "$work/spool" "$@"
 }
 sync
-sync --to "sqlite:///$work/copy.db"
-sync --to "sqlite:///$work/copy.db" --json --quiet | grep '"copied":{"runs":0,'
+sync --from "sqlite:///$work/mlflow.db" --to "sqlite:///$work/copy.db"
+sync --from "sqlite:///$work/mlflow.db" --to "sqlite:///$work/copy.db" --json --quiet | grep '"copied":{"runs":0,'
