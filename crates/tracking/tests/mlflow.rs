@@ -4,12 +4,14 @@
 //! that need one that is not there say so and pass.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
-use std::collections::BTreeMap;
-use std::io::Write;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::{env, fs};
+#[path = "support/database.rs"]
+mod database;
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use database::{check_integrity, open, python, text};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -21,43 +23,6 @@ use tracking::{
 
 /// Of the statements in `normalised` form that MLflow 3.1.4 itself makes.
 const MLFLOW_31_SCHEMA: &str = "6e2c87a19c2643fdfc006bc5b7c9edc5fd825dc0463cf4639b9a12c82b92f8e5";
-
-/// Runs a script below `tests/py`; `None`, with a word about it, when `variable` names no Python.
-fn python(variable: &str, script: &str, arguments: &[&str], input: &str) -> Option<Value> {
-    let Some(python) = env::var_os(variable) else {
-        eprintln!("skipped: {variable} is not set");
-        return None;
-    };
-    let mut child = Command::new(python)
-        .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py").join(script))
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{script}: {log}");
-    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{script}: {error}: {log}")))
-}
-
-fn open(folder: &Path) -> SqliteStore {
-    SqliteStore::open(&folder.join("mlflow.db"), &folder.join("mlruns")).unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn check_integrity(db: &Path) {
-    let connection = Connection::open(db).unwrap();
-    let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
-    let broken = connection.prepare("PRAGMA foreign_key_check").unwrap().query_map([], |_| Ok(())).unwrap().count();
-    assert_eq!(broken, 0, "rows without a parent");
-}
 
 /// Statements without white space and quotes, sorted: what is left is what SQLite and migrations see.
 fn normalised(statements: &[String]) -> Vec<String> {

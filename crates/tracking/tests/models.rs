@@ -4,6 +4,8 @@
 //! need one that is not there say so and pass.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/server.rs"]
 mod server;
 
@@ -11,48 +13,18 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::{env, fs, thread};
+use std::{fs, thread};
 
-use rusqlite::Connection;
+use database::{check_integrity, open, python, text};
 use serde_json::{Value, json};
 use server::Server;
 use tempfile::TempDir;
 use tracking::{
     ArtifactsOf, DatasetName, HttpOptions, Metric, ModelOutput, ModelStatus, NewLoggedModel, NewRegisteredModel,
-    NewRun, NewVersion, RestStore, SqliteStore, Stage, Store, conformance, download,
+    NewRun, NewVersion, RestStore, Stage, Store, conformance, download,
 };
-
-/// Runs a script below `tests/py`; `None`, with a word about it, when `variable` names no Python.
-fn python(variable: &str, script: &str, arguments: &[&str]) -> Option<Value> {
-    let Some(python) = env::var_os(variable) else {
-        eprintln!("skipped: {variable} is not set");
-        return None;
-    };
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/py").join(script);
-    let output = Command::new(python).arg(&script).args(arguments).output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{}: {log}", script.display());
-    Some(serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{}: {error}: {log}", script.display())))
-}
-
-fn open(folder: &Path) -> SqliteStore {
-    SqliteStore::open(&folder.join("mlflow.db"), &folder.join("mlruns")).unwrap()
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn check_integrity(db: &Path) {
-    let connection = Connection::open(db).unwrap();
-    let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
-    assert_eq!(verdict, "ok");
-    let broken = connection.prepare("PRAGMA foreign_key_check").unwrap().query_map([], |_| Ok(())).unwrap().count();
-    assert_eq!(broken, 0, "rows without a parent");
-}
 
 fn map(key: &str, value: &str) -> BTreeMap<String, String> {
     BTreeMap::from([(key.into(), value.into())])
@@ -115,7 +87,7 @@ fn python_reads_and_continues_our_models(variable: &str) {
     let store = open(folder.path());
     full_model(&store, name, scratch.path());
     let db = folder.path().join("mlflow.db");
-    let Some(seen) = python(variable, "models.py", &[text(&db), name, text(scratch.path())]) else { return };
+    let Some(seen) = python(variable, "models.py", &[text(&db), name, text(scratch.path())], "") else { return };
 
     let files = json!({"MLmodel": "rust MLmodel", "data/model.txt": "rust data/model.txt"});
     let version = store.registry().version(name, 1).unwrap();
@@ -211,7 +183,7 @@ fn mlflow_31_reads_and_continues_our_models() {
 fn a_file_made_by_mlflow_2_conforms_without_logged_models() {
     let (folder, scratch) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let db = folder.path().join("mlflow.db");
-    if python("MLFLOW2_PYTHON", "schema.py", &[text(&db)]).is_none() {
+    if python("MLFLOW2_PYTHON", "schema.py", &[text(&db)], "").is_none() {
         return;
     }
     let store = open(folder.path());
