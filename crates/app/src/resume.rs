@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tracking::{ArtifactsOf, HttpOptions, Options, Run, Store, Tracker};
+use tracking::{HttpOptions, Options, Run, Store, Tracker};
 
 use crate::config::Override;
 use crate::exit::Mistake;
@@ -42,13 +42,13 @@ pub struct StoppedRun {
     pub logged: Logged,
 }
 
-/// Metrics that a run has logged before it was resumed; they are not logged again.
+/// How far a run had come before it was resumed: what does not end with an epoch is not computed again.
 #[derive(Debug, Clone, Default)]
 pub struct Logged {
     /// Whole epochs.
     pub epochs: BTreeSet<i64>,
-    /// Step and value of the last point of each metric.
-    latest: BTreeMap<String, (i64, f64)>,
+    /// Step of the last point of each metric.
+    latest: BTreeMap<String, i64>,
 }
 
 impl Logged {
@@ -56,17 +56,12 @@ impl Logged {
     pub fn of(store: &dyn Store, run_id: &str) -> tracking::Result<Self> {
         let epochs = store.metric_history(run_id, "val_loss")?.into_iter().map(|point| point.step).collect();
         let metrics = store.run(run_id)?.metrics;
-        Ok(Self { epochs, latest: metrics.into_iter().map(|(key, point)| (key, (point.step, point.value))).collect() })
-    }
-
-    /// Whether this very point is there.
-    pub fn has(&self, key: &str, step: i64, value: f64) -> bool {
-        self.latest.get(key).is_some_and(|(at, known)| *at == step && known.to_bits() == value.to_bits())
+        Ok(Self { epochs, latest: metrics.into_iter().map(|(key, point)| (key, point.step)).collect() })
     }
 
     /// Whether a metric with one point per step has come so far.
     pub fn reaches(&self, key: &str, step: i64) -> bool {
-        self.latest.get(key).is_some_and(|(at, _)| *at >= step)
+        self.latest.get(key).is_some_and(|at| *at >= step)
     }
 }
 
@@ -163,24 +158,10 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     };
     let info = store.run(what).map_err(|error| nowhere(&error))?.info;
     let folder = paths.models_dir.join(folder_name(&mlflow.experiment_name)).join(&info.run_id);
-    let partial = folder.with_extension("partial");
-    let mut folders = vec![String::new()];
-    let mut files = Vec::new();
-    while let Some(next) = folders.pop() {
-        for artifact in store.list_artifacts(ArtifactsOf::Run(what), &next)? {
-            if artifact.is_dir { folders.push(artifact.path) } else { files.push(artifact.path) }
-        }
-    }
-    if files.is_empty() {
-        return Err(nowhere(&"it has no artifacts").into());
-    }
-    for file in files {
-        let local = partial.join(&file);
-        fs::create_dir_all(local.parent().unwrap_or(&partial))?;
-        store.get_artifact(ArtifactsOf::Run(what), &file, &local)?;
-    }
-    // Under its own name only when it is complete.
-    fs::rename(&partial, &folder).with_context(|| format!("cannot make folder `{}`", folder.display()))?;
+    match tracking::download(store, &format!("runs:/{}", info.run_id), &folder) {
+        Err(error @ tracking::Error::NotFound(_)) => return Err(nowhere(&error).into()),
+        fetched => fetched?,
+    };
     Ok(folder)
 }
 

@@ -356,12 +356,10 @@ impl Session {
         })
     }
 
-    /// Logs metrics of one step, but for those that the run has logged before it was resumed.
+    /// Logs metrics of one step. What a resumed run has logged before is not stored again.
     pub fn log_metrics(&self, metrics: &[(String, f64)], step: usize) {
-        let step = step as i64;
-        let new = metrics.iter().filter(|(name, value)| !self.logged.has(name, step, *value));
-        let new: Vec<(&str, f64)> = new.map(|(name, value)| (name.as_str(), *value)).collect();
-        self.run.log_metrics(&new, step);
+        let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+        self.run.log_metrics(&metrics, step as i64);
     }
 
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+use crate::model_uri::files_below;
 use crate::rules::{LOCAL_ID_TAG, PARENT_TAG};
 use crate::start::{existing_experiment, experiment_id};
 use crate::{
@@ -304,11 +305,11 @@ impl Copy<'_> {
     }
 
     fn look_at<'r>(&self, run: &'r RunData) -> Result<Whole<'r>> {
-        let artifacts = all_artifacts(self.from, ArtifactsOf::Run(&run.info.run_id))?;
+        let artifacts = files_below(self.from, ArtifactsOf::Run(&run.info.run_id), "")?;
         let mut models = Vec::new();
         for output in &run.outputs {
             let model = self.from.logged_models()?.get(&output.model_id)?;
-            let files = all_artifacts(self.from, ArtifactsOf::Model(&model.model_id))?;
+            let files = files_below(self.from, ArtifactsOf::Model(&model.model_id), "")?;
             models.push((model, files));
         }
         Ok(Whole { run, artifacts, models })
@@ -394,7 +395,7 @@ impl Copy<'_> {
         target: ArtifactsOf<'_>,
         goes_on: bool,
     ) -> Result<()> {
-        let there = if goes_on { all_artifacts(self.to, target)? } else { Vec::new() };
+        let there = if goes_on { files_below(self.to, target, "")? } else { Vec::new() };
         for file in files.iter().filter(|file| !there.contains(file)) {
             let what = format!("artifact `{}` of {source}", file.path);
             self.refused_is_a_problem(&what, |copy| copy.file(source, file, target))?;
@@ -609,19 +610,6 @@ fn all_runs(store: &dyn Store, experiment_id: &str) -> Result<Vec<RunData>> {
             token => query.page_token = token,
         }
     }
-}
-
-/// Every file of a run or model, sorted by path.
-fn all_artifacts(store: &dyn Store, of: ArtifactsOf<'_>) -> Result<Vec<Artifact>> {
-    let mut folders = vec![String::new()];
-    let mut files = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for artifact in store.list_artifacts(of, &folder)? {
-            if artifact.is_dir { folders.push(artifact.path) } else { files.push(artifact) }
-        }
-    }
-    files.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(files)
 }
 
 /// By depth of nesting, else in the order that they have.

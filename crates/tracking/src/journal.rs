@@ -227,7 +227,8 @@ impl JournalReader {
         self.discarded_bytes
     }
 
-    /// At most `most` records, of a few megabytes together, before `until`, which is the end of whole records or [`Position::END`]. None at the end.
+    /// At most `most` records, of a few megabytes together, before `until`, which is the end of whole records or
+    /// [`Position::END`]. None at the end.
     ///
     /// A torn or damaged record ends its segment; reading goes on with the next one.
     pub(crate) fn read(&mut self, until: Position, most: usize) -> Result<Vec<Record>> {

@@ -316,15 +316,22 @@ fn fetch(store: &dyn Store, place: &Place, target: &Path) -> Result<usize> {
     Ok(files.len())
 }
 
-/// All files below a place, or the one file that it is.
-fn files(store: &dyn Store, place: &Place) -> Result<Vec<Artifact>> {
+/// All files of a run or model below a folder (`""` is the root), sorted by path.
+pub(crate) fn files_below(store: &dyn Store, of: ArtifactsOf<'_>, folder: &str) -> Result<Vec<Artifact>> {
+    let mut folders = vec![folder.to_owned()];
     let mut files = Vec::new();
-    let mut folders = vec![place.path.clone()];
     while let Some(folder) = folders.pop() {
-        for artifact in store.list_artifacts(place.of(), &folder)? {
+        for artifact in store.list_artifacts(of, &folder)? {
             if artifact.is_dir { folders.push(artifact.path) } else { files.push(artifact) }
         }
     }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// All files below a place, or the one file that it is.
+fn files(store: &dyn Store, place: &Place) -> Result<Vec<Artifact>> {
+    let mut files = files_below(store, place.of(), &place.path)?;
     if files.is_empty() && !place.path.is_empty() && is_file(store, place.of(), &place.path)? {
         files.push(Artifact { path: place.path.clone(), is_dir: false, bytes: None });
     }

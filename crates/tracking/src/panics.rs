@@ -2,8 +2,9 @@
 
 use std::panic::{self, PanicHookInfo};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, Once, PoisonError};
+use std::sync::{Mutex, Once};
 
+use crate::shared::lock;
 use crate::spool::note_panic;
 
 /// Folders of the runs that this process is writing.
@@ -40,13 +41,13 @@ fn keep(info: &PanicHookInfo<'_>) {
 
 /// What the last panic said, when the hook is installed.
 pub(crate) fn last() -> Option<String> {
-    LAST.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    lock(&LAST).clone()
 }
 
 pub(crate) fn run_opened(folder: &Path) {
-    OPEN_RUNS.lock().unwrap_or_else(PoisonError::into_inner).push(folder.into());
+    lock(&OPEN_RUNS).push(folder.into());
 }
 
 pub(crate) fn run_closed(folder: &Path) {
-    OPEN_RUNS.lock().unwrap_or_else(PoisonError::into_inner).retain(|open| open != folder);
+    lock(&OPEN_RUNS).retain(|open| open != folder);
 }

@@ -172,8 +172,10 @@ impl Shared {
     /// Grows as long as it makes sense to wait at exit: while files advance and, without a journal to keep what is left,
     /// while the store answers.
     pub(crate) fn progress(&self) -> u64 {
-        let answers = if self.tail.is_some() { &self.files_settled } else { &self.answers };
-        answers.load(Ordering::Relaxed) + self.bytes_moved()
+        match &self.tail {
+            Some(_) => self.files_settled.load(Ordering::Relaxed) + self.bytes_moved(),
+            None => self.signs_of_life(),
+        }
     }
 
     /// Failed calls since the store has last answered.
