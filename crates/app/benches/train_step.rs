@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use app::scoring::Rows;
+use app::tabular::scoring::Rows;
 use burn::tensor::{Device, Int, Tensor};
 use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task};
 use training::{Next, Plan, StepEnd, StepOutput, TrainingConfig, fit};

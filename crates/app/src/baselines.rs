@@ -1,41 +1,28 @@
-//! `baselines:` fits classical models on the same rows, each in a nested run, so that the network is seen beside them.
+//! Baselines are simple models on the same data, each in a nested run, so that the network is seen beside them.
 
-use std::borrow::Cow;
+use anyhow::Result;
 
-use anyhow::{Context, Result, bail};
-use dataset::{Part, Preprocessor, Splits};
-use modeling::Task;
-use modeling::baselines::{BaselineConfig, BaselineKind, MAX_COLUMNS, design_matrix, fit};
-
-use crate::outputs::log_input;
-use crate::scoring::{self, Scores};
 use crate::session::Session;
 
 /// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
 pub type ModelScores = (String, Vec<(String, Option<f64>)>);
 
-/// Fits every baseline that can predict this kind of target on the train rows; scores it on valid and test rows, and logs the scores as
-/// `baseline_<name>_<metric>` to the parent too.
+/// Fits one baseline after the other in nested runs, and logs their scores as `baseline_<name>_<metric>` to the parent too.
+/// `fit` gives the metrics of valid and test rows, which it has logged.
 pub fn fit_baselines(
-    kinds: &[BaselineKind],
-    config: &BaselineConfig,
-    splits: &Splits,
-    seed: u64,
+    names: &[&str],
     session: &Session,
+    fit: impl Fn(&str, &Session) -> Result<Vec<(String, f64)>>,
 ) -> Result<Vec<ModelScores>> {
-    let task = scoring::task_of(&splits.preprocessor);
-    let able: Vec<&str> = BaselineKind::ALL.iter().filter(|kind| kind.fits(task)).map(|kind| kind.name()).collect();
     let mut all = Vec::new();
-    for kind in kinds {
-        let name = kind.name();
-        if !kind.fits(task) {
-            let instead = able.join(", ");
-            session.console.warn(&format!("`baselines`: no `{name}` for this kind of target; there are {instead}"));
-            continue;
-        }
-        let tags = [("model_type", name.to_owned()), ("baseline", "true".to_owned())];
-        let fitted =
-            session.nested(&format!("baseline {name}"), &tags, |nested| fit_one(*kind, config, splits, seed, nested));
+    for name in names {
+        let tags = [("model_type", (*name).to_owned()), ("baseline", "true".to_owned())];
+        let fitted: Result<Vec<(String, Option<f64>)>> =
+            session.nested(&format!("baseline {name}"), &tags, |nested| {
+                let metrics = fit(name, nested)?;
+                nested.log_metrics(&metrics, 0);
+                Ok(metrics.into_iter().map(|(metric, value)| (metric, Some(value).filter(|x| x.is_finite()))).collect())
+            });
         session.console.stop_if_interrupted()?;
         // The network is what the run is for: it does without a baseline that fails.
         let scores = match fitted {
@@ -47,58 +34,7 @@ pub fn fit_baselines(
         };
         let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
         session.log_metrics(&finite.collect::<Vec<_>>(), 0);
-        all.push((name.to_owned(), scores));
+        all.push(((*name).to_owned(), scores));
     }
     Ok(all)
-}
-
-fn fit_one(
-    kind: BaselineKind,
-    config: &BaselineConfig,
-    splits: &Splits,
-    seed: u64,
-    session: &Session,
-) -> Result<Vec<(String, Option<f64>)>> {
-    let (preprocessor, name) = (&splits.preprocessor, kind.name());
-    let task = scoring::task_of(preprocessor);
-    let (columns, limit) = (width(preprocessor), MAX_COLUMNS);
-    if kind != BaselineKind::Dummy && columns > limit {
-        // Said before a matrix of so many columns is made.
-        bail!("baseline `{name}` takes at most {limit} columns, there are {columns}; set `features.max_categories`");
-    }
-    let train = columns_of(kind, &splits.train, preprocessor)?;
-    let columns = train.len() / splits.train.n_rows();
-    let model = fit(kind, config, &train, columns, &splits.train.target, task, seed)
-        .with_context(|| format!("baseline `{name}`"))?;
-    model.warnings.iter().for_each(|warning| session.console.warn(&format!("baseline `{name}`: {warning}")));
-    log_input(&session.run, &splits.info);
-    session.write_text("model/baseline.json", &model.to_json()?)?;
-    let mut metrics = Vec::new();
-    for (prefix, part) in [("val", &splits.valid), ("test", &splits.test)] {
-        let predicted = model.predict(&columns_of(kind, part, preprocessor)?)?;
-        metrics.extend(scores(predicted, part, task).metrics_named(prefix));
-    }
-    session.log_metrics(&metrics, 0);
-    Ok(metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|value| value.is_finite()))).collect())
-}
-
-fn scores(predicted: Vec<f32>, part: &Part, task: Task) -> Scores {
-    scoring::score_predictions(predicted, f64::NAN, &part.target, task)
-}
-
-/// `[rows, width]`, row by row: numbers, then one 0/1 column per level. The dummy looks at none of them.
-fn columns_of<'a>(kind: BaselineKind, part: &'a Part, preprocessor: &Preprocessor) -> Result<Cow<'a, [f32]>> {
-    if kind == BaselineKind::Dummy {
-        return Ok(Cow::Owned(vec![0.0; part.n_rows()]));
-    }
-    let (n_numeric, cardinalities) = (preprocessor.n_numeric(), preprocessor.cardinalities());
-    if cardinalities.is_empty() {
-        // A copy of a large table would be the peak of the run's memory.
-        return Ok(Cow::Borrowed(&part.numeric));
-    }
-    Ok(Cow::Owned(design_matrix(&part.numeric, n_numeric, &part.categorical, &cardinalities, part.n_rows())?))
-}
-
-fn width(preprocessor: &Preprocessor) -> usize {
-    preprocessor.n_numeric() + preprocessor.cardinalities().iter().sum::<usize>()
 }

@@ -1,53 +1,54 @@
-//! One network trained on one split of the data: the loop with its logging, its weights on disk, and resuming.
+//! One network trained on one split of the data: the loop with its logging, its weights on disk, and resuming. What is
+//! trained, on what, is a [`Learner`].
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use burn::tensor::Device;
-use dataset::Splits;
-use modeling::{Inputs, Loss, TabularMlp, TabularMlpConfig, Task};
+use burn::module::Module;
+use dataset::DatasetInfo;
 use serde::{Deserialize, Serialize};
-use training::metrics::{Direction, direction_of};
+use training::metrics::Direction;
 use training::{
-    Checkpoint, ClassWeights, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
-    find_learning_rate, fit,
+    Checkpoint, EarlyStopping, Ended, EpochEnd, Next, Plan, StepEnd, StepOutput, TrainingConfig, Verdict,
+    find_learning_rate, fit as run_loop,
 };
 
 use crate::console::{TrainingBar, number};
 use crate::exit::Mistake;
-use crate::history::History;
+use crate::history::{History, Metrics};
+use crate::outputs::log_input;
 use crate::plots::{plot_finder, plot_training};
-use crate::scoring::{self, Rows, Scores};
 use crate::session::Session;
 
-const BEST_WEIGHTS: &str = "tabular_mlp_best.safetensors";
-const LAST_WEIGHTS: &str = "tabular_mlp_last.safetensors";
 const CHECKPOINT: &str = "checkpoint.bin";
 const NAN_HINT: &str = "hint: monitor another metric, e.g. `training.early_stopping.monitor: val_loss`";
 
-/// What to train, and on what.
-pub struct Job<'a> {
-    /// Shape of the network.
-    pub model: &'a TabularMlpConfig,
-    /// The loop.
-    pub training: &'a TrainingConfig,
-    /// What is known of the rows; their inputs stand in `train`, `valid` and `test`.
-    pub splits: &'a Splits,
-    /// What goes in.
-    pub inputs: Inputs,
-    /// What comes out.
-    pub task: Task,
-    /// Where tensors live.
-    pub device: Device,
-    /// Rows to learn from, with gradients.
-    pub train: Rows,
-    /// Rows to choose the epoch by.
-    pub valid: Rows,
-    /// Rows to score once, at the end.
-    pub test: Rows,
-    /// Weights to start from, in place of random ones: those of each member of an ensemble in turn.
-    pub init_from: &'a [PathBuf],
+/// A network with its data: what the loop needs to know of a program.
+pub trait Learner {
+    /// The network.
+    type Model: Module;
+    /// Which network, as in tags and in the names of weight files: `tabular_mlp`.
+    const MODEL_TYPE: &'static str;
+
+    /// The loop's settings.
+    fn training(&self) -> &TrainingConfig;
+    /// The data that is learnt from.
+    fn info(&self) -> &DatasetInfo;
+    /// What there is to learn from: rows, or windows.
+    fn n_samples(&self) -> usize;
+    /// Sizes for the subtitle of a picture: `959 train, 320 val rows`.
+    fn sizes(&self) -> String;
+    /// Name of the training loss.
+    fn loss_name(&self) -> &'static str;
+    /// Which way a metric (without `val_`) is better, or the names to choose from.
+    fn direction_of(&self, metric: &str) -> Result<Direction, Vec<&'static str>>;
+    /// A network to train, with the weights that this seed gives.
+    fn init(&self, seed: u64) -> Result<Self::Model>;
+    /// Loss and outputs of one batch of samples.
+    fn step(&self, model: &Self::Model, samples: &[u32]) -> StepOutput;
+    /// Metrics of train (in training mode) and valid after an epoch.
+    fn score_epoch(&self, end: &EpochEnd<Self::Model>) -> [Metrics; 2];
 }
 
 /// How a training went, and where its weights are.
@@ -70,126 +71,98 @@ struct Notes {
     history: String,
 }
 
-impl<'a> Job<'a> {
-    /// Moves the encoded rows to the device: they stand in memory once.
-    pub fn new(
-        model: &'a TabularMlpConfig,
-        training: &'a TrainingConfig,
-        splits: &'a mut Splits,
-        device: &Device,
-    ) -> Self {
-        let preprocessor = splits.preprocessor.clone();
-        let train = Rows::new(&mut splits.train, &preprocessor, &device.clone().autodiff());
-        let [valid, test] = [&mut splits.valid, &mut splits.test].map(|part| Rows::new(part, &preprocessor, device));
-        let (inputs, task) = (scoring::inputs_of(&preprocessor), scoring::task_of(&preprocessor));
-        Self { model, training, splits, inputs, task, device: device.clone(), train, valid, test, init_from: &[] }
-    }
-
-    /// A network to train, with fresh weights or those of `init_from`; another seed starts from another member.
-    pub fn init(&self, seed: u64) -> Result<TabularMlp> {
-        self.device.seed(seed);
-        let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
-        match self.init_from {
-            [] => Ok(model),
-            files => {
-                let file = &files[seed as usize % files.len()];
-                modeling::load_weights(model, file).context("`init_from`")
-            }
+/// Trains a network, logs its epochs to the session's run, and goes on from the run's checkpoint if there is one.
+pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitted> {
+    let (run, console, config) = (&session.run, &session.console, learner.training());
+    let n_samples = learner.n_samples();
+    let mut epochs = Epochs::new(learner, session)?;
+    let checkpoint = epochs.take_up()?;
+    let plan = Plan { config, n_rows: n_samples, seed, resume: checkpoint.as_ref() };
+    let step = |model: &L::Model, samples: &[u32]| learner.step(model, samples);
+    let bar = console.training_bar(config.steps_per_epoch(n_samples), config.epochs);
+    let on_step = |end: StepEnd| {
+        bar.step(end.global_step, end.epoch);
+        let every = config.log_every_steps;
+        let is_new = || !session.logged.reaches("train_loss_step", end.global_step as i64);
+        if every > 0 && end.global_step.is_multiple_of(every) && is_new() {
+            run.log_metric("train_loss_step", end.loss, end.global_step as i64);
         }
+        if console.is_interrupted() { Next::Stop } else { Next::Continue }
+    };
+    let fitted = match epochs.is_over {
+        true => Ok(Ended::Told),
+        false => run_loop(learner.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar))
+            .map(|fitted| fitted.ended),
+    };
+    bar.finish();
+    let history = epochs.history.to_csv();
+    session.write_text("training_history.csv", &history)?;
+    if epochs.history.epochs() > 0 {
+        plot_training(session, learner, &epochs.history, epochs.stopping.best())?;
     }
-
-    /// A network to predict with, with the weights of a file.
-    pub fn load(&self, weights: &Path) -> Result<TabularMlp> {
-        let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device);
-        Ok(modeling::load_weights(model, weights)?)
+    if fitted.map_err(loop_error)? == Ended::TimeBudget {
+        console.note(&format!("`training.time_budget_minutes` is used up after epoch {}", epochs.history.epochs()));
     }
+    console.stop_if_interrupted()?;
+    let monitor = epochs.history.monitor();
+    let best = epochs.stopping.best();
+    let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
+    session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
+    // Absolute, because it is kept for a resumed run, which may have another working directory.
+    let weights = std::path::absolute(epochs.weights("best"))?;
+    Ok(Fitted { weights, best_epoch, epochs: epochs.history.epochs(), history })
+}
 
-    /// Losses and metrics of train, valid and test rows: of one network, or of what several predict on average.
-    pub fn score(&self, models: &[TabularMlp]) -> [Scores; 3] {
-        let forward = scoring::ensemble(models, self.task);
-        let (splits, train) = (self.splits, self.train.inner());
-        [(&train, &splits.train), (&self.valid, &splits.valid), (&self.test, &splits.test)]
-            .map(|(rows, part)| scoring::evaluate(&forward, rows, part, self.task, &splits.preprocessor))
+/// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
+pub fn fit_members<L: Learner>(learner: &L, members: usize, seed: u64, session: &Session) -> Result<Vec<Fitted>> {
+    if members == 1 {
+        return Ok(vec![fit(learner, seed, session)?]);
     }
+    let fit_member = |member: usize| {
+        // Far from the seeds of other runs: members of the ensembles of seeds 1 and 2 have nothing in common.
+        let seed = seed.wrapping_mul(1000).wrapping_add(member as u64);
+        let tags = [("model_type", L::MODEL_TYPE.to_owned()), ("ensemble_member", (member + 1).to_string())];
+        session.nested(&format!("member {} of {members}", member + 1), &tags, |nested| {
+            nested.run.log_param("seed", &seed.to_string());
+            log_input(&nested.run, learner.info());
+            fit(learner, seed, nested)
+        })
+    };
+    (0..members).map(fit_member).collect()
+}
 
-    /// The training loss, with the weight of each class.
-    pub fn loss(&self) -> Result<Loss> {
-        let weights = class_weights(self.training, self.splits)?;
-        Ok(Loss::new(self.task, weights.as_deref(), self.training.label_smoothing, &self.device.clone().autodiff()))
-    }
-
-    /// Raises the rate from step to step on a copy of the network, draws the losses and logs the suggestion.
-    pub fn find_learning_rate(&self, seed: u64, session: &Session) -> Result<()> {
-        let (loss, n_rows) = (self.loss()?, self.splits.train.n_rows());
-        let step = |model: &TabularMlp, rows: &[u32]| self.step(model, rows, &loss);
-        let sweep = find_learning_rate(&self.init(seed)?, self.training, n_rows, seed, step);
-        let rate = self.training.learning_rate;
-        match sweep.suggestion {
-            Some(suggestion) => {
-                session.log_metrics(&[("suggested_learning_rate".to_owned(), suggestion)], 0);
-                let found = number(suggestion);
-                session.console.note(&format!("learning-rate finder: {found} suggested, {rate} set"));
-            }
-            None => session.console.note("learning-rate finder: the loss never fell; no suggestion"),
+/// Raises the rate from step to step on a copy of the network, draws the losses and logs the suggestion.
+pub fn suggest_learning_rate<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<()> {
+    let step = |model: &L::Model, samples: &[u32]| learner.step(model, samples);
+    let sweep = find_learning_rate(&learner.init(seed)?, learner.training(), learner.n_samples(), seed, step);
+    let rate = learner.training().learning_rate;
+    match sweep.suggestion {
+        Some(suggestion) => {
+            session.log_metrics(&[("suggested_learning_rate".to_owned(), suggestion)], 0);
+            let found = number(suggestion);
+            session.console.note(&format!("learning-rate finder: {found} suggested, {rate} set"));
         }
-        plot_finder(session, &sweep, self.task)?;
-        session.console.stop_if_interrupted()
+        None => session.console.note("learning-rate finder: the loss never fell; no suggestion"),
     }
+    plot_finder(session, &sweep, learner.loss_name())?;
+    session.console.stop_if_interrupted()
+}
 
-    /// Loss and outputs of one batch.
-    fn step(&self, model: &TabularMlp, rows: &[u32], loss: &Loss) -> StepOutput {
-        let batch = self.train.select(rows);
-        let output = model.forward(batch.numeric, batch.categorical);
-        StepOutput { loss: loss.compute(output.clone(), batch.target), output }
-    }
-
-    /// Trains a network, logs its epochs to the session's run, and goes on from the run's checkpoint if there is one.
-    pub fn fit(&self, seed: u64, session: &Session) -> Result<Fitted> {
-        let (run, console, loss) = (&session.run, &session.console, self.loss()?);
-        let n_rows = self.splits.train.n_rows();
-        let mut epochs = Epochs::new(self, session)?;
-        let checkpoint = epochs.take_up()?;
-        let plan = Plan { config: self.training, n_rows, seed, resume: checkpoint.as_ref() };
-        let step = |model: &TabularMlp, rows: &[u32]| self.step(model, rows, &loss);
-        let bar = console.training_bar(self.training.steps_per_epoch(n_rows), self.training.epochs);
-        let on_step = |end: StepEnd| {
-            bar.step(end.global_step, end.epoch);
-            let every = self.training.log_every_steps;
-            let is_new = || !session.logged.reaches("train_loss_step", end.global_step as i64);
-            if every > 0 && end.global_step.is_multiple_of(every) && is_new() {
-                run.log_metric("train_loss_step", end.loss, end.global_step as i64);
-            }
-            if console.is_interrupted() { Next::Stop } else { Next::Continue }
-        };
-        let fitted = match epochs.is_over {
-            true => Ok(Ended::Told),
-            false => {
-                fit(self.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar)).map(|fitted| fitted.ended)
-            }
-        };
-        bar.finish();
-        let history = epochs.history.to_csv();
-        session.write_text("training_history.csv", &history)?;
-        if epochs.history.epochs() > 0 {
-            plot_training(session, self.splits, &epochs.history, self.training, epochs.stopping.best())?;
-        }
-        if fitted.map_err(loop_error)? == Ended::TimeBudget {
-            console.note(&format!("`training.time_budget_minutes` is used up after epoch {}", epochs.history.epochs()));
-        }
-        console.stop_if_interrupted()?;
-        let monitor = epochs.history.monitor();
-        let best = epochs.stopping.best();
-        let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
-        session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
-        // Absolute, because it is kept for a resumed run, which may have another working directory.
-        let weights = std::path::absolute(epochs.folder.join(BEST_WEIGHTS))?;
-        Ok(Fitted { weights, best_epoch, epochs: epochs.history.epochs(), history })
-    }
+/// Which way the monitored metric is better. `direction_of` knows the metrics that there are for the data.
+pub fn check_monitor(
+    training: &TrainingConfig,
+    direction_of: impl Fn(&str) -> Result<Direction, Vec<&'static str>>,
+) -> Result<Direction, Mistake> {
+    let monitor = training.early_stopping.metric();
+    direction_of(monitor).map_err(|names| {
+        Mistake::new(format!("`training.early_stopping.monitor`: no metric `{monitor}` for this problem type"))
+            .hint(format!("choose one of {}", names.join(", ")))
+    })
 }
 
 /// Follows a training epoch by epoch.
-struct Epochs<'a> {
-    job: &'a Job<'a>,
+struct Epochs<'a, L> {
+    learner: &'a L,
     session: &'a Session,
     history: History,
     stopping: EarlyStopping,
@@ -199,21 +172,19 @@ struct Epochs<'a> {
     folder: PathBuf,
 }
 
-impl<'a> Epochs<'a> {
-    fn new(job: &'a Job<'a>, session: &'a Session) -> Result<Self> {
-        let config = &job.training.early_stopping;
-        let monitor = config.metric();
-        let direction = direction(job.training, job.task)?;
-        let stopping = EarlyStopping::new(config, direction);
-        let folder = session.folder("models")?;
-        Ok(Self { job, session, history: History::new(monitor), stopping, is_over: false, folder })
+impl<'a, L: Learner> Epochs<'a, L> {
+    fn new(learner: &'a L, session: &'a Session) -> Result<Self> {
+        let config = &learner.training().early_stopping;
+        let stopping = EarlyStopping::new(config, check_monitor(learner.training(), |metric| learner.direction_of(metric))?);
+        let (history, folder) = (History::new(config.metric()), session.folder("models")?);
+        Ok(Self { learner, session, history, stopping, is_over: false, folder })
     }
 
     /// Reads the run's checkpoint. The epochs done are judged again, with the patience of today's config, and those that a
     /// killed program could not log any more are logged.
     fn take_up(&mut self) -> Result<Option<Checkpoint>> {
         let path = self.folder.join(CHECKPOINT);
-        self.session.check_same_data(&self.job.splits.info.digest)?;
+        self.session.check_same_data(&self.learner.info().digest)?;
         if !path.exists() {
             if !self.session.logged.epochs.is_empty() {
                 self.session.console.warn(&format!("no checkpoint `{}`: the training starts anew", path.display()));
@@ -235,12 +206,8 @@ impl<'a> Epochs<'a> {
     }
 
     /// After an epoch: scores, logs, keeps the weights and the checkpoint, and says whether to go on.
-    fn push(&mut self, end: &mut EpochEnd<TabularMlp>, bar: &TrainingBar) -> Result<Next> {
-        let (splits, task) = (self.job.splits, self.job.task);
-        let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
-        let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, &splits.preprocessor);
-        let forward = |numeric, categorical| end.model.forward(numeric, categorical);
-        let validated = scoring::evaluate(forward, &self.job.valid, &splits.valid, task, &splits.preprocessor);
+    fn push(&mut self, end: &mut EpochEnd<L::Model>, bar: &TrainingBar) -> Result<Next> {
+        let [trained, validated] = self.learner.score_epoch(end);
         self.history.push(end, &trained, &validated);
         self.log(end.epoch);
         end.monitored = validated.get(self.history.monitor());
@@ -258,51 +225,23 @@ impl<'a> Epochs<'a> {
 
     /// The best weights, the last, one of every n-th epoch, and at last the checkpoint: a program that is killed between
     /// the two does the epoch again, with the same bits.
-    fn save(&self, end: &EpochEnd<TabularMlp>, is_best: bool) -> Result<()> {
-        let every = self.job.training.checkpoint_every_epochs;
-        modeling::save_weights(&end.model, &self.folder.join(LAST_WEIGHTS))?;
+    fn save(&self, end: &EpochEnd<L::Model>, is_best: bool) -> Result<()> {
+        let every = self.learner.training().checkpoint_every_epochs;
+        modeling::save_weights(&end.model, &self.weights("last"))?;
         if is_best {
-            modeling::save_weights(&end.model, &self.folder.join(BEST_WEIGHTS))?;
+            modeling::save_weights(&end.model, &self.weights("best"))?;
         }
         if every > 0 && end.epoch.is_multiple_of(every) {
-            let name = format!("tabular_mlp_epoch_{}.safetensors", end.epoch);
-            modeling::save_weights(&end.model, &self.folder.join(name))?;
+            modeling::save_weights(&end.model, &self.weights(&format!("epoch_{}", end.epoch)))?;
         }
         let notes = Notes { history: self.history.to_csv() };
         let checkpoint = end.checkpoint(&serde_json::to_string(&notes)?)?;
         self.session.write_file(&format!("models/{CHECKPOINT}"), |temporary| fs::write(temporary, &checkpoint))
     }
-}
 
-/// Says whether the settings can be right for this data, before anything is trained on it.
-pub fn check_fits(training: &TrainingConfig, splits: &Splits) -> Result<()> {
-    direction(training, scoring::task_of(&splits.preprocessor))?;
-    class_weights(training, splits).map(drop)
-}
-
-/// Which way the monitored metric is better.
-fn direction(training: &TrainingConfig, task: Task) -> Result<Direction, Mistake> {
-    let monitor = training.early_stopping.metric();
-    direction_of(monitor, scoring::kind_of(task)).map_err(|names| {
-        Mistake::new(format!("`training.early_stopping.monitor`: no metric `{monitor}` for this problem type"))
-            .hint(format!("choose one of {}", names.join(", ")))
-    })
-}
-
-/// The weight of each class in the training loss; `None` if all weigh the same.
-fn class_weights(training: &TrainingConfig, splits: &Splits) -> Result<Option<Vec<f32>>> {
-    let labels = splits.preprocessor.target.labels();
-    let is_plain = training.class_weights == ClassWeights::None && training.label_smoothing == 0.0;
-    if labels.is_empty() && !is_plain {
-        let problem = "`training.class_weights` and `training.label_smoothing` need classes; the target is a number";
-        return Err(Mistake::new(problem).into());
+    fn weights(&self, which: &str) -> PathBuf {
+        self.folder.join(format!("{}_{which}.safetensors", L::MODEL_TYPE))
     }
-    let mut counts = vec![0; labels.len()];
-    if !labels.is_empty() {
-        splits.train.target.iter().for_each(|&class| counts[class as usize] += 1);
-    }
-    let weights = training.class_weights.resolve(labels, &counts);
-    Ok(weights.map_err(|(key, problem)| Mistake::new(format!("`training.{key}`: {problem}")))?)
 }
 
 fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {

@@ -5,7 +5,36 @@ use training::EpochEnd;
 use crate::baselines::ModelScores;
 use crate::console::{number, table};
 use crate::fitting::Fitted;
-use crate::scoring::Scores;
+
+/// Loss and metrics of one split of the data.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    /// Mean training loss; NaN where there is none.
+    pub loss: f64,
+    /// Values of the metrics table, without prefix.
+    pub values: Vec<(&'static str, f64)>,
+}
+
+impl Metrics {
+    /// A metric by name, `loss` among them; NaN if there is none.
+    pub fn get(&self, name: &str) -> f64 {
+        if name == "loss" {
+            return self.loss;
+        }
+        self.values.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
+    }
+
+    /// `val_loss`, `val_auc`, ... for a prefix `val`.
+    pub fn named(&self, prefix: &str) -> Vec<(String, f64)> {
+        let loss = (format!("{prefix}_loss"), self.loss);
+        std::iter::once(loss).chain(self.named_without_loss(prefix)).collect()
+    }
+
+    /// `val_auc`, ...: of a model that was not trained with this loss.
+    pub fn named_without_loss(&self, prefix: &str) -> Vec<(String, f64)> {
+        self.values.iter().map(|(name, value)| (format!("{prefix}_{name}"), *value)).collect()
+    }
+}
 
 /// One row of metrics per epoch. `train_*` are those of the training steps themselves (dropout on, weights moving), as in
 /// Keras and Lightning; the final table scores all splits with the best weights and dropout off.
@@ -23,7 +52,7 @@ impl History {
     }
 
     /// Adds an epoch.
-    pub fn push<M>(&mut self, end: &EpochEnd<M>, train: &Scores, valid: &Scores) {
+    pub fn push<M>(&mut self, end: &EpochEnd<M>, train: &Metrics, valid: &Metrics) {
         let mut row = train.named("train");
         row.extend(valid.named("val"));
         row.push(("learning_rate".to_owned(), end.learning_rate));
@@ -97,6 +126,8 @@ impl History {
 
 /// Final metrics of the best epoch's model on every split.
 pub struct ResultTable {
+    /// The network's name beside the baselines.
+    model: &'static str,
     splits: Vec<String>,
     rows: Vec<(String, Vec<f64>)>,
     /// Best epoch and epochs trained of each network.
@@ -106,8 +137,8 @@ pub struct ResultTable {
 }
 
 impl ResultTable {
-    /// From the scores of each split, all of the same problem type.
-    pub fn new(splits: &[(&str, &Scores)], members: &[Fitted], baselines: Vec<ModelScores>) -> Self {
+    /// From the metrics of each split, all of the same problem type. `model` is the network's name in the table.
+    pub fn new(model: &'static str, splits: &[(&str, &Metrics)], members: &[Fitted], baselines: Vec<ModelScores>) -> Self {
         let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();
@@ -115,6 +146,7 @@ impl ResultTable {
             (name, values)
         });
         Self {
+            model,
             splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
             rows: rows.collect(),
             members: members.iter().map(|member| (member.best_epoch, member.epochs)).collect(),
@@ -150,7 +182,7 @@ impl ResultTable {
         let of =
             |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
         let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
-        std::iter::once(("mlp".to_owned(), own)).chain(others).collect()
+        std::iter::once((self.model.to_owned(), own)).chain(others).collect()
     }
 
     /// `best epoch 7 of 20`

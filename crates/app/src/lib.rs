@@ -4,22 +4,22 @@
 //! to bottom. Around it, `session` opens the run and ends it truthfully, `config` loads the YAML, `outputs` writes files.
 
 pub mod baselines;
+pub mod bundle;
 pub mod cli;
 pub mod config;
 pub mod console;
-pub mod cross_validation;
 pub mod device;
 pub mod download;
 pub mod environment;
 pub mod exit;
 pub mod fitting;
 pub mod flatten;
+pub mod folds;
 pub mod history;
-pub mod importance;
 pub mod outputs;
 pub mod plots;
+pub mod program;
 pub mod recipes;
 pub mod resume;
-pub mod scoring;
 pub mod session;
-pub mod trained_model;
+pub mod tabular;

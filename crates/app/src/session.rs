@@ -13,7 +13,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use dataset::DataConfig;
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -374,19 +373,17 @@ impl Session {
         }
     }
 
-    /// Makes sure that the data files are there; gives the settings with the places where they were found.
-    pub fn find_data(&self, data: &DataConfig, paths: &PathsConfig) -> Result<DataConfig> {
-        let find = |key: &str, path: &Option<PathBuf>, url: Option<&str>, sha256: Option<&str>| {
-            let find = |path| download::find_or_download(key, path, url, sha256, &paths.data_dir, &self.console);
-            path.as_deref().map(find).transpose()
-        };
-        Ok(DataConfig {
-            path: find("data.path", &data.path, data.url.as_deref(), data.sha256.as_deref())?,
-            train_path: find("data.train_path", &data.train_path, None, None)?,
-            valid_path: find("data.valid_path", &data.valid_path, None, None)?,
-            test_path: find("data.test_path", &data.test_path, None, None)?,
-            ..data.clone()
-        })
+    /// Makes sure that a data file is there, if one is named; gives the place where it was found. `key` is the setting
+    /// that names it, `url` and `sha256` say where to get it.
+    pub fn find_file(
+        &self,
+        key: &str,
+        path: Option<&Path>,
+        (url, sha256): (Option<&str>, Option<&str>),
+        data_dir: &Path,
+    ) -> Result<Option<PathBuf>> {
+        let find = |path| download::find_or_download(key, path, url, sha256, data_dir, &self.console);
+        path.map(find).transpose()
     }
 
     /// Makes a folder below the run's output folder.

@@ -1,30 +1,31 @@
 //! Trains an MLP on the rows of a table: data -> model -> loop -> result.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use burn::module::Module;
-use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Source, Splits};
+use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Preprocessor, Source};
 use modeling::baselines::{BaselineConfig, BaselineKind};
 use modeling::{TabularMlp, TabularMlpConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use training::TrainingConfig;
 
-use crate::baselines::fit_baselines;
+use crate::bundle::{TrainedModel, write_bundle};
 use crate::cli::{RunFlags, TabularFlags};
-use crate::config;
-use crate::console::{LoggingConfig, print_result};
-use crate::cross_validation::cross_validate;
+use crate::console::LoggingConfig;
 use crate::device::{DeviceKind, use_threads};
-use crate::exit::Mistake;
-use crate::fitting::{Fitted, Job, check_fits};
+use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::history::ResultTable;
-use crate::importance::measure_importance;
-use crate::resume::{self, StoppedRun};
-use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
-use crate::trained_model::TrainedModel;
-use crate::{outputs, plots};
+use crate::plots::plot_comparison;
+use crate::program::{self, RunConfig, wrong_setting};
+use crate::session::{MlflowConfig, PathsConfig, Session};
+use crate::tabular::baselines::fit_classical;
+use crate::tabular::cross_validation::cross_validate;
+use crate::tabular::importance::measure_importance;
+use crate::tabular::job::{TabularJob, check_fits};
+use crate::tabular::outputs::{self, TabularNet};
+use crate::tabular::plots::plot_test;
 
 /// Config file that the program takes when none is given.
 pub const DEFAULT_CONFIG: &str = "configs/train_tabular_baseline.yaml";
@@ -92,11 +93,13 @@ impl Default for Config {
     }
 }
 
-impl Config {
-    /// Looks at ranges; gives the first wrong key and the reason.
-    pub fn check(&self) -> Result<(), (String, String)> {
-        self.data.check().and_then(|()| self.features.check()).map_err(setting)?;
-        self.cv.as_ref().map_or(Ok(()), CrossValidationConfig::check).map_err(setting)?;
+impl RunConfig for Config {
+    const PROGRAM: &'static str = "train_tabular_mlp";
+    const MODEL_TYPE: &'static str = TabularJob::MODEL_TYPE;
+
+    fn check(&self) -> Result<(), (String, String)> {
+        self.data.check().and_then(|()| self.features.check()).map_err(wrong_setting)?;
+        self.cv.as_ref().map_or(Ok(()), CrossValidationConfig::check).map_err(wrong_setting)?;
         if self.init_from.is_some() && self.cv.is_some() {
             return Err(("cv".to_owned(), "a fold would be scored on rows that `init_from` has seen".to_owned()));
         }
@@ -114,69 +117,47 @@ impl Config {
     }
 
     /// `tabular_mlp__dataset=adult__seed=42`
-    pub fn run_name(&self) -> String {
+    fn run_name(&self) -> String {
         let default = || format!("tabular_mlp__dataset={}__seed={}", self.data.display_name(), self.seed);
         self.mlflow.run_name.clone().unwrap_or_else(default)
     }
-}
 
-/// The key and the reason of a data setting that cannot be right.
-fn setting(error: dataset::Error) -> (String, String) {
-    match error {
-        dataset::Error::Setting { key, problem } => (key.to_owned(), problem),
-        other => ("data".to_owned(), other.to_string()),
+    fn dataset_name(&self) -> String {
+        self.data.display_name()
+    }
+
+    fn has_nested_trainings(&self) -> bool {
+        self.ensemble > 1 || self.cv.is_some()
+    }
+
+    fn mlflow(&self) -> &MlflowConfig {
+        &self.mlflow
+    }
+
+    fn paths(&self) -> &PathsConfig {
+        &self.paths
+    }
+
+    fn logging(&self) -> &LoggingConfig {
+        &self.logging
     }
 }
 
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
-    if flags.print_schema {
-        print_result(&config::schema::<Config>("train_tabular_mlp"));
-        return Ok(());
-    }
-    let overrides = flags.overrides(own.overrides())?;
-    let profile = flags.profile();
-    let load = || config::load(file, profile.as_deref(), &overrides, Config::check);
-    let (mut loaded, resumed) = match &flags.resume {
-        None => (load()?, None),
-        Some(what) => {
-            let places = || -> Result<_> {
-                let config: Config = load()?.config;
-                Ok((config.mlflow, config.paths))
-            };
-            let folder = resume::find_folder(what, places)?;
-            let loaded = config::load_again(&folder.join(resume::EFFECTIVE_CONFIG), &overrides, Config::check)?;
-            let config: &Config = &loaded.config;
-            resume::check_overrides(&overrides, config.ensemble > 1 || config.cv.is_some())?;
-            let stopped = StoppedRun::open(&folder, &config.mlflow, &config.paths)?;
-            (loaded, Some(stopped))
+    let settle = |config: &mut Config| {
+        if let Some(model) = start_of(config)? {
+            config.model = model.net.model;
         }
+        Ok(())
     };
-    if let Some(from) = &loaded.config.init_from {
-        // The shape is the model's: what is logged and kept must say so.
-        loaded.config.model = TrainedModel::find(from, &loaded.config)?.bundle.model;
-    }
-    if flags.print_config {
-        print_result(&loaded.explain());
-        return Ok(());
-    }
-    let config: &Config = &loaded.config;
-    let setup = Setup {
-        mlflow: &config.mlflow,
-        paths: &config.paths,
-        logging: &config.logging,
-        run_name: config.run_name(),
-        tags: match resumed {
-            Some(_) => Vec::new(),
-            None => vec![
-                ("model_type", "tabular_mlp".to_owned()),
-                ("dataset_name", config.data.display_name()),
-                ("env", profile.clone().unwrap_or_else(|| "default".to_owned())),
-            ],
-        },
-        resumed,
-    };
-    run_tracked(&loaded, flags, &setup, train)
+    program::run(file, flags, own.overrides(), settle, train)
+}
+
+/// The model of `init_from`.
+fn start_of(config: &Config) -> Result<Option<TrainedModel<TabularNet>>> {
+    let find = |from: &String| TrainedModel::find("init_from", from, &config.mlflow, &config.paths);
+    config.init_from.as_ref().map(find).transpose()
 }
 
 /// Trains, and leaves everything in the session's run and output folder. Gives the final metrics of each split.
@@ -186,7 +167,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Data
     use_threads(config.threads)?;
     let device = config.device.open(console)?;
-    let start = config.init_from.as_deref().map(|from| TrainedModel::find(from, config)).transpose()?;
+    let start = start_of(config)?;
     let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
     if let Some(cv) = &config.cv {
@@ -194,76 +175,59 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     }
     let mut splits = source.splits()?;
     outputs::record_data(session, &splits)?;
-    check_start(start.as_ref(), &splits)?;
+    start.as_ref().map_or(Ok(()), |start| start.check_unseen_test(&splits.info))?;
     check_fits(&config.training, &splits)?;
-    let baselines = fit_baselines(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
+    let baselines = fit_classical(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
 
     // Model
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
-    let job = Job { init_from: weights, ..Job::new(&config.model, &config.training, &mut splits, &device) };
+    let job =
+        TabularJob { init_from: weights, ..TabularJob::new(&config.model, &config.training, &mut splits, &device)? };
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
     run.log_param("n_params", &n_params.to_string());
-    run.log_param("loss_function", job.task.loss_name());
+    run.log_param("loss_function", job.loss_name());
     console.note(&format!("model: {n_params} parameters"));
 
     // Loop
     if config.find_learning_rate && session.logged.epochs.is_empty() {
-        job.find_learning_rate(config.seed, session)?;
+        suggest_learning_rate(&job, config.seed, session)?;
     }
-    let members = fit_members(&job, config, session)?;
+    let members = fit_members(&job, config.ensemble, config.seed, session)?;
 
     // Result: the best epochs' weights, the test rows scored once
     let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
     let [train, valid, test] = job.score(&models);
-    session.log_metrics(&test.named("test"), members[0].best_epoch);
-    let result = ResultTable::new(&[("train", &train), ("val", &valid), ("test", &test)], &members, baselines);
-    plots::plot_test(session, &job, &test)?;
-    plots::plot_comparison(session, &job, &result)?;
+    session.log_metrics(&test.metrics.named("test"), members[0].best_epoch);
+    let scores = [("train", &train.metrics), ("val", &valid.metrics), ("test", &test.metrics)];
+    let result = ResultTable::new("mlp", &scores, &members, baselines);
+    plot_test(session, &job, &test)?;
+    plot_comparison(session, &result, job.shown_metric(), &format!("{} test rows", job.splits.test.n_rows()))?;
     measure_importance(&job, &models, config.seed, session)?;
     outputs::write_class_report(session, &job, &test)?;
     outputs::write_predictions(session, &job, &test)?;
-    outputs::write_bundle(session, &job, &members, &result)?;
+    let preprocessor = job.splits.preprocessor.to_json()?;
+    write_bundle(session, TabularNet::of(&job), &preprocessor, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
 }
 
 /// Finds or downloads the file, reads and splits it.
-fn open_data(config: &Config, start: Option<&TrainedModel>, session: &Session) -> Result<Source> {
-    let url = config.data.url.as_deref().map(tracking::redact_url);
-    let data = DataConfig { url, ..session.find_data(&config.data, &config.paths)? };
-    Ok(match start {
-        Some(start) => Source::open_for(&data, &start.preprocessor, config.seed)?,
-        None => Source::open(&data, &config.features, config.seed)?,
-    })
-}
-
-/// Another split of the file that a model has learnt from has test rows that it has seen.
-fn check_start(start: Option<&TrainedModel>, splits: &Splits) -> Result<()> {
-    let Some(start) = start else { return Ok(()) };
-    let known = |key: &str| start.bundle.dataset.get(key);
-    let is_same_file = known("files").is_some_and(|files| *files == outputs::file_digests(&splits.info));
-    if is_same_file && known("digest") != Some(&splits.info.digest) {
-        let problem = "`init_from`: the model has learnt from another split of this file, so it has seen test rows";
-        return Err(Mistake::new(problem).hint("use the seed of its run, or new rows").into());
-    }
-    Ok(())
-}
-
-/// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
-fn fit_members(job: &Job, config: &Config, session: &Session) -> Result<Vec<Fitted>> {
-    if config.ensemble == 1 {
-        return Ok(vec![job.fit(config.seed, session)?]);
-    }
-    let fit_member = |member: usize| {
-        // Far from the seeds of other runs: members of the ensembles of seeds 1 and 2 have nothing in common.
-        let seed = config.seed.wrapping_mul(1000).wrapping_add(member as u64);
-        let tags = [("model_type", "tabular_mlp".to_owned()), ("ensemble_member", (member + 1).to_string())];
-        session.nested(&format!("member {} of {}", member + 1, config.ensemble), &tags, |nested| {
-            nested.run.log_param("seed", &seed.to_string());
-            outputs::log_input(&nested.run, &job.splits.info);
-            job.fit(seed, nested)
-        })
+fn open_data(config: &Config, start: Option<&TrainedModel<TabularNet>>, session: &Session) -> Result<Source> {
+    let data = &config.data;
+    let find = |key: &str, path: &Option<PathBuf>, from| {
+        session.find_file(key, path.as_deref(), from, &config.paths.data_dir)
     };
-    (0..config.ensemble).map(fit_member).collect()
+    let found = DataConfig {
+        path: find("data.path", &data.path, (data.url.as_deref(), data.sha256.as_deref()))?,
+        train_path: find("data.train_path", &data.train_path, (None, None))?,
+        valid_path: find("data.valid_path", &data.valid_path, (None, None))?,
+        test_path: find("data.test_path", &data.test_path, (None, None))?,
+        url: data.url.as_deref().map(tracking::redact_url),
+        ..data.clone()
+    };
+    Ok(match start {
+        Some(start) => Source::open_for(&found, &Preprocessor::from_json(&start.preprocessor)?, config.seed)?,
+        None => Source::open(&found, &config.features, config.seed)?,
+    })
 }

@@ -7,10 +7,10 @@ use modeling::TabularMlp;
 use training::metrics::{METRICS, Predictions, direction_of};
 use training::{Importance, permutation_importance};
 
-use crate::fitting::Job;
-use crate::plots::plot_importance;
-use crate::scoring::{self, Rows, kind_of};
 use crate::session::Session;
+use crate::tabular::job::TabularJob;
+use crate::tabular::plots::plot_importance;
+use crate::tabular::scoring::{self, Rows, kind_of};
 
 /// Of more valid rows evenly spread ones are taken: the ranking of the columns is clear long before.
 const MOST_ROWS: usize = 4096;
@@ -20,7 +20,7 @@ const MOST_COLUMNS: usize = 500;
 
 /// Shuffles each input column five times, draws the picture, and writes `feature_importance.csv`. The score is the
 /// monitored metric. Valid rows, not test rows: what is learned here may guide the next model.
-pub fn measure_importance(job: &Job, models: &[TabularMlp], seed: u64, session: &Session) -> Result<()> {
+pub fn measure_importance(job: &TabularJob, models: &[TabularMlp], seed: u64, session: &Session) -> Result<()> {
     let inputs = job.splits.preprocessor.input_columns();
     if inputs.len() > MOST_COLUMNS {
         session.console.note(&format!("no permutation importance: {} columns are too many", inputs.len()));
@@ -50,7 +50,7 @@ pub fn measure_importance(job: &Job, models: &[TabularMlp], seed: u64, session: 
     plot_importance(session, &named, metric, direction, rows.len())
 }
 
-fn score(job: &Job, models: &[TabularMlp], rows: &Rows, target: &[f32], metric: &str) -> f64 {
+fn score(job: &TabularJob, models: &[TabularMlp], rows: &Rows, target: &[f32], metric: &str) -> f64 {
     let output = scoring::ensemble(models, job.task)(rows.numeric.clone(), rows.categorical.clone());
     let Some(metric) = METRICS.iter().find(|known| known.name == metric) else {
         return f64::from(job.task.loss(output, rows.target.clone()).into_scalar::<f32>());

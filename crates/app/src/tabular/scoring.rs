@@ -7,36 +7,17 @@ use dataset::{Part, Preprocessor, ProblemType};
 use modeling::{Inputs, TabularMlp, Task};
 use training::metrics::{Kind, Predictions, compute_all};
 
-/// Loss, predictions and metrics of one split.
+use crate::history::Metrics;
+
+/// Metrics and predictions of one split.
 pub struct Scores {
-    /// Mean training loss.
-    pub loss: f64,
+    /// Loss and metrics.
+    pub metrics: Metrics,
     /// Original units, or probabilities row by row.
     pub predicted: Vec<f32>,
-    /// Values of the metrics table.
-    pub metrics: Vec<(&'static str, f64)>,
 }
 
 impl Scores {
-    /// A metric by name, `loss` among them; NaN if there is none.
-    pub fn get(&self, name: &str) -> f64 {
-        if name == "loss" {
-            return self.loss;
-        }
-        self.metrics.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value)
-    }
-
-    /// `val_loss`, `val_auc`, ... for a prefix `val`.
-    pub fn named(&self, prefix: &str) -> Vec<(String, f64)> {
-        let loss = std::iter::once(("loss", self.loss));
-        loss.chain(self.metrics.iter().copied()).map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
-    }
-
-    /// `val_auc`, ... without the loss.
-    pub fn metrics_named(&self, prefix: &str) -> Vec<(String, f64)> {
-        self.metrics.iter().map(|(name, value)| (format!("{prefix}_{name}"), *value)).collect()
-    }
-
     /// What the metrics were computed from.
     pub fn predictions<'a>(&'a self, target: &'a [f32], task: Task) -> Predictions<'a> {
         Predictions { kind: kind_of(task), target, predicted: &self.predicted }
@@ -159,6 +140,6 @@ pub fn predictions(output: Tensor<2>, task: Task, preprocessor: &Preprocessor) -
 
 /// Scores values in original units, or probabilities row by row.
 pub fn score_predictions(predicted: Vec<f32>, loss: f64, target: &[f32], task: Task) -> Scores {
-    let metrics = compute_all(&Predictions { kind: kind_of(task), target, predicted: &predicted });
-    Scores { loss, predicted, metrics }
+    let values = compute_all(&Predictions { kind: kind_of(task), target, predicted: &predicted });
+    Scores { metrics: Metrics { loss, values }, predicted }
 }

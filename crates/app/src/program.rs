@@ -1,0 +1,102 @@
+//! What every training program does before its recipe: config and flags, the run to resume, `--print-config`.
+
+use std::path::Path;
+
+use anyhow::Result;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cli::RunFlags;
+use crate::config::{self, Override};
+use crate::console::{LoggingConfig, print_result};
+use crate::history::ResultTable;
+use crate::resume::{self, StoppedRun};
+use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
+
+/// The config of a training program: the sections that all of them have, and the names of the run.
+pub trait RunConfig: Serialize + DeserializeOwned + Default + JsonSchema {
+    /// The program's name, which its JSON Schema has too.
+    const PROGRAM: &'static str;
+    /// Which network: the tag `model_type`.
+    const MODEL_TYPE: &'static str;
+
+    /// Looks at ranges; gives the first wrong key and the reason.
+    fn check(&self) -> Result<(), (String, String)>;
+    /// Shown name of the run.
+    fn run_name(&self) -> String;
+    /// Shown name of the data.
+    fn dataset_name(&self) -> String;
+    /// Whether parts of the work (folds, members of an ensemble) are runs of their own, which may be done when the run is
+    /// resumed.
+    fn has_nested_trainings(&self) -> bool;
+    /// `mlflow:`
+    fn mlflow(&self) -> &MlflowConfig;
+    /// `paths:`
+    fn paths(&self) -> &PathsConfig;
+    /// `logging:`
+    fn logging(&self) -> &LoggingConfig;
+}
+
+/// The key and the reason of a setting that cannot be right, as [`RunConfig::check`] gives them.
+pub fn wrong_setting(error: dataset::Error) -> (String, String) {
+    match error {
+        dataset::Error::Setting { key, problem } => (key.to_owned(), problem),
+        other => ("data".to_owned(), other.to_string()),
+    }
+}
+
+/// Loads the config, then trains inside a tracked session. `settle` fills in what another model decides (`init_from`).
+pub fn run<C: RunConfig>(
+    file: &Path,
+    flags: &RunFlags,
+    own: Vec<Override>,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
+) -> Result<()> {
+    if flags.print_schema {
+        print_result(&config::schema::<C>(C::PROGRAM));
+        return Ok(());
+    }
+    let overrides = flags.overrides(own)?;
+    let profile = flags.profile();
+    let load = || config::load(file, profile.as_deref(), &overrides, C::check);
+    let (mut loaded, resumed) = match &flags.resume {
+        None => (load()?, None),
+        Some(what) => {
+            let places = || -> Result<_> {
+                let config: C = load()?.config;
+                Ok((config.mlflow().clone(), config.paths().clone()))
+            };
+            let folder = resume::find_folder(what, places)?;
+            let loaded = config::load_again(&folder.join(resume::EFFECTIVE_CONFIG), &overrides, C::check)?;
+            let config: &C = &loaded.config;
+            resume::check_overrides(&overrides, config.has_nested_trainings())?;
+            let stopped = StoppedRun::open(&folder, config.mlflow(), config.paths())?;
+            (loaded, Some(stopped))
+        }
+    };
+    // What is logged and kept must say what is trained.
+    settle(&mut loaded.config)?;
+    if flags.print_config {
+        print_result(&loaded.explain());
+        return Ok(());
+    }
+    let config = &loaded.config;
+    let setup = Setup {
+        mlflow: config.mlflow(),
+        paths: config.paths(),
+        logging: config.logging(),
+        run_name: config.run_name(),
+        tags: match resumed {
+            Some(_) => Vec::new(),
+            None => vec![
+                ("model_type", C::MODEL_TYPE.to_owned()),
+                ("dataset_name", config.dataset_name()),
+                ("env", profile.clone().unwrap_or_else(|| "default".to_owned())),
+            ],
+        },
+        resumed,
+    };
+    run_tracked(&loaded, flags, &setup, recipe)
+}
