@@ -17,12 +17,11 @@ pub fn fit_baselines(
     let mut all = Vec::new();
     for name in names {
         let tags = [("model_type", (*name).to_owned()), ("baseline", "true".to_owned())];
-        let fitted: Result<Vec<(String, Option<f64>)>> =
-            session.nested(&format!("baseline {name}"), &tags, |nested| {
-                let metrics = fit(name, nested)?;
-                nested.log_metrics(&metrics, 0);
-                Ok(metrics.into_iter().map(|(metric, value)| (metric, Some(value).filter(|x| x.is_finite()))).collect())
-            });
+        let fitted: Result<Vec<(String, Option<f64>)>> = session.nested(&format!("baseline {name}"), &tags, |nested| {
+            let metrics = fit(name, nested)?;
+            nested.log_metrics(&metrics, 0);
+            Ok(metrics.into_iter().map(|(metric, value)| (metric, Some(value).filter(|x| x.is_finite()))).collect())
+        });
         session.console.stop_if_interrupted()?;
         // The network is what the run is for: it does without a baseline that fails.
         let scores = match fitted {

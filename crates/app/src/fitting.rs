@@ -91,8 +91,9 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     };
     let fitted = match epochs.is_over {
         true => Ok(Ended::Told),
-        false => run_loop(learner.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar))
-            .map(|fitted| fitted.ended),
+        false => {
+            run_loop(learner.init(seed)?, plan, step, on_step, |end| epochs.push(end, &bar)).map(|fitted| fitted.ended)
+        }
     };
     bar.finish();
     let history = epochs.history.to_csv();
@@ -175,7 +176,8 @@ struct Epochs<'a, L> {
 impl<'a, L: Learner> Epochs<'a, L> {
     fn new(learner: &'a L, session: &'a Session) -> Result<Self> {
         let config = &learner.training().early_stopping;
-        let stopping = EarlyStopping::new(config, check_monitor(learner.training(), |metric| learner.direction_of(metric))?);
+        let stopping =
+            EarlyStopping::new(config, check_monitor(learner.training(), |metric| learner.direction_of(metric))?);
         let (history, folder) = (History::new(config.metric()), session.folder("models")?);
         Ok(Self { learner, session, history, stopping, is_over: false, folder })
     }

@@ -73,9 +73,8 @@ fn plot(
 ) -> Result<()> {
     let mut drawn: Vec<(&str, Direction, Vec<f64>)> = Vec::new();
     for &(metric, direction) in shown {
-        let of_fold = |fold: &FoldScores| {
-            fold.iter().find(|(name, _)| bare(names, name) == metric).and_then(|(_, value)| *value)
-        };
+        let of_fold =
+            |fold: &FoldScores| fold.iter().find(|(name, _)| bare(names, name) == metric).and_then(|(_, value)| *value);
         if let Some(values) = scores.iter().map(of_fold).collect::<Option<Vec<f64>>>() {
             drawn.push((metric, direction, values));
         }

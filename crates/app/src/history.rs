@@ -138,7 +138,12 @@ pub struct ResultTable {
 
 impl ResultTable {
     /// From the metrics of each split, all of the same problem type. `model` is the network's name in the table.
-    pub fn new(model: &'static str, splits: &[(&str, &Metrics)], members: &[Fitted], baselines: Vec<ModelScores>) -> Self {
+    pub fn new(
+        model: &'static str,
+        splits: &[(&str, &Metrics)],
+        members: &[Fitted],
+        baselines: Vec<ModelScores>,
+    ) -> Self {
         let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();

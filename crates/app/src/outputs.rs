@@ -40,8 +40,7 @@ pub fn file_digests(info: &DatasetInfo) -> String {
 
 /// Layers with shapes and parameter counts under a heading, for `model_summary.txt`.
 pub fn layer_table(heading: &str, layers: &[Layer]) -> String {
-    let width =
-        |cell: fn(&Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
+    let width = |cell: fn(&Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
     let (name, kind, output) = (width(|l| l.name.len(), 5), width(|l| l.kind.len(), 4), width(|l| l.output.len(), 6));
     let rule = "-".repeat(name + kind + output + 30);
     let mut text = format!(

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use app::cli::RunFlags;
 use app::config::{Override, load};
+use app::program::RunConfig;
 use app::recipes::tabular_mlp::Config;
 use app::session::{Setup, run_tracked};
 use support::{Workdir, root};

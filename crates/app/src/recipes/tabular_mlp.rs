@@ -215,9 +215,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 /// Finds or downloads the file, reads and splits it.
 fn open_data(config: &Config, start: Option<&TrainedModel<TabularNet>>, session: &Session) -> Result<Source> {
     let data = &config.data;
-    let find = |key: &str, path: &Option<PathBuf>, from| {
-        session.find_file(key, path.as_deref(), from, &config.paths.data_dir)
-    };
+    let find =
+        |key: &str, path: &Option<PathBuf>, from| session.find_file(key, path.as_deref(), from, &config.paths.data_dir);
     let found = DataConfig {
         path: find("data.path", &data.path, (data.url.as_deref(), data.sha256.as_deref()))?,
         train_path: find("data.train_path", &data.train_path, (None, None))?,

@@ -12,12 +12,8 @@ use crate::recipes::tabular_mlp::Config;
 use crate::session::Session;
 use crate::tabular::job::TabularJob;
 
-const NAMES: FoldNames = FoldNames {
-    metrics: "cv",
-    picture: "cross_validation",
-    title: "Cross-validation, left-out rows",
-    split: "val",
-};
+const NAMES: FoldNames =
+    FoldNames { metrics: "cv", picture: "cross_validation", title: "Cross-validation, left-out rows", split: "val" };
 
 /// Trains on every fold and logs `cv_<metric>_mean` and `cv_<metric>_std` to the parent run.
 ///

@@ -234,4 +234,3 @@ pub fn plot_importance(
     };
     Ok(report::permutation_importance(&importance, &session.folder("plots")?.join("permutation_importance"))?)
 }
-
