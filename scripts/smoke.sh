@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # Runs every shipped config for a few epochs, as a user would, in a folder of its own.
 #
-#   scripts/smoke.sh [DATA_DIR]     DATA_DIR: a folder with adult.csv, california_housing_raw.csv and titanic_train.csv, used
-#                                   in place of the downloads; without it, configs that need a file are skipped
+#   scripts/smoke.sh [DATA_DIR]     DATA_DIR: a folder with adult.csv, california_housing_raw.csv, titanic_train.csv, ETTh1.csv,
+#                                   Metro_Interstate_Traffic_Volume.csv and airline-passengers.csv, used in place of the
+#                                   downloads; without it, configs that need a file are skipped
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data_dir=${1:-}
@@ -10,30 +11,47 @@ data_dir=${1:-}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 run() {
-    printf '\n== %s\n' "$*"
-    cargo run --quiet --bin train_tabular_mlp -- "$@" --epochs 2 --set training.warmup_epochs=0 \
+    local program=$1
+    shift
+    printf '\n== %s %s\n' "$program" "$*"
+    cargo run --quiet --bin "$program" -- "$@" --epochs 2 --set training.warmup_epochs=0 \
         --set "paths.data_dir=$work/data" --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
         --set "paths.artifacts_dir=$work/mlruns" --set "paths.spool_dir=$work/spool" --set "mlflow.tracking_uri=sqlite:///$work/mlflow.db"
+}
+# run_with FILE PROGRAM FLAG..: on a file of the data folder, in place of the download
+run_with() {
+    local file=$data_dir/$1 program=$2
+    shift 2
+    if [ -f "$file" ]; then run "$program" "$@" --csv-path "$file"; else echo "skipped $*: no data folder given"; fi
 }
 
 for config in configs/*.yaml; do
     case $config in
     *_adult.yaml)
-        [ -f "$data_dir/adult.csv" ] || { echo "skipped $config: no data folder given"; continue; }
-        run --config "$config" --csv-path "$data_dir/adult.csv" --set data.has_header=true --set 'data.columns=[]' \
+        run_with adult.csv train_tabular_mlp --config "$config" --set data.has_header=true --set 'data.columns=[]' \
             --set data.split.column=split ;;
-    *_titanic.yaml)
-        [ -f "$data_dir/titanic_train.csv" ] || { echo "skipped $config: no data folder given"; continue; }
-        run --config "$config" --csv-path "$data_dir/titanic_train.csv" ;;
-    *_california_raw.yaml)
-        [ -f "$data_dir/california_housing_raw.csv" ] || { echo "skipped $config: no data folder given"; continue; }
-        run --config "$config" --csv-path "$data_dir/california_housing_raw.csv" ;;
-    *) run --config "$config" ;;
+    *_titanic.yaml) run_with titanic_train.csv train_tabular_mlp --config "$config" ;;
+    *_california_raw.yaml) run_with california_housing_raw.csv train_tabular_mlp --config "$config" ;;
+    *_airline.yaml) run_with airline-passengers.csv train_ts_mlp --config "$config" ;;
+    *_etth1.yaml) run_with ETTh1.csv train_ts_mlp --config "$config" ;;
+    *_metro.yaml) run_with Metro_Interstate_Traffic_Volume.csv train_ts_mlp --config "$config" ;;
+    *_ts_*.yaml) run train_ts_mlp --config "$config" ;;
+    *) run train_tabular_mlp --config "$config" ;;
     esac
 done
-for profile in dev prod; do run --env "$profile"; done
-run --set cv.folds=2 --set ensemble=2 --set find_learning_rate=true
-run --no-mlflow --json --quiet
+for profile in dev prod; do
+    run train_tabular_mlp --env "$profile"
+    run train_ts_mlp --env "$profile"
+done
+run train_tabular_mlp --set cv.folds=2 --set ensemble=2 --set find_learning_rate=true
+run train_ts_mlp --set backtest.folds=2 --set find_learning_rate=true --set 'model.quantiles=[0.05, 0.5, 0.95]'
+run train_tabular_mlp --no-mlflow --json --quiet
+run train_ts_mlp --no-mlflow --json --quiet
+
+# The next day of the newest model.
+printf '\n== forecast\n'
+cargo run --quiet --bin forecast -- --models-dir "$work/models" --output "$work/forecast.csv" --plot "$work/forecast.png"
+[ -s "$work/forecast.csv" ] && [ -s "$work/forecast.png" ]
 
 # What is tracked so far goes to another store, and a second time there is nothing to do.
 sync() {

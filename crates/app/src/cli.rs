@@ -78,6 +78,46 @@ pub struct TabularFlags {
     /// Number of classes that the data must have (data.num_classes)
     #[arg(long, value_name = "N")]
     pub num_classes: Option<u64>,
+    #[command(flatten)]
+    pub shortcuts: ShortcutFlags,
+}
+
+#[allow(missing_docs)]
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Shortcuts for config keys")]
+pub struct SeriesFlags {
+    /// CSV or Parquet file (data.path); replaces data.source and data.url
+    #[arg(long, value_name = "FILE")]
+    pub csv_path: Option<PathBuf>,
+    /// Column of timestamps (data.time)
+    #[arg(long, value_name = "COLUMN")]
+    pub datetime_column: Option<String>,
+    /// Columns to forecast, e.g. load,price (data.targets)
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub target_column: Option<Vec<String>>,
+    /// Column that names the series of a row (data.group)
+    #[arg(long, value_name = "COLUMN")]
+    pub group_column: Option<String>,
+    /// Distance between two steps: 15min, h, D, W, MS, .. (data.frequency)
+    #[arg(long, value_name = "FREQUENCY")]
+    pub freq: Option<String>,
+    /// Steps to look back (windows.lookback)
+    #[arg(long, visible_alias = "lookback", value_name = "STEPS")]
+    pub input_window: Option<u64>,
+    /// Steps to forecast (windows.horizon)
+    #[arg(long, visible_alias = "horizon", value_name = "STEPS")]
+    pub prediction_horizon: Option<u64>,
+    /// mlp, linear, nlinear, dlinear, rlinear, tide or tsmixer (model.kind)
+    #[arg(long, value_name = "KIND")]
+    pub model: Option<String>,
+    #[command(flatten)]
+    pub shortcuts: ShortcutFlags,
+}
+
+#[allow(missing_docs)]
+#[derive(Args, Debug, Clone, Default)]
+#[command(next_help_heading = "Shortcuts for config keys")]
+pub struct ShortcutFlags {
     /// Widths of the hidden layers, e.g. 128,64 (model.hidden_dims)
     #[arg(long, value_name = "WIDTHS", value_delimiter = ',')]
     pub hidden_dims: Option<Vec<u64>>,
@@ -146,6 +186,36 @@ impl TabularFlags {
         push(&mut all, "--id-column", "data.id_columns", self.id_column.clone().map(|column| vec![column]));
         push(&mut all, "--problem-type", "data.problem_type", self.problem_type.clone());
         push(&mut all, "--num-classes", "data.num_classes", self.num_classes);
+        all.extend(self.shortcuts.overrides());
+        all
+    }
+}
+
+impl SeriesFlags {
+    /// The named flags as config keys.
+    pub fn overrides(&self) -> Vec<Override> {
+        let mut all = Vec::new();
+        if let Some(path) = &self.csv_path {
+            push(&mut all, "--csv-path", "data.path", Some(path.display().to_string()));
+            for key in ["data.source", "data.url", "data.sha256", "data.name"] {
+                push(&mut all, "--csv-path", key, Some(Value::Null));
+            }
+        }
+        push(&mut all, "--datetime-column", "data.time", self.datetime_column.clone());
+        push(&mut all, "--target-column", "data.targets", self.target_column.clone());
+        push(&mut all, "--group-column", "data.group", self.group_column.clone());
+        push(&mut all, "--freq", "data.frequency", self.freq.clone());
+        push(&mut all, "--input-window", "windows.lookback", self.input_window);
+        push(&mut all, "--prediction-horizon", "windows.horizon", self.prediction_horizon);
+        push(&mut all, "--model", "model.kind", self.model.clone());
+        all.extend(self.shortcuts.overrides());
+        all
+    }
+}
+
+impl ShortcutFlags {
+    fn overrides(&self) -> Vec<Override> {
+        let mut all = Vec::new();
         push(&mut all, "--hidden-dims", "model.hidden_dims", self.hidden_dims.clone());
         push(&mut all, "--dropout", "model.dropout", self.dropout);
         push(&mut all, "--activation", "model.activation", self.activation.clone());

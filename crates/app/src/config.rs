@@ -27,8 +27,8 @@ const MLFLOW_VARIABLES: [(&str, &str); 4] = [
     ("MLFLOW_EXPERIMENT_ID", "mlflow.experiment_id"),
 ];
 
-/// Names that users bring from other systems, and what they are called here.
-const SYNONYMS: [(&str, &str); 35] = [
+/// Names that users bring from other systems, and what they are called here. Of several the first that the program has counts.
+const SYNONYMS: &[(&str, &str)] = &[
     ("lr", "training.learning_rate"),
     ("num_epochs", "training.epochs"),
     ("max_epochs", "training.epochs"),
@@ -53,7 +53,32 @@ const SYNONYMS: [(&str, &str); 35] = [
     ("n_splits", "cv.folds"),
     ("num_threads", "threads"),
     ("target_column", "data.target"),
+    ("target_column", "data.targets"),
+    ("target", "data.targets"),
+    ("value_columns", "data.targets"),
+    ("datetime_column", "data.time"),
+    ("time_column", "data.time"),
+    ("timestamp_column", "data.time"),
+    ("group_column", "data.group"),
+    ("freq", "data.frequency"),
+    ("input_window", "windows.lookback"),
+    ("input_size", "windows.lookback"),
+    ("seq_len", "windows.lookback"),
+    ("lookback", "windows.lookback"),
+    ("prediction_horizon", "windows.horizon"),
+    ("pred_len", "windows.horizon"),
+    ("horizon", "windows.horizon"),
+    ("step_size", "windows.stride"),
+    ("stride", "windows.stride"),
+    ("normalize_per_series", "features.per_series"),
+    ("datetime_features", "features.calendar"),
+    ("extra_covariates", "data.past_covariates"),
+    ("feature_columns", "data.past_covariates"),
+    ("numeric_features", "data.past_covariates"),
+    ("season_length", "features.season_steps"),
+    ("seasonality", "features.season_steps"),
     ("id_column", "data.id_columns"),
+    ("id_column", "data.group"),
     ("task_type", "data.problem_type"),
     ("categorical_columns", "data.types"),
     ("numeric_columns", "data.types"),
@@ -297,7 +322,8 @@ fn reject_unknown_keys(source: &str, values: &Dict, defaults: &Dict) -> Result<(
     collect_keys(defaults, "", &mut known);
     let mistake = Mistake::new(format!("unknown key `{unknown}` in {source}"));
     let leaf = unknown.rsplit('.').next().unwrap_or(&unknown);
-    let synonym = SYNONYMS.iter().find(|(name, _)| *name == leaf).map(|(_, key)| (*key).to_owned());
+    let has = |key: &str| known.iter().any(|known| known == key);
+    let synonym = SYNONYMS.iter().find(|(name, key)| *name == leaf && has(key)).map(|(_, key)| (*key).to_owned());
     let suggestion = synonym
         .or_else(|| nearest(&unknown, known.iter().map(String::as_str)).map(str::to_owned))
         .or_else(|| known.iter().find(|key| key.rsplit('.').next() == Some(leaf)).cloned());

@@ -15,6 +15,7 @@ pub mod exit;
 pub mod fitting;
 pub mod flatten;
 pub mod folds;
+pub mod forecast;
 pub mod history;
 pub mod outputs;
 pub mod plots;

@@ -46,6 +46,22 @@ pub fn wrong_setting(error: dataset::Error) -> (String, String) {
     }
 }
 
+/// [`RunConfig::check`] of `threads:`.
+pub fn check_threads(threads: Option<usize>) -> Result<(), (String, String)> {
+    match threads.filter(|threads| !(1..=1024).contains(threads)) {
+        None => Ok(()),
+        Some(threads) => Err(("threads".to_owned(), format!("`{threads}` is not between 1 and 1024"))),
+    }
+}
+
+/// [`RunConfig::check`] of `ensemble:`.
+pub fn check_ensemble(members: usize) -> Result<(), (String, String)> {
+    match members {
+        1..=1000 => Ok(()),
+        _ => Err(("ensemble".to_owned(), format!("`{members}` is not between 1 and 1000"))),
+    }
+}
+
 /// Loads the config, then trains inside a tracked session. `settle` fills in what another model decides (`init_from`).
 pub fn run<C: RunConfig>(
     file: &Path,

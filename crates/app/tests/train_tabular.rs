@@ -10,27 +10,11 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{SHORT, Workdir, root, shared_data};
+use support::{SHORT, Workdir, files_below, root, shared_data};
 use tracking::{RunStatus, Store};
 
 fn short<'a>(args: &[&'a str]) -> Vec<&'a str> {
     [args, &SHORT].concat()
-}
-
-fn files_below(folder: &Path) -> BTreeSet<String> {
-    let mut files = BTreeSet::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                files.insert(path.strip_prefix(folder).unwrap().display().to_string());
-            }
-        }
-    }
-    files
 }
 
 const OUTPUTS: [&str; 27] = [

@@ -5,17 +5,44 @@ use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use polars::prelude::{ArrowDataType, DataFrame, DataType, ParquetReader, PolarsError, SerReader};
+use polars::prelude::{
+    ArrowDataType, Column as Series, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter,
+    PolarsError, SerReader, TimeUnit,
+};
+use polars::series::Series as Values;
 
 use crate::column::ColumnBuilder;
 use crate::table::clean;
-use crate::{Column, ColumnType, DataConfig, Error, Result};
+use crate::{Column, ColumnType, DataConfig, Error, OutputColumn, Result};
 
 /// All columns of the file. An ignored column of a type that cannot be read is kept, without its values.
 pub(crate) fn read(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
     // Polars panics on some damaged files: a fault of the file must stay an error.
     catch_unwind(AssertUnwindSafe(|| read_columns(input, file, data)))
         .unwrap_or_else(|_| Err(Error::NotParquet { file: file.to_string(), reason: "it is damaged".to_string() }))
+}
+
+/// Writes named columns.
+pub(crate) fn write(columns: &[(String, OutputColumn)], file: File) -> std::io::Result<()> {
+    let other = |error: PolarsError| std::io::Error::other(error);
+    let columns = columns.iter().map(|(name, column)| to_polars(name, column)).collect::<Result<Vec<_>, _>>();
+    let mut frame = DataFrame::new_infer_height(columns.map_err(other)?).map_err(other)?;
+    ParquetWriter::new(&file).finish(&mut frame).map_err(other)?;
+    file.sync_all()
+}
+
+fn to_polars(name: &str, column: &OutputColumn) -> Result<Series, PolarsError> {
+    let name = name.into();
+    Ok(match column {
+        OutputColumn::Text(values) => Values::new(name, values).into_column(),
+        OutputColumn::Whole(values) => Values::new(name, values).into_column(),
+        OutputColumn::Number(values) => Values::new(name, values).into_column(),
+        OutputColumn::Single(values) => Values::new(name, values).into_column(),
+        OutputColumn::Time(seconds) => {
+            let milliseconds: Vec<i64> = seconds.iter().map(|time| time * 1000).collect();
+            Values::new(name, milliseconds).cast(&DataType::Datetime(TimeUnit::Milliseconds, None))?.into_column()
+        }
+    })
 }
 
 fn read_columns(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Column>> {

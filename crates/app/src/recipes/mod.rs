@@ -2,3 +2,4 @@
 
 pub mod sync_runs;
 pub mod tabular_mlp;
+pub mod ts_mlp;

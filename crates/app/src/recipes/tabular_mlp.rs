@@ -103,12 +103,8 @@ impl RunConfig for Config {
         if self.init_from.is_some() && self.cv.is_some() {
             return Err(("cv".to_owned(), "a fold would be scored on rows that `init_from` has seen".to_owned()));
         }
-        if let Some(threads) = self.threads.filter(|threads| !(1..=1024).contains(threads)) {
-            return Err(("threads".to_owned(), format!("`{threads}` is not between 1 and 1024")));
-        }
-        if !(1..=1000).contains(&self.ensemble) {
-            return Err(("ensemble".to_owned(), format!("`{}` is not between 1 and 1000", self.ensemble)));
-        }
+        program::check_threads(self.threads)?;
+        program::check_ensemble(self.ensemble)?;
         self.baseline_options.check().map_err(|error| ("baseline_options".to_owned(), error.to_string()))?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;

@@ -1,0 +1,116 @@
+//! From scaled outputs for windows to forecasts in original units and their metrics.
+
+use anyhow::Result;
+use dataset::{SeriesBatch, SeriesSplits, Window};
+use training::metrics::{ChannelScale, ForecastErrors};
+
+use crate::history::Metrics;
+
+/// Windows that are forecast at once, so that memory stays bounded.
+const CHUNK: usize = 256;
+
+/// Loss and metrics of some windows.
+pub struct ForecastScores {
+    /// Over all windows, steps and channels.
+    pub metrics: Metrics,
+    /// The sums, for tables by step and by series.
+    pub errors: ForecastErrors,
+}
+
+/// The forecast of one target for one window, in original units.
+pub struct Forecast<'a> {
+    /// The window.
+    pub window: Window,
+    /// Its place among the windows that are forecast.
+    pub index: usize,
+    /// Which target.
+    pub target: usize,
+    /// Which target of which series: the channel of [`ForecastErrors`].
+    pub channel: usize,
+    /// Original units per unit of the scaled values.
+    pub factor: f64,
+    /// What came, `[horizon]`; empty where it is not known yet.
+    pub actual: &'a [f64],
+    /// Point forecast, `[horizon]`: the median where quantiles are forecast.
+    pub point: &'a [f64],
+    /// `[quantiles * horizon]`, quantile by quantile, ascending at each step; empty for a point forecast.
+    pub quantiles: &'a [f64],
+}
+
+/// Forecasts windows, 256 at a time, and hands out each target of each window in their order.
+///
+/// `predict` gives scaled forecasts `[batch * targets, quantiles * horizon]`; `levels` are the quantiles, empty for a point
+/// forecast. Quantiles that cross are put in order (Chernozhukov et al. 2010), which never raises the pinball loss.
+pub fn for_each_forecast(
+    splits: &SeriesSplits,
+    windows: &[Window],
+    levels: &[f64],
+    mut predict: impl FnMut(&mut SeriesBatch) -> Result<Vec<f32>>,
+    mut visit: impl FnMut(&Forecast) -> Result<()>,
+) -> Result<()> {
+    let shape = splits.shape();
+    let (horizon, n_targets) = (shape.horizon, shape.n_targets);
+    let columns = horizon * levels.len().max(1);
+    // The point forecast of quantiles is their median.
+    let middle = levels.iter().position(|&level| level == 0.5).unwrap_or(0) * horizon;
+    for (chunk_index, chunk) in windows.chunks(CHUNK).enumerate() {
+        let mut batch = splits.batch(chunk);
+        let scaled = predict(&mut batch)?;
+        for (row, values) in scaled.chunks(columns).enumerate() {
+            let (place, target) = (row / n_targets, row % n_targets);
+            let window = chunk[place];
+            let scale = splits.scale(window.series as usize, target);
+            let mut values: Vec<f64> =
+                values.iter().map(|&value| scale.offset + scale.factor * f64::from(value)).collect();
+            sort_steps(&mut values, horizon);
+            visit(&Forecast {
+                window,
+                index: chunk_index * CHUNK + place,
+                target,
+                channel: window.series as usize * n_targets + target,
+                factor: scale.factor,
+                actual: batch.actual.get(row * horizon..(row + 1) * horizon).unwrap_or(&[]),
+                point: &values[middle..middle + horizon],
+                quantiles: if levels.is_empty() { &[] } else { &values },
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the quantiles of each step in ascending order. `[quantiles, horizon]`
+fn sort_steps(values: &mut [f64], horizon: usize) {
+    let n = values.len() / horizon;
+    for step in 0..if n > 1 { horizon } else { 0 } {
+        let mut of_step: Vec<f64> = values[step..].iter().step_by(horizon).copied().collect();
+        of_step.sort_by(f64::total_cmp);
+        of_step.into_iter().enumerate().for_each(|(index, value)| values[index * horizon + step] = value);
+    }
+}
+
+/// Sums of errors for each target of each series, with nothing in them yet.
+pub fn no_errors(splits: &SeriesSplits, levels: &[f64]) -> ForecastErrors {
+    let shape = splits.shape();
+    let channel = |channel: usize| {
+        let (series, target) = (channel / shape.n_targets, channel % shape.n_targets);
+        let (naive_mae, naive_mse) = splits.seasonal_errors(series, target);
+        ChannelScale { factor: splits.scale(series, target).factor, naive_mae, naive_mse }
+    };
+    let channels = (0..shape.n_series * shape.n_targets).map(channel).collect();
+    ForecastErrors::new(shape.horizon, channels, levels.to_vec())
+}
+
+/// Forecasts windows and adds up the errors. The loss is NaN: only the caller knows it.
+pub fn score(
+    splits: &SeriesSplits,
+    windows: &[Window],
+    levels: &[f64],
+    predict: impl FnMut(&mut SeriesBatch) -> Result<Vec<f32>>,
+) -> Result<ForecastScores> {
+    let mut errors = no_errors(splits, levels);
+    for_each_forecast(splits, windows, levels, predict, |forecast| {
+        errors.add(forecast.channel, forecast.actual, forecast.point, forecast.quantiles);
+        Ok(())
+    })?;
+    Ok(ForecastScores { metrics: Metrics { loss: f64::NAN, values: errors.values() }, errors })
+}
