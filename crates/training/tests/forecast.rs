@@ -67,11 +67,12 @@ fn column<'a>(table: &'a [(&str, Vec<f64>)], name: &str) -> &'a [f64] {
     &table.iter().find(|(known, _)| *known == name).unwrap().1
 }
 
-/// With `Y`, `F` as `[windows * steps, channels]`, `Y != 0` for `mape`, both raveled for `smape` and `mean_pinball_loss`:
-/// scikit-learn's `mean_absolute_error(Y, F)`, `mean_squared_error(Y, F)` and its root, `mean_absolute_percentage_error`,
-/// `r2_score(Y, F, multioutput="uniform_average")`, `mean_pinball_loss(alpha=..)`; the mean over channels of sktime's
-/// `mean_absolute_scaled_error(y, f, y_train=train, sp=4)` and `mean_squared_scaled_error(.., square_root=True)`; sktime's
-/// `mean_absolute_percentage_error(symmetric=True)`; numpy for bias, coverage, width and score of the intervals.
+/// With `Y`, `F` as `[windows * steps, channels]`, `Y != 0` for `mape`, both raveled for `smape` and
+/// `mean_pinball_loss`: scikit-learn's `mean_absolute_error(Y, F)`, `mean_squared_error(Y, F)` and its root,
+/// `mean_absolute_percentage_error`, `r2_score(Y, F, multioutput="uniform_average")`, `mean_pinball_loss(alpha=..)`;
+/// the mean over channels of sktime's `mean_absolute_scaled_error(y, f, y_train=train, sp=4)` and
+/// `mean_squared_scaled_error(.., square_root=True)`; sktime's `mean_absolute_percentage_error(symmetric=True)`; numpy
+/// for bias, coverage, width and score of the intervals.
 #[test]
 fn values_agree_with_scikit_learn_and_sktime() {
     let expected = [
@@ -236,8 +237,8 @@ fn early_stopping_knows_both_tables() {
     }
 }
 
-/// The published protocol on ETTh1 (Zeng et al., arXiv 2205.13504) with the forecast "as 24 hours before": all 2,785 test
-/// windows of 96 steps and 7 channels, on the scale of rows 0..8640; 0.512 and 0.433 computed in numpy.
+/// The published protocol on ETTh1 (Zeng et al., arXiv 2205.13504) with the forecast "as 24 hours before": all 2,785
+/// test windows of 96 steps and 7 channels, on the scale of rows 0..8640; 0.512 and 0.433 computed in numpy.
 #[test]
 fn seasonal_naive_on_etth1_has_the_known_errors() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../shared/data/ETTh1.csv");
@@ -266,7 +267,8 @@ fn seasonal_naive_on_etth1_has_the_known_errors() {
     assert!((mse - 0.512).abs() < 5e-4 && (mae - 0.433).abs() < 5e-4, "{mse} {mae}");
 }
 
-/// As many as the validation windows of ETTh1 at horizon 96 after every epoch. The limit leaves room for a busy machine.
+/// As many as the validation windows of ETTh1 at horizon 96 after every epoch. The limit leaves room for a busy
+/// machine.
 #[test]
 fn two_million_values_take_milliseconds() {
     let channels: Vec<ChannelScale> = (0..7).map(|channel| scale(channel % 3)).collect();

@@ -1,8 +1,8 @@
 //! Metrics of forecasts: sums that are fed window by window, and one table of metrics over them.
 //!
-//! A channel is one target of one series. Memory is that of one set of sums per channel and step of the horizon, however
-//! many windows there are. Everything is in original units, but for the two `_scaled` metrics, whose errors are divided by
-//! the channel's [`ChannelScale::factor`], as the papers report them.
+//! A channel is one target of one series. Memory is that of one set of sums per channel and step of the horizon,
+//! however many windows there are. Everything is in original units, but for the two `_scaled` metrics, whose errors are
+//! divided by the channel's [`ChannelScale::factor`], as the papers report them.
 //!
 //! Two ways to average over channels:
 //! - `mae`, `rmse`, `mse`, `mape`, `smape`, `bias`, `mse_scaled`, `mae_scaled`, `pinball` and the interval metrics take all
@@ -115,9 +115,9 @@ impl ForecastErrors {
         Self { horizon, channels, quantiles, sums }
     }
 
-    /// Takes in the steps of one window of a channel: the truth `[horizon]`, a point forecast `[horizon]`, and one forecast
-    /// for each quantile `[quantiles, horizon]` (empty: the point forecast alone). A step whose actual value is not finite
-    /// is not scored; a point forecast that is not finite makes all metrics NaN.
+    /// Takes in the steps of one window of a channel: the truth `[horizon]`, a point forecast `[horizon]`, and one
+    /// forecast for each quantile `[quantiles, horizon]` (empty: the point forecast alone). A step whose actual value
+    /// is not finite is not scored; a point forecast that is not finite makes all metrics NaN.
     ///
     /// # Panics
     ///
@@ -146,9 +146,9 @@ impl ForecastErrors {
         }
     }
 
-    /// Takes in the bounds of one window of a channel, `[horizon]` each, that are to hold `coverage` (0.9 for 90 %) of the
-    /// actual values. All intervals of one collection should have one coverage. A step with a NaN among the three has no
-    /// interval and is not scored.
+    /// Takes in the bounds of one window of a channel, `[horizon]` each, that are to hold `coverage` (0.9 for 90 %) of
+    /// the actual values. All intervals of one collection should have one coverage. A step with a NaN among the three
+    /// has no interval and is not scored.
     ///
     /// # Panics
     ///
@@ -183,8 +183,8 @@ impl ForecastErrors {
         self.sums.iter().map(|sums| sums.count as u64).sum()
     }
 
-    /// The metrics over all windows, steps and channels, as `(name, value)`: those of the table for which there are quantile
-    /// forecasts or intervals.
+    /// The metrics over all windows, steps and channels, as `(name, value)`: those of the table for which there are
+    /// quantile forecasts or intervals.
     pub fn values(&self) -> Vec<(&'static str, f64)> {
         let channels: Vec<Channel> = (0..self.channels.len()).map(|channel| self.whole_horizon(channel)).collect();
         self.metrics().map(|metric| (metric.name, metric.value(&channels))).collect()
@@ -232,7 +232,8 @@ impl ForecastErrors {
     }
 }
 
-/// Koenker and Bassett 1978: `level` times what the forecast is too low by, or `1 - level` times what it is too high by.
+/// Koenker and Bassett 1978: `level` times what the forecast is too low by, or `1 - level` times what it is too high
+/// by.
 fn pinball_loss(actual: f64, forecast: f64, level: f64) -> f64 {
     let low = actual - forecast;
     (level * low).max((level - 1.0) * low)
@@ -257,8 +258,8 @@ pub struct ForecastMetric {
     pub name: &'static str,
     /// What it judges.
     pub of: Judges,
-    /// Which way is better; `None` where neither is: a bias is good at 0, a coverage at the level that was asked for, and a
-    /// narrow interval only if it covers.
+    /// Which way is better; `None` where neither is: a bias is good at 0, a coverage at the level that was asked for,
+    /// and a narrow interval only if it covers.
     pub direction: Option<Direction>,
     /// Computes it over channels.
     compute: fn(&[Channel]) -> f64,
@@ -291,8 +292,9 @@ pub const FORECAST_METRICS: &[ForecastMetric] = &[
     ForecastMetric { name: "interval_score", of: Intervals, direction: Some(Minimize), compute: interval_score },
 ];
 
-/// Direction of a metric that early stopping can follow in the training of a forecaster, or the names to choose from. `loss`
-/// is always there, `pinball` with quantile forecasts. Metrics of intervals are not: an interval is made after training.
+/// Direction of a metric that early stopping can follow in the training of a forecaster, or the names to choose from.
+/// `loss` is always there, `pinball` with quantile forecasts. Metrics of intervals are not: an interval is made after
+/// training.
 pub fn forecast_direction_of(name: &str, has_quantiles: bool) -> Result<Direction, Vec<&'static str>> {
     let is_there = |metric: &&ForecastMetric| metric.of == Point || metric.of == Quantiles && has_quantiles;
     let metrics = || FORECAST_METRICS.iter().filter(is_there).filter_map(|m| Some((m.name, m.direction?)));
@@ -322,8 +324,8 @@ fn mse(channels: &[Channel]) -> f64 {
     pooled(channels, |c| c.sums.squared, |s| s.count)
 }
 
-/// Mean absolute error relative to the actual value, as a share (0.1 is 10 %), over the steps whose actual value is not 0;
-/// NaN if all are 0.
+/// Mean absolute error relative to the actual value, as a share (0.1 is 10 %), over the steps whose actual value is not
+/// 0; NaN if all are 0.
 fn mape(channels: &[Channel]) -> f64 {
     pooled(channels, |c| c.sums.relative, |s| s.relative_count)
 }
@@ -333,14 +335,14 @@ fn smape(channels: &[Channel]) -> f64 {
     pooled(channels, |c| c.sums.symmetric, |s| s.count)
 }
 
-/// Mean absolute error over that of the seasonal-naive forecast on the train rows (Hyndman and Koehler 2006), mean over the
-/// channels that have one above 0.
+/// Mean absolute error over that of the seasonal-naive forecast on the train rows (Hyndman and Koehler 2006), mean over
+/// the channels that have one above 0.
 fn mase(channels: &[Channel]) -> f64 {
     mean_of_channels(channels, |c| c.sums.absolute / c.sums.count / c.scale.naive_mae)
 }
 
-/// Root of the mean squared error over that of the seasonal-naive forecast on the train rows (M5 competition), mean over the
-/// channels that have one above 0.
+/// Root of the mean squared error over that of the seasonal-naive forecast on the train rows (M5 competition), mean
+/// over the channels that have one above 0.
 fn rmsse(channels: &[Channel]) -> f64 {
     mean_of_channels(channels, |c| (c.sums.squared / c.sums.count / c.scale.naive_mse).sqrt())
 }
