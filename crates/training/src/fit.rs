@@ -10,7 +10,6 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::average::WeightAverage;
-use crate::metrics::{Direction, METRICS};
 use crate::schedule::Plateau;
 use crate::{Checkpoint, CheckpointError, Optimizer, TrainingConfig, clip_by_global_norm};
 
@@ -172,10 +171,8 @@ impl<M: Module> LoopState<M> {
     }
 
     fn plateau_after(&self, config: &TrainingConfig, monitored: f64) -> Plateau {
-        let name = config.early_stopping.metric();
-        let metric = METRICS.iter().find(|metric| metric.name == name);
         let mut plateau = self.plateau.clone();
-        plateau.update(config, metric.map_or(Direction::Minimize, |metric| metric.direction), monitored);
+        plateau.update(config, config.early_stopping.direction(), monitored);
         plateau
     }
 

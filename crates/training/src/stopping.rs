@@ -3,13 +3,13 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::metrics::{Direction, METRICS};
+use crate::metrics::{Direction, monitored_names};
 
 /// The `training.early_stopping` section.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EarlyStoppingConfig {
-    /// Metric on the validation rows, with or without `val_`: `loss` or a name of the metrics table.
+    /// Metric on the validation rows, with or without `val_`: `loss` or a name of the metrics table (for forecasts: of theirs).
     pub monitor: String,
     /// Stop after this many epochs without a better value; 0 trains all epochs and still keeps the best.
     pub patience: usize,
@@ -29,8 +29,14 @@ impl EarlyStoppingConfig {
         self.monitor.strip_prefix("val_").unwrap_or(&self.monitor)
     }
 
+    /// Which way the monitored metric is better.
+    pub(crate) fn direction(&self) -> Direction {
+        let known = monitored_names().into_iter().find(|(name, _)| *name == self.metric());
+        known.map_or(Direction::Minimize, |(_, direction)| direction)
+    }
+
     pub(crate) fn check(&self) -> Result<(), (&'static str, String)> {
-        let names: Vec<&str> = std::iter::once("loss").chain(METRICS.iter().map(|metric| metric.name)).collect();
+        let names: Vec<&str> = monitored_names().into_iter().map(|(name, _)| name).collect();
         if !names.contains(&self.metric()) {
             let problem = format!("no metric `{}`; there are {}", self.metric(), names.join(", "));
             return Err(("early_stopping.monitor", problem));

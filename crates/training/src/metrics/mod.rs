@@ -3,9 +3,12 @@
 //! All are computed in `f64` over all rows at once, never averaged over batches. Definitions and edge cases are those of
 //! scikit-learn; what is undefined (AUC of a single class) is NaN. Work that several metrics share (sorting by score,
 //! counting classes) is done once, by [`Scored`].
+//!
+//! Forecasts have a table of their own, [`FORECAST_METRICS`], over sums that [`ForecastErrors`] collects window by window.
 
 mod calibration;
 mod classes;
+mod forecast;
 mod intervals;
 mod ranking;
 mod regression;
@@ -20,6 +23,7 @@ use regression::{explained_variance, mae, mape, max_error, medae, mse, r2, rmse}
 
 pub use calibration::{CalibrationBin, calibration_curve};
 pub use classes::{ClassScores, confusion_matrix, per_class_report};
+pub use forecast::{ChannelScale, FORECAST_METRICS, ForecastErrors, ForecastMetric, Judges, forecast_direction_of};
 pub use intervals::{Band, auc_interval, bootstrap_interval, pr_band, roc_band};
 pub use ranking::{auc_of, average_precision_of, precision_recall_curve, roc_curve};
 
@@ -194,6 +198,19 @@ pub fn direction_of(name: &str, kind: Kind) -> Result<Direction, Vec<&'static st
         .find(|metric| metric.name == name)
         .map(|metric| metric.direction)
         .ok_or_else(|| std::iter::once("loss").chain(metrics_for(kind).map(|metric| metric.name)).collect())
+}
+
+/// What early stopping can follow in any program, by either table, each name once. Which of them a run has is known only when
+/// its data are read.
+pub(crate) fn monitored_names() -> Vec<(&'static str, Direction)> {
+    let mut names = vec![("loss", Minimize)];
+    names.extend(METRICS.iter().map(|metric| (metric.name, metric.direction)));
+    for metric in FORECAST_METRICS {
+        if let Some(direction) = metric.direction.filter(|_| names.iter().all(|(name, _)| *name != metric.name)) {
+            names.push((metric.name, direction));
+        }
+    }
+    names
 }
 
 fn is_finite(predictions: &Predictions) -> bool {
