@@ -262,7 +262,7 @@ fn cut(text: &str, width: usize) -> String {
 }
 
 /// Text inside a heading or a cell of a table of Markdown, in which HTML would be HTML.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let text = text.replace('&', "&amp;").replace('<', "&lt;");
     text.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ").replace('*', "\\*").replace('_', "\\_")
 }

@@ -1,4 +1,4 @@
-//! Dates as they stand in files, and what can be taken from them. Times have no zone: the clock is read as written.
+//! Dates as they stand in files, and what can be taken from them. The clock is read as written; a zone is told beside it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ pub enum DatetimePart {
     /// 1 to 12
     Month,
     /// Day of the month, 1 to 31
+    #[serde(alias = "day_of_month")]
     Day,
     /// 0 (Monday) to 6
     Weekday,
@@ -79,6 +80,9 @@ impl DatetimePart {
     }
 }
 
+/// Seconds of a day.
+pub(crate) const DAY_SECONDS: i64 = 86_400;
+
 /// A date and a time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Moment {
@@ -89,9 +93,48 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
+    /// The moment `seconds` after 1970-01-01 00:00:00: `civil_from_days` of the same source as [`Self::epoch_day`].
+    pub(crate) fn from_epoch(seconds: i64) -> Self {
+        let days = seconds.div_euclid(DAY_SECONDS) + 719_468;
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month = (5 * day_of_year + 2) / 153;
+        let day = (day_of_year - (153 * month + 2) / 5 + 1) as u32;
+        let month = (if month < 10 { month + 3 } else { month - 9 }) as u32;
+        let year = year_of_era + days.div_euclid(146_097) * 400 + i64::from(month <= 2);
+        Self { year: year as i32, month, day, second_of_day: seconds.rem_euclid(DAY_SECONDS) as u32 }
+    }
+
+    /// Seconds since 1970-01-01 00:00:00 on the same clock.
+    pub(crate) fn epoch(self) -> i64 {
+        self.epoch_day() * DAY_SECONDS + i64::from(self.second_of_day)
+    }
+
+    /// Months since the year 0.
+    pub(crate) fn month_number(self) -> i64 {
+        i64::from(self.year) * 12 + i64::from(self.month) - 1
+    }
+
+    /// The same time of day on `day` of a month as counted by [`Self::month_number`], or on its last day if it is shorter.
+    pub(crate) fn in_month(self, month_number: i64, day: u32) -> Self {
+        let (year, month) = (month_number.div_euclid(12) as i32, month_number.rem_euclid(12) as u32 + 1);
+        Self { year, month, day: day.min(days_in_month(year, month)), ..self }
+    }
+
+    /// Day of the month.
+    pub(crate) fn day(self) -> u32 {
+        self.day
+    }
+
+    /// From 0 at midnight.
+    pub(crate) fn second_of_day(self) -> i64 {
+        i64::from(self.second_of_day)
+    }
+
     /// Days since 1970-01-01 in the Gregorian calendar: `days_from_civil` of Howard Hinnant's "chrono-Compatible
     /// Low-Level Date Algorithms".
-    fn epoch_day(self) -> i64 {
+    pub(crate) fn epoch_day(self) -> i64 {
         // Years begin in March here, so that a leap day is the last one.
         let year = i64::from(self.year) - i64::from(self.month <= 2);
         let era = year.div_euclid(400);
@@ -102,7 +145,7 @@ impl Moment {
     }
 
     /// 0 is Monday; 1970-01-01 was a Thursday.
-    fn weekday(self) -> i64 {
+    pub(crate) fn weekday(self) -> i64 {
         (self.epoch_day() + 3).rem_euclid(7)
     }
 
@@ -123,8 +166,19 @@ fn days_in_month(year: i32, month: u32) -> u32 {
     }
 }
 
+/// `2016-07-01 00:00:00` for seconds since 1970-01-01 on a clock without a zone.
+pub fn format_time(epoch_seconds: i64) -> String {
+    let Moment { year, month, day, second_of_day } = Moment::from_epoch(epoch_seconds);
+    let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}")
+}
+
 /// How dates are written, in the words of C's `strftime`.
-pub(crate) struct DateFormat(Vec<Token>);
+pub(crate) struct DateFormat {
+    tokens: Vec<Token>,
+    /// Month and day where the text has none; 0 if it must have them.
+    default: u32,
+}
 
 #[derive(Clone, Copy)]
 enum Token {
@@ -134,7 +188,7 @@ enum Token {
     Literal(char),
     /// The rest may be left out from here on.
     OptionalRest,
-    /// A time zone, which is ignored.
+    /// A time zone, or none.
     Zone,
 }
 
@@ -146,37 +200,79 @@ impl DateFormat {
 
     /// Says what is wrong with a format.
     pub(crate) fn new(format: &str) -> Result<Self, String> {
-        use Token::{Field, Literal, OptionalRest, Zone};
+        use Token::{Field, Literal, OptionalRest};
         if format == Self::ISO {
             let day = [Field('Y'), Literal('-'), Field('m'), Literal('-'), Field('d'), OptionalRest, Literal('T')];
-            let time = [Field('H'), Literal(':'), Field('M'), OptionalRest, Literal(':'), Field('S')];
-            return Ok(Self([&day[..], &time, &[OptionalRest, Field('f'), Zone]].concat()));
+            return Ok(Self { tokens: [&day, Self::ISO_TIME].concat(), default: 0 });
         }
+        let tokens = Self::tokens(format)?;
+        let has = |wanted: char| tokens.iter().any(|token| matches!(token, Field(field) if *field == wanted));
+        if (has('Y') || has('y')) && (has('m') || has('b')) && has('d') {
+            return Ok(Self { tokens, default: 0 });
+        }
+        Err(format!("`{format}` lacks a year (%Y), a month (%m) or a day (%d)"))
+    }
+
+    /// For timestamps of a series, which may be those of months or years: `2016-07` and `2016` are the first day. `None` is
+    /// ISO 8601.
+    pub(crate) fn of_series(format: Option<&str>) -> Result<Self, String> {
+        use Token::{Field, Literal, OptionalRest};
+        let Some(format) = format.filter(|format| *format != Self::ISO) else {
+            let month = [Field('Y'), OptionalRest, Literal('-'), Field('m')];
+            let day = [OptionalRest, Literal('-'), Field('d'), OptionalRest, Literal('T')];
+            return Ok(Self { tokens: [&month, &day[..], Self::ISO_TIME].concat(), default: 1 });
+        };
+        let tokens = Self::tokens(format)?;
+        let is_year = |token: &Token| matches!(token, Field('Y' | 'y'));
+        if tokens.iter().any(is_year) {
+            return Ok(Self { tokens, default: 1 });
+        }
+        Err(format!("`{format}` lacks a year (%Y)"))
+    }
+
+    /// What follows the `T`.
+    const ISO_TIME: &[Token] = &[
+        Token::Field('H'),
+        Token::Literal(':'),
+        Token::Field('M'),
+        Token::OptionalRest,
+        Token::Literal(':'),
+        Token::Field('S'),
+        Token::OptionalRest,
+        Token::Field('f'),
+        Token::Zone,
+    ];
+
+    fn tokens(format: &str) -> Result<Vec<Token>, String> {
+        use Token::{Field, Literal};
         let mut tokens = Vec::new();
         let mut characters = format.chars();
         while let Some(character) = characters.next() {
             match (character, (character == '%').then(|| characters.next()).flatten()) {
                 ('%', Some('%')) => tokens.push(Literal('%')),
+                ('%', Some('z')) => tokens.push(Token::Zone),
                 ('%', Some(field)) if "YymdbHMSf".contains(field) => tokens.push(Field(field)),
                 ('%', found) => {
                     let found = found.map_or(String::new(), String::from);
-                    return Err(format!("`%{found}` in `{format}` is not known; %Y %y %m %b %d %H %M %S %f are"));
+                    return Err(format!("`%{found}` in `{format}` is not known; %Y %y %m %b %d %H %M %S %f %z are"));
                 }
                 (character, _) => tokens.push(Literal(character)),
             }
         }
-        let has = |wanted: char| tokens.iter().any(|token| matches!(token, Field(field) if *field == wanted));
-        if (has('Y') || has('y')) && (has('m') || has('b')) && has('d') {
-            return Ok(Self(tokens));
-        }
-        Err(format!("`{format}` lacks a year (%Y), a month (%m) or a day (%d)"))
+        Ok(tokens)
     }
 
     /// The moment, or `None` if the text is not written that way or names no day, such as February 30.
     pub(crate) fn parse(&self, text: &str) -> Option<Moment> {
+        self.parse_zoned(text).map(|(moment, _)| moment)
+    }
+
+    /// As [`Self::parse`], with the zone in seconds east of Greenwich, if the text has one.
+    pub(crate) fn parse_zoned(&self, text: &str) -> Option<(Moment, Option<i32>)> {
         let mut rest = text;
-        let mut moment = Moment { year: 0, month: 0, day: 0, second_of_day: 0 };
-        for &token in &self.0 {
+        let mut zone = None;
+        let mut moment = Moment { year: 0, month: self.default, day: self.default, second_of_day: 0 };
+        for &token in &self.tokens {
             match token {
                 Token::OptionalRest if rest.is_empty() => break,
                 Token::OptionalRest => {}
@@ -185,13 +281,17 @@ impl DateFormat {
                 Token::Literal(literal) => rest = rest.strip_prefix(literal)?,
                 Token::Field('S') if rest.starts_with(['Z', '+', '-']) => {}
                 Token::Field(field) => rest = moment.take(field, rest)?,
-                Token::Zone => rest = if is_zone(rest) { "" } else { rest },
+                Token::Zone if !rest.is_empty() => {
+                    zone = Some(parse_zone(rest)?);
+                    rest = "";
+                }
+                Token::Zone => {}
             }
         }
         let is_day = (1..=12).contains(&moment.month)
             && (1..=days_in_month(moment.year, moment.month)).contains(&moment.day)
             && moment.second_of_day <= 86_400;
-        (rest.is_empty() && is_day).then_some(moment)
+        (rest.is_empty() && is_day).then_some((moment, zone))
     }
 }
 
@@ -227,9 +327,19 @@ impl Moment {
     }
 }
 
-/// `Z`, `+02`, `+0200` or `+02:00`.
-fn is_zone(text: &str) -> bool {
-    let is_offset =
-        |offset: &str| offset.len() >= 2 && offset.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
-    text == "Z" || text.strip_prefix(['+', '-']).is_some_and(is_offset)
+/// Seconds east of Greenwich of `Z`, `+02`, `+0200` or `+02:00`.
+fn parse_zone(text: &str) -> Option<i32> {
+    if text == "Z" {
+        return Some(0);
+    }
+    let sign = match text.as_bytes().first()? {
+        b'+' => 1,
+        b'-' => -1,
+        _ => return None,
+    };
+    let digits = text[1..].replace(':', "");
+    let is_offset = matches!(digits.len(), 2 | 4) && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: i32 = digits.parse().ok().filter(|_| is_offset)?;
+    let (hours, minutes) = if digits.len() == 2 { (number, 0) } else { (number / 100, number % 100) };
+    Some(sign * (hours * 3600 + minutes * 60))
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::series::{Parts, SeriesDataConfig, TableFacts};
 use crate::split::PARTS;
 use crate::target::Target;
 use crate::{ColumnType, DataConfig, DataFile, Part, Preprocessor, ProblemType, Table};
@@ -97,6 +98,52 @@ pub(crate) fn describe(
 /// Rows and classes of train, valid and test.
 pub(crate) fn part_infos(parts: [&Part; 3], target: &Target) -> Vec<PartInfo> {
     PARTS.iter().zip(parts).map(|(name, part)| part_info(name, part, target)).collect()
+}
+
+/// Describes time series. A part's rows are its steps over all series.
+pub(crate) fn describe_series(
+    data: &SeriesDataConfig,
+    facts: &TableFacts,
+    parts: &[Parts],
+    target: String,
+    digest: String,
+    warnings: Vec<String>,
+) -> DatasetInfo {
+    let steps = |part: usize| parts.iter().map(|parts| parts.range(part).len()).sum();
+    let part = |(part, name): (usize, &&str)| PartInfo {
+        name: name.to_string(),
+        n_rows: steps(part),
+        class_counts: Vec::new(),
+    };
+    let part_infos: Vec<PartInfo> = PARTS.iter().enumerate().map(part).collect();
+    let mut profile = json!({"num_rows": facts.n_rows, "num_elements": facts.n_rows * facts.n_columns});
+    for part in &part_infos {
+        profile[format!("num_{}_rows", part.name)] = json!(part.n_rows);
+    }
+    let columns =
+        facts.columns.iter().map(|(name, column_type)| json!({"type": column_type, "name": name, "required": true}));
+    let (source_type, source) = match data.source {
+        Some(builtin) => ("code", json!({"tags": {"dataset": builtin.name()}})),
+        None => source(&data.file_config()),
+    };
+    let is_feature = |name: &str| !target.split(',').any(|target| target == name);
+    DatasetInfo {
+        name: data.display_name(),
+        digest,
+        files: facts.files.clone(),
+        n_rows: facts.n_rows,
+        parts: part_infos,
+        problem_type: ProblemType::Regression,
+        problem_reason: "a forecast of numbers".to_string(),
+        classes: Vec::new(),
+        feature_columns: facts.columns.iter().map(|(name, _)| name.clone()).filter(|name| is_feature(name)).collect(),
+        source_type: source_type.to_string(),
+        source: source.to_string(),
+        schema: json!({"mlflow_colspec": columns.collect::<Vec<_>>()}).to_string(),
+        profile: profile.to_string(),
+        target,
+        warnings,
+    }
 }
 
 fn part_info(name: &str, part: &Part, target: &Target) -> PartInfo {

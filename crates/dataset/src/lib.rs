@@ -33,6 +33,7 @@ mod parquet_file;
 mod preprocessor;
 mod read;
 mod scaler;
+mod series;
 mod source;
 mod split;
 mod statistics;
@@ -48,7 +49,7 @@ pub use data_report::{
     Alone, ColumnReport, DataReport, DataWarning, Drift, LevelCount, NumberStats, RepeatedRows, Role, TargetReport,
     WarningKind,
 };
-pub use datetime::DatetimePart;
+pub use datetime::{DatetimePart, format_time};
 pub use error::{Error, Result};
 pub use features::{DatetimeFeature, EngineerConfig, PowerFeature, RatioFeature};
 pub use folds::{CrossValidationConfig, Fold};
@@ -57,6 +58,12 @@ pub use load::{Part, Splits, load};
 pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
 pub use read::read_table;
 pub use scaler::Scaler;
+pub use series::{
+    BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
+    LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
+    SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
+    SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
+};
 pub use source::Source;
 pub use table::{DataFile, Table};
 pub use target::{ProblemType, Target, TargetEncoding};

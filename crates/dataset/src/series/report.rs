@@ -1,0 +1,293 @@
+//! What was read, what was done to it, and what is left.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::config::{GapPolicy, SeriesDataConfig};
+use super::encoder::{SeriesEncoder, zone_name};
+use super::fitting::{SkippedSeries, Windows};
+use super::raw::{Raw, RawSeries};
+use super::roles::Roles;
+use super::source::TableFacts;
+use super::windows::Parts;
+use crate::split::PARTS;
+use crate::{Error, Result, format_time};
+
+/// A report on time series.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SeriesReport {
+    /// The data set.
+    pub name: String,
+    /// Rows of the file.
+    pub n_rows: usize,
+    /// Series that are used.
+    pub n_series: usize,
+    /// The distance between two steps, in pandas' words.
+    pub frequency: String,
+    /// Whether it was taken from the timestamps.
+    pub is_inferred: bool,
+    /// `without a zone`, or which.
+    pub zone: String,
+    /// The first and the last known step of all series.
+    pub from: String,
+    /// See `from`.
+    pub to: String,
+    /// Steps of all series, those that are missing included.
+    pub n_steps: usize,
+    /// Fewest and most steps of a series.
+    pub lengths: (usize, usize),
+    /// Steps without a row.
+    pub n_absent: usize,
+    /// Missing values of each number column, steps without a row included; columns without any are not listed.
+    pub n_missing: BTreeMap<String, usize>,
+    /// Those of them that were filled.
+    pub n_filled: BTreeMap<String, usize>,
+    /// The policy of `data.gaps`.
+    pub gaps_policy: String,
+    /// Runs of steps without a row, and of values missing in rows; longest first.
+    pub gaps: Vec<Gap>,
+    /// Rows that were not in the order of time.
+    pub n_unsorted: usize,
+    /// Rows with the timestamp of an earlier one of their series.
+    pub n_duplicates: usize,
+    /// Rows outside of `data.start` and `data.end`.
+    pub n_outside: usize,
+    /// Steps cut off by `data.max_series_length`.
+    pub n_cut: usize,
+    /// Values outside of `data.valid_range`, by column.
+    pub out_of_range: BTreeMap<String, usize>,
+    /// Steps at the ends of series that have rows but no targets.
+    pub n_future: usize,
+    /// Series that were left out.
+    pub skipped: Vec<SkippedSeries>,
+    /// Train, valid and test.
+    pub parts: Vec<SeriesPart>,
+    /// Windows whose look-back ends in a gap that was filled by looking ahead.
+    pub n_windows_ahead: usize,
+    /// Channels that the model sees beside the targets' own past.
+    pub past_names: Vec<String>,
+    /// Channels that it sees over the horizon, too.
+    pub future_names: Vec<String>,
+    /// The targets over all train steps, in original units.
+    pub targets: Vec<TargetFigures>,
+    /// What a user should look at, though it is no error.
+    pub warnings: Vec<String>,
+}
+
+/// A run of missing steps or values.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The series; empty where there is one only.
+    pub series: String,
+    /// The column; `None` where whole rows are missing.
+    pub column: Option<String>,
+    /// The first missing step.
+    pub from: String,
+    /// The last missing step.
+    pub to: String,
+    /// How many.
+    pub n_steps: usize,
+}
+
+/// A part of all series.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct SeriesPart {
+    /// `train`, `valid` or `test`.
+    pub name: String,
+    /// Steps of all series.
+    pub n_steps: usize,
+    /// The first and the last step of all series.
+    pub from: String,
+    /// See `from`.
+    pub to: String,
+    /// Windows.
+    pub n_windows: usize,
+    /// Windows that were left out since they touch a missing value.
+    pub n_left_out: usize,
+}
+
+/// A target over the train steps.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TargetFigures {
+    /// The column.
+    pub name: String,
+    /// Values, filled ones included.
+    pub n: usize,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation (of the population).
+    pub std: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// What the report is about.
+pub(crate) struct Subject<'a> {
+    pub data: &'a SeriesDataConfig,
+    pub raw: &'a Raw,
+    pub parts: &'a [Parts],
+    pub encoder: &'a SeriesEncoder,
+    pub windows: &'a Windows,
+    pub facts: &'a TableFacts,
+    pub roles: &'a Roles,
+}
+
+impl SeriesReport {
+    /// `warnings`: those of the fit.
+    pub(crate) fn new(subject: &Subject, skipped: Vec<SkippedSeries>, warnings: Vec<String>) -> Self {
+        let &Subject { data, raw, parts, encoder, windows, facts, roles } = subject;
+        let known = || raw.series.iter().map(|series| series.n_known);
+        let count = |of: fn(&RawSeries, usize) -> usize| {
+            let columns = raw.number_names.iter().enumerate().take(roles.numbers().len());
+            let counted = columns.map(|(i, name)| (name.clone(), raw.series.iter().map(|series| of(series, i)).sum()));
+            counted.filter(|(_, n): &(String, usize)| *n > 0).collect::<BTreeMap<_, _>>()
+        };
+        let time = |(series, step): (&RawSeries, usize)| format_time(series.time(raw.frequency, step));
+        let first = raw.series.iter().map(|series| time((series, 0))).min().unwrap_or_default();
+        let last = raw.series.iter().map(|series| time((series, series.n_known - 1))).max().unwrap_or_default();
+        let n_missing = count(missing_values);
+        let n_left = count(values_left_out);
+        let filled = n_missing.iter().map(|(name, n)| (name.clone(), n - n_left.get(name).copied().unwrap_or(0)));
+        let mut report = Self {
+            name: data.display_name(),
+            n_rows: facts.n_rows,
+            n_series: raw.series.len(),
+            frequency: raw.frequency.to_string(),
+            is_inferred: data.frequency.is_none(),
+            zone: zone_name(raw.zone),
+            from: first,
+            to: last,
+            n_steps: known().sum(),
+            lengths: (known().min().unwrap_or(0), known().max().unwrap_or(0)),
+            n_absent: raw.series.iter().flat_map(|series| &series.absent).map(|run| run.to - run.from).sum(),
+            n_filled: filled.filter(|(_, n)| *n > 0).collect(),
+            n_missing,
+            gaps_policy: data.gaps.name().to_string(),
+            gaps: gaps(raw, roles),
+            n_unsorted: raw.counts.n_unsorted,
+            n_duplicates: raw.counts.n_duplicates,
+            n_outside: raw.counts.n_outside,
+            n_cut: raw.counts.n_cut,
+            out_of_range: raw.counts.out_of_range.clone(),
+            n_future: raw.series.iter().map(|series| series.n_given - series.n_known).sum(),
+            skipped,
+            parts: (0..3).map(|part| of_part(part, raw, parts, windows)).collect(),
+            n_windows_ahead: windows.n_ahead,
+            past_names: encoder.past_names(),
+            future_names: encoder.future_names(),
+            targets: (0..roles.targets.len()).map(|target| figures(target, raw, parts)).collect(),
+            warnings,
+        };
+        report.warnings.extend(report.findings(data, roles));
+        report
+    }
+
+    /// What a user should look at.
+    fn findings(&self, data: &SeriesDataConfig, roles: &Roles) -> Vec<String> {
+        let mut found = Vec::new();
+        if !self.skipped.is_empty() {
+            let names = self.skipped.iter().map(|series| series.name.as_str());
+            let (n, names) = (self.skipped.len(), crate::error::listed(names));
+            found.push(format!("{n} series left out ({}): {names}", self.skipped[0].reason));
+        }
+        if self.n_unsorted > 0 {
+            found.push(format!("{} rows were not in the order of time; they were sorted", self.n_unsorted));
+        }
+        if self.n_windows_ahead > 0 {
+            found.push(format!(
+                "{} windows have a look-back that ends in a gap which `gaps: interpolate` filled with the help of the value after \
+                 it, so they see a little of the future",
+                self.n_windows_ahead
+            ));
+        }
+        let n_left_out: usize = self.parts.iter().map(|part| part.n_left_out).sum();
+        let n_windows: usize = self.parts.iter().map(|part| part.n_windows).sum();
+        if n_left_out > n_windows && data.gaps == GapPolicy::Mask {
+            found.push(format!(
+                "{n_left_out} windows are left out since they touch a missing value, more than the {n_windows} that are used; \
+                 `data.gaps: interpolate` or `forward_fill` would keep them"
+            ));
+        }
+        if self.n_future > 0 {
+            found.push(format!(
+                "{} steps at the end have no targets: they are the future, and in no part",
+                self.n_future
+            ));
+        }
+        if data.targets.is_empty() && !roles.unused.is_empty() {
+            let names = crate::error::listed(roles.unused.iter().map(String::as_str));
+            found.push(format!("columns without a role, not used: {names}"));
+        }
+        found
+    }
+
+    /// The report as JSON.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(|error| Error::Report { reason: error.to_string() })
+    }
+}
+
+/// Missing values of a column, of known steps.
+fn missing_values(series: &RawSeries, column: usize) -> usize {
+    let known = series.missing[column].iter().filter(|run| run.from < series.n_known);
+    known.map(|run| run.to.min(series.n_known) - run.from).sum()
+}
+
+/// Those that were not filled.
+fn values_left_out(series: &RawSeries, column: usize) -> usize {
+    series.numbers[column][..series.n_known].iter().filter(|value| value.is_nan()).count()
+}
+
+fn gaps(raw: &Raw, roles: &Roles) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    for series in &raw.series {
+        let gap = |column: Option<&String>, from: usize, to: usize| Gap {
+            series: series.name.clone(),
+            column: column.cloned(),
+            from: format_time(series.time(raw.frequency, from)),
+            to: format_time(series.time(raw.frequency, to - 1)),
+            n_steps: to - from,
+        };
+        gaps.extend(series.absent.iter().map(|run| gap(None, run.from, run.to)));
+        for (i, name) in raw.number_names.iter().enumerate().take(roles.numbers().len()) {
+            let known = series.missing[i].iter().filter(|run| run.from < series.n_known);
+            let is_whole = |from, to| series.absent.iter().any(|run| run.from <= from && to <= run.to);
+            let cells = known.map(|run| (run.from, run.to.min(series.n_known)));
+            gaps.extend(cells.filter(|&(from, to)| !is_whole(from, to)).map(|(from, to)| gap(Some(name), from, to)));
+        }
+    }
+    gaps.sort_by_key(|gap| std::cmp::Reverse(gap.n_steps));
+    gaps
+}
+
+fn of_part(part: usize, raw: &Raw, parts: &[Parts], windows: &Windows) -> SeriesPart {
+    let ranges = || raw.series.iter().zip(parts).map(|(series, parts)| (series, parts.range(part)));
+    let time = |series: &RawSeries, step| format_time(series.time(raw.frequency, step));
+    let not_empty = || ranges().filter(|(_, range)| !range.is_empty());
+    SeriesPart {
+        name: PARTS[part].to_string(),
+        n_steps: ranges().map(|(_, range)| range.len()).sum(),
+        from: not_empty().map(|(series, range)| time(series, range.start)).min().unwrap_or_default(),
+        to: not_empty().map(|(series, range)| time(series, range.end - 1)).max().unwrap_or_default(),
+        n_windows: windows.parts[part].len(),
+        n_left_out: windows.left_out[part],
+    }
+}
+
+fn figures(target: usize, raw: &Raw, parts: &[Parts]) -> TargetFigures {
+    let train = raw.series.iter().zip(parts).flat_map(|(series, parts)| &series.numbers[target][parts.range(0)]);
+    let values: Vec<f64> = train.copied().filter(|value| !value.is_nan()).collect();
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    TargetFigures {
+        name: raw.number_names[target].clone(),
+        n: values.len(),
+        mean,
+        std: (values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / n).sqrt(),
+        min: values.iter().copied().fold(f64::INFINITY, f64::min),
+        max: values.iter().copied().fold(f64::NEG_INFINITY, f64::max),
+    }
+}
