@@ -39,6 +39,7 @@ mod split;
 mod statistics;
 mod table;
 mod target;
+mod write;
 
 pub use column::{Column, ColumnType};
 pub use config::{
@@ -67,3 +68,4 @@ pub use series::{
 pub use source::Source;
 pub use table::{DataFile, Table};
 pub use target::{ProblemType, Target, TargetEncoding};
+pub use write::{OutputColumn, OutputFormat, write_columns};

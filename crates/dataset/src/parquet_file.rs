@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use polars::prelude::{
     ArrowDataType, Column as Series, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter,
-    PolarsError, SerReader, TimeUnit,
+    PolarsError, PolarsResult, SerReader, TimeUnit,
 };
 use polars::series::Series as Values;
 
@@ -25,13 +25,13 @@ pub(crate) fn read(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Co
 /// Writes named columns.
 pub(crate) fn write(columns: &[(String, OutputColumn)], file: File) -> std::io::Result<()> {
     let other = |error: PolarsError| std::io::Error::other(error);
-    let columns = columns.iter().map(|(name, column)| to_polars(name, column)).collect::<Result<Vec<_>, _>>();
+    let columns = columns.iter().map(|(name, column)| to_polars(name, column)).collect::<PolarsResult<Vec<_>>>();
     let mut frame = DataFrame::new_infer_height(columns.map_err(other)?).map_err(other)?;
     ParquetWriter::new(&file).finish(&mut frame).map_err(other)?;
     file.sync_all()
 }
 
-fn to_polars(name: &str, column: &OutputColumn) -> Result<Series, PolarsError> {
+fn to_polars(name: &str, column: &OutputColumn) -> PolarsResult<Series> {
     let name = name.into();
     Ok(match column {
         OutputColumn::Text(values) => Values::new(name, values).into_column(),

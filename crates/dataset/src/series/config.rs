@@ -7,8 +7,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::frequency::Frequency;
+use super::generator::traffic_demo;
 use crate::datetime::DateFormat;
-use crate::{DataConfig, Error, Format, Result};
+use crate::{DataConfig, Error, Format, Result, Table};
 
 /// Where time series come from, which columns they are, how their timestamps are made regular, and how they are split.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -237,6 +238,13 @@ pub enum SeriesBuiltin {
 }
 
 impl SeriesBuiltin {
+    /// The rows, as if they were read from a file.
+    pub fn table(self) -> Result<Table> {
+        match self {
+            Self::TrafficDemo => traffic_demo(),
+        }
+    }
+
     /// The name used in a run file.
     pub fn name(self) -> &'static str {
         match self {
