@@ -5,6 +5,8 @@
 //! a training step takes about half the time. On devices other than burn's CPU backend every function says `None`, and the
 //! caller does the same with burn's operations.
 
+pub(crate) mod windows;
+
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
@@ -194,27 +196,41 @@ fn own(tensor: FlexTensor) -> FlexTensor {
 
 /// Mean binary cross-entropy of logits `[batch, 1]` for labels `[batch]`; `None` where this build has no fused form.
 pub(crate) fn binary_cross_entropy(logits: &Tensor<2>, labels: &Tensor<1>) -> Option<Tensor<1>> {
-    if !is_cpu(&logits.device()) {
-        return None;
-    }
-    let labels = if labels.device().is_autodiff() { labels.clone().inner() } else { labels.clone() };
-    let labels = single(labels.try_into_primitive::<Flex>().ok()?)?;
-    let both = |logits: FlexTensor| -> Option<(FlexTensor, FlexTensor)> {
-        let mut gradient = own(single(logits)?);
-        let loss = kernels::binary_cross_entropy(gradient.storage_mut(), values(&labels));
+    loss(logits, labels, kernels::binary_cross_entropy)
+}
+
+/// A loss by `kernel`, which writes the gradient over the outputs that it is given, with the targets.
+fn loss<const D: usize>(
+    outputs: &Tensor<2>,
+    targets: &Tensor<D>,
+    kernel: impl Fn(&mut [f32], &[f32]) -> f32,
+) -> Option<Tensor<1>> {
+    let targets = plain(targets)?;
+    let both = |outputs: FlexTensor| -> Option<(FlexTensor, FlexTensor)> {
+        let mut gradient = own(single(outputs)?);
+        let loss = kernel(gradient.storage_mut(), values(&targets));
         Some((FlexTensor::from_data(TensorData::from([loss])), gradient))
     };
-    if !logits.device().is_autodiff() {
-        let (loss, _) = both(logits.clone().try_into_primitive::<Flex>().ok()?)?;
+    if !outputs.device().is_autodiff() {
+        let (loss, _) = both(outputs.clone().try_into_primitive::<Flex>().ok()?)?;
         return Some(Tensor::from_primitive::<Flex>(loss));
     }
-    let (logits, node) = logits.clone().try_into_primitive::<Tracked>().ok()?.into_parts();
-    let (loss, gradient) = both(logits)?;
+    let (outputs, node) = outputs.clone().try_into_primitive::<Tracked>().ok()?.into_parts();
+    let (loss, gradient) = both(outputs)?;
     let loss = match LossBackward.prepare::<NoCheckpointing>([node]).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => prepared.finish(gradient, loss),
         OpsKind::UnTracked(prepared) => prepared.finish(loss),
     };
     Some(Tensor::from_primitive::<Tracked>(loss))
+}
+
+/// The numbers without their history, if they are on burn's CPU backend.
+fn plain<const D: usize>(tensor: &Tensor<D>) -> Option<FlexTensor> {
+    if !is_cpu(&tensor.device()) {
+        return None;
+    }
+    let tensor = if tensor.device().is_autodiff() { tensor.clone().inner() } else { tensor.clone() };
+    single(tensor.try_into_primitive::<Flex>().ok()?)
 }
 
 /// The state is the gradient for a loss that counts once.

@@ -7,6 +7,8 @@
 //! called through a function that no `inline` reaches, and its loop would be compiled for the oldest of processors.
 //! Places are counted with `wrapping_add`: a check for overflow would keep the loop from becoming vector code.
 
+pub(crate) mod windows;
+
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -138,7 +140,7 @@ where
             );
         });
     };
-    for_block_pairs(out, slopes, columns, |first, block, slopes| {
+    for_block_pairs(out, slopes, [columns; 2], |first, block, slopes| {
         Arch::new().dispatch(
             #[inline(always)]
             move || {
@@ -278,21 +280,22 @@ fn for_blocks(values: &mut [f32], columns: usize, work: impl Fn(u32, &mut [f32])
     }
 }
 
-/// The same with two matrices of the same shape.
+/// The same with two matrices of as many rows; the place is that in the left one.
 fn for_block_pairs(
     left: &mut [f32],
     right: &mut [f32],
-    columns: usize,
+    columns: [usize; 2],
     work: impl Fn(u32, &mut [f32], &mut [f32]) + Send + Sync,
 ) {
-    let length = block_length(columns);
+    let length = block_length(columns[0]);
+    let right_length = length / columns[0] * columns[1];
     let one = |(index, (left, right)): (usize, (&mut [f32], &mut [f32]))| {
         work(index.wrapping_mul(length) as u32, left, right);
     };
     if is_worth_sharing(left.len()) {
-        left.par_chunks_mut(length).zip(right.par_chunks_mut(length)).enumerate().for_each(one);
+        left.par_chunks_mut(length).zip(right.par_chunks_mut(right_length)).enumerate().for_each(one);
     } else {
-        left.chunks_mut(length).zip(right.chunks_mut(length)).enumerate().for_each(one);
+        left.chunks_mut(length).zip(right.chunks_mut(right_length)).enumerate().for_each(one);
     }
 }
 

@@ -5,15 +5,21 @@
 //! weights) stands in `task.rs` and `weights.rs`.
 
 pub mod baselines;
+pub mod forecast_baselines;
+mod forecaster;
 mod fused;
 mod kernels;
+mod layers;
 mod periodic;
 mod tabular_mlp;
 mod task;
 mod weights;
 
-pub use tabular_mlp::{
-    Activation, Inputs, Layer, Norm, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize, weight_bytes,
+pub use forecaster::{
+    ForecastBatch, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm, PointLoss,
+    summarize_forecaster,
 };
+pub use layers::{Activation, Layer, Norm, weight_bytes};
+pub use tabular_mlp::{Inputs, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize};
 pub use task::{Loss, Task};
 pub use weights::{Error, load_weights, save_weights};

@@ -5,12 +5,12 @@
 
 use burn::module::Module;
 use burn::nn;
-use burn::tensor::{Device, Int, Tensor, activation};
+use burn::tensor::{Device, Int, Tensor};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::fused;
-use crate::kernels::LEAK;
+use crate::layers::{Activation, Block, Layer, Norm, summarize_block, summarize_linear};
 use crate::periodic::Periodic;
 
 /// The shape of the network. Facts of the data (numbers of inputs and outputs) come from the data, not from here.
@@ -69,44 +69,6 @@ pub enum NumericEmbedding {
     Periodic,
 }
 
-/// Non-linearity of the hidden layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Activation {
-    #[default]
-    Relu,
-    Gelu,
-    Silu,
-    Tanh,
-    LeakyRelu,
-    Elu,
-}
-
-impl Activation {
-    pub(crate) fn apply<const D: usize>(self, x: Tensor<D>) -> Tensor<D> {
-        match self {
-            Self::Relu => activation::relu(x),
-            Self::Gelu => activation::gelu(x),
-            Self::Silu => activation::silu(x),
-            Self::Tanh => activation::tanh(x),
-            Self::LeakyRelu => activation::leaky_relu(x, f64::from(LEAK)),
-            Self::Elu => activation::elu(x, 1.0),
-        }
-    }
-}
-
-/// Normalisation of the hidden layers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-#[allow(missing_docs)]
-pub enum Norm {
-    #[default]
-    None,
-    Batch,
-    Layer,
-}
-
 /// What the data set feeds into the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inputs {
@@ -126,19 +88,6 @@ pub struct TabularMlp {
     embeddings: Vec<nn::Embedding>,
     blocks: Vec<Block>,
     head: nn::Linear,
-}
-
-/// One hidden layer: `linear -> norm -> activation -> dropout`, its input added if it is residual.
-#[derive(Module, Debug)]
-struct Block {
-    linear: nn::Linear,
-    batch_norm: Option<nn::BatchNorm>,
-    layer_norm: Option<nn::LayerNorm>,
-    #[module(skip)]
-    activation: Activation,
-    dropout: nn::Dropout,
-    #[module(skip)]
-    residual: bool,
 }
 
 impl TabularMlpConfig {
@@ -177,14 +126,8 @@ impl TabularMlpConfig {
         let mut width = self.input_width(inputs);
         let mut blocks = Vec::new();
         for &hidden in &self.hidden_dims {
-            blocks.push(Block {
-                linear: nn::LinearConfig::new(width, hidden).init(device),
-                batch_norm: (self.norm == Norm::Batch).then(|| nn::BatchNormConfig::new(hidden).init(device)),
-                layer_norm: (self.norm == Norm::Layer).then(|| nn::LayerNormConfig::new(hidden).init(device)),
-                activation: self.activation,
-                dropout: nn::DropoutConfig::new(self.dropout).init(),
-                residual: self.residual && width == hidden,
-            });
+            let block = Block::new([width, hidden], self.norm, Some(self.activation), self.dropout, device);
+            blocks.push(if self.residual { block.with_skip() } else { block });
             width = hidden;
         }
         let (k, sigma, dim) =
@@ -250,57 +193,6 @@ impl TabularMlp {
     }
 }
 
-impl Block {
-    /// `[batch, inputs] -> [batch, hidden]`
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let out = if self.batch_norm.is_none() && self.layer_norm.is_none() {
-            fused::layer(&x, &self.linear, Some(self.activation), self.dropout_now(&x))
-        } else {
-            None
-        };
-        let out = out.unwrap_or_else(|| self.forward_in_steps(x.clone()));
-        if self.residual { x + out } else { out }
-    }
-
-    /// The same with burn's operations: for a layer with a norm, and for devices without a fused form.
-    fn forward_in_steps(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut x = fused::linear(x, &self.linear);
-        if let Some(norm) = &self.batch_norm {
-            x = norm.forward(x);
-        }
-        if let Some(norm) = &self.layer_norm {
-            x = norm.forward(x);
-        }
-        let x = self.activation.apply(x);
-        fused::dropout(&x, self.dropout_now(&x)).unwrap_or_else(|| self.dropout.forward(x))
-    }
-
-    /// The share of units to drop in this pass: none outside of training.
-    fn dropout_now(&self, x: &Tensor<2>) -> f64 {
-        if self.dropout.training.is_enabled() && x.device().is_autodiff() { self.dropout.prob } else { 0.0 }
-    }
-}
-
-/// One line of the model summary.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// Path of the layer inside the network, as in the weights file.
-    pub name: String,
-    /// What it does.
-    pub kind: String,
-    /// Shape that leaves it; `batch` stands for the batch size.
-    pub output: String,
-    /// Trained numbers.
-    pub parameters: usize,
-    /// Multiplications and additions of the matrix product, for one row's way forward; 0 where there is none.
-    pub flops: usize,
-}
-
-/// Bytes of the weights as `f32`.
-pub fn weight_bytes(layers: &[Layer]) -> usize {
-    layers.iter().map(|layer| layer.parameters * size_of::<f32>()).sum()
-}
-
 /// Lists the layers that [`TabularMlpConfig::init`] makes.
 pub fn summarize(config: &TabularMlpConfig, inputs: &Inputs, n_outputs: usize) -> Vec<Layer> {
     let mut layers = Vec::new();
@@ -319,32 +211,13 @@ pub fn summarize(config: &TabularMlpConfig, inputs: &Inputs, n_outputs: usize) -
     }
     let mut width = config.input_width(inputs);
     for (index, &hidden) in config.hidden_dims.iter().enumerate() {
-        layers.push(summarize_linear(format!("blocks.{index}.linear"), width, hidden));
-        let mut push = |part: &str, kind: String, parameters| {
-            let (name, output) = (format!("blocks.{index}{part}"), format!("[batch, {hidden}]"));
-            layers.push(Layer { name, kind, output, parameters, flops: 0 });
-        };
-        match config.norm {
-            Norm::None => {}
-            Norm::Batch => push(".batch_norm", "BatchNorm".to_owned(), 2 * hidden),
-            Norm::Layer => push(".layer_norm", "LayerNorm".to_owned(), 2 * hidden),
-        }
         let skip = if config.residual && width == hidden { " + skip" } else { "" };
-        push("", format!("{:?} + Dropout({}){skip}", config.activation, config.dropout), 0);
+        let after = format!("{:?} + Dropout({}){skip}", config.activation, config.dropout);
+        layers.extend(summarize_block(&format!("blocks.{index}"), [width, hidden], config.norm, after));
         width = hidden;
     }
     layers.push(summarize_linear("head".to_owned(), width, n_outputs));
     layers
-}
-
-fn summarize_linear(name: String, inputs: usize, outputs: usize) -> Layer {
-    Layer {
-        name,
-        kind: format!("Linear({inputs} -> {outputs})"),
-        output: format!("[batch, {outputs}]"),
-        parameters: (inputs + 1) * outputs,
-        flops: 2 * inputs * outputs,
-    }
 }
 
 fn summarize_periodic(config: &TabularMlpConfig, n_real: usize) -> Layer {
@@ -361,6 +234,7 @@ fn summarize_periodic(config: &TabularMlpConfig, n_real: usize) -> Layer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weight_bytes;
 
     fn device() -> Device {
         Device::flex()
@@ -413,7 +287,7 @@ mod tests {
         let numeric = Tensor::<2>::ones([4, 3], &device());
         let categorical = Tensor::<2, Int>::ones([4, 2], &device());
         let before = model.forward(numeric.clone(), categorical.clone());
-        model.blocks[1].residual = true;
+        model.blocks[1] = model.blocks[1].clone().with_skip();
         let after = model.forward(numeric.clone(), categorical.clone());
         // The head is linear: what the skip adds is the first hidden layer through the head, without its bias.
         let skipped = TabularMlp { blocks: vec![model.blocks[0].clone()], ..model.clone() };
@@ -461,26 +335,6 @@ mod tests {
         let bias = model.head.bias.as_ref().unwrap().val().into_scalar::<f32>();
         assert_eq!(output([0, 0]), bias);
         assert_ne!(output([1, 0]), bias);
-    }
-
-    #[test]
-    fn every_activation_is_its_textbook_function() {
-        let x = [-2.0_f32, -0.5, 0.0, 0.5, 2.0];
-        // The formulas of the papers, in double precision.
-        let expected: [(Activation, [f32; 5]); 6] = [
-            (Activation::Relu, [0.0, 0.0, 0.0, 0.5, 2.0]),
-            (Activation::Gelu, [-0.045500264, -0.15426877, 0.0, 0.34573123, 1.9544997]),
-            (Activation::Silu, [-0.23840584, -0.18877034, 0.0, 0.31122967, 1.7615942]),
-            (Activation::Tanh, [-0.9640276, -0.46211717, 0.0, 0.46211717, 0.9640276]),
-            (Activation::LeakyRelu, [-0.02, -0.005, 0.0, 0.5, 2.0]),
-            (Activation::Elu, [-0.86466473, -0.39346933, 0.0, 0.5, 2.0]),
-        ];
-        for (activation, values) in expected {
-            let out = activation.apply(Tensor::<1>::from_floats(x, &device())).into_data();
-            for (found, wanted) in out.as_slice::<f32>().unwrap().iter().zip(values) {
-                assert!((found - wanted).abs() < 1e-6, "{activation:?}: {found} != {wanted}");
-            }
-        }
     }
 
     #[test]

@@ -1,0 +1,134 @@
+//! Linear, NLinear, DLinear (Zeng et al. 2023, arXiv 2205.13504) and RLinear (Li et al. 2023, arXiv 2305.10721): one linear
+//! map from look-back to horizon, DLinear two. What NLinear and RLinear add is the instance norm around it.
+//!
+//! Fresh weights are those of a plain linear layer, as in the authors' code (which holds the constant 1 / look-back of the
+//! paper as a comment).
+
+use burn::module::{Module, Param};
+use burn::nn;
+use burn::tensor::module::avg_pool1d;
+use burn::tensor::ops::AvgPoolOptions;
+use burn::tensor::{Device, Distribution, Tensor};
+
+use super::{ForecastShape, ForecasterConfig, ForecasterKind, for_each};
+use crate::fused::{self, windows};
+use crate::layers::{Layer, summarize_linear};
+
+#[derive(Module, Debug)]
+pub(crate) struct LinearNet {
+    /// Of the whole past; for DLinear of what the trend leaves.
+    linear: Map,
+    /// DLinear only.
+    trend: Option<Map>,
+    #[module(skip)]
+    moving_average: usize,
+    #[module(skip)]
+    mix_channels: bool,
+}
+
+#[derive(Module, Debug)]
+enum Map {
+    Shared(nn::Linear),
+    Individual(IndividualLinear),
+}
+
+/// A linear layer for each target.
+#[derive(Module, Debug)]
+struct IndividualLinear {
+    /// `[T, L, N]`
+    weight: Param<Tensor<3>>,
+    /// `[T, N]`
+    bias: Param<Tensor<2>>,
+}
+
+/// Inputs and outputs of the map.
+fn widths(config: &ForecasterConfig, shape: &ForecastShape) -> [usize; 2] {
+    let channels = if config.mixes_channels() { shape.n_targets } else { 1 };
+    [channels * shape.lookback, channels * shape.horizon * config.n_quantiles()]
+}
+
+impl LinearNet {
+    pub fn new(config: &ForecasterConfig, shape: &ForecastShape, device: &Device) -> Self {
+        let targets = config.individual.then_some(shape.n_targets);
+        let map = || Map::new(targets, widths(config, shape), device);
+        Self {
+            linear: map(),
+            trend: (config.kind == ForecasterKind::Dlinear).then(map),
+            moving_average: config.moving_average,
+            mix_channels: config.mixes_channels(),
+        }
+    }
+
+    /// `[B * T, L] -> [B * T, Q * H]`
+    pub fn forward(&self, x: Tensor<2>, targets: usize) -> Tensor<2> {
+        let rows = x.dims()[0];
+        let Some(trend_map) = &self.trend else { return self.map(&self.linear, x, targets).reshape([rows as i64, -1]) };
+        let (rest, trend) = windows::split_trend(&x, self.moving_average)
+            .unwrap_or_else(|| split_trend_in_steps(x, self.moving_average));
+        (self.map(&self.linear, rest, targets) + self.map(trend_map, trend, targets)).reshape([rows as i64, -1])
+    }
+
+    fn map(&self, map: &Map, x: Tensor<2>, targets: usize) -> Tensor<2> {
+        let [rows, lookback] = x.dims();
+        let x = if self.mix_channels { x.reshape([rows / targets, targets * lookback]) } else { x };
+        map.forward(x)
+    }
+}
+
+impl Map {
+    fn new(targets: Option<usize>, [inputs, outputs]: [usize; 2], device: &Device) -> Self {
+        let Some(targets) = targets else {
+            return Self::Shared(nn::LinearConfig::new(inputs, outputs).init(device));
+        };
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let uniform = Distribution::Uniform(-bound, bound);
+        Self::Individual(IndividualLinear {
+            weight: Param::from_tensor(Tensor::random([targets, inputs, outputs], uniform, device)),
+            bias: Param::from_tensor(Tensor::random([targets, outputs], uniform, device)),
+        })
+    }
+
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        match self {
+            Self::Shared(linear) => fused::linear(x, linear),
+            Self::Individual(linear) => linear.forward(x),
+        }
+    }
+}
+
+impl IndividualLinear {
+    /// `[B * T, L] -> [B * T, N]`
+    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+        let (weight, bias) = (self.weight.val(), self.bias.val());
+        let ([rows, lookback], [targets, _, outputs]) = (x.dims(), weight.dims());
+        // [B * T, L] -> [T, B, L] x [T, L, N] -> [T, B, N]
+        let x = x.reshape([rows / targets, targets, lookback]).swap_dims(0, 1);
+        let out = x.matmul(weight) + bias.unsqueeze_dim::<3>(1);
+        out.swap_dims(0, 1).reshape([rows, outputs])
+    }
+}
+
+/// What the trend leaves, and the trend: the mean of `steps` values around each, the first and the last value being repeated
+/// beyond the ends. `[rows, L]` all.
+fn split_trend_in_steps(x: Tensor<2>, steps: usize) -> (Tensor<2>, Tensor<2>) {
+    let ([rows, length], beyond) = (x.dims(), steps / 2);
+    let end = |column: usize| x.clone().slice([0..rows, column..column + 1]).repeat_dim(1, beyond);
+    let padded = if beyond == 0 { x.clone() } else { Tensor::cat(vec![end(0), x.clone(), end(length - 1)], 1) };
+    let trend = avg_pool1d(padded.unsqueeze_dim(1), AvgPoolOptions::new([1])).squeeze_dim::<2>(1);
+    (x - trend.clone(), trend)
+}
+
+pub(super) fn summarize(config: &ForecasterConfig, shape: &ForecastShape) -> Vec<Layer> {
+    let [inputs, outputs] = widths(config, shape);
+    let mut layers = Vec::new();
+    for name in if config.kind == ForecasterKind::Dlinear { &["linear", "trend"][..] } else { &["linear"] } {
+        let sharing = if config.individual { "Individual" } else { "Shared" };
+        let mut layer = summarize_linear(format!("{name}.{sharing}"), inputs, outputs);
+        if config.individual {
+            layer.parameters *= shape.n_targets;
+            layer.kind = format!("{} x {}", shape.n_targets, layer.kind);
+        }
+        layers.push(layer);
+    }
+    if config.mixes_channels() { layers } else { for_each(&[shape.n_targets], layers) }
+}
