@@ -1,6 +1,8 @@
 //! Baselines are simple models on the same data, each in a nested run, so that the network is seen beside them.
 
 use anyhow::Result;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::session::Session;
 
@@ -8,24 +10,25 @@ use crate::session::Session;
 pub type ModelScores = (String, Vec<(String, Option<f64>)>);
 
 /// Fits one baseline after the other in nested runs, and logs their scores as `baseline_<name>_<metric>` to the parent too.
-/// `fit` gives the metrics of valid and test rows, which it has logged.
-pub fn fit_baselines(
+/// `fit` gives the metrics of valid and test rows, and what else is to be known of it.
+pub fn fit_baselines<E: Serialize + DeserializeOwned>(
     names: &[&str],
     session: &Session,
-    fit: impl Fn(&str, &Session) -> Result<Vec<(String, f64)>>,
-) -> Result<Vec<ModelScores>> {
+    fit: impl Fn(&str, &Session) -> Result<(Vec<(String, f64)>, E)>,
+) -> Result<Vec<(ModelScores, E)>> {
     let mut all = Vec::new();
     for name in names {
         let tags = [("model_type", (*name).to_owned()), ("baseline", "true".to_owned())];
-        let fitted: Result<Vec<(String, Option<f64>)>> = session.nested(&format!("baseline {name}"), &tags, |nested| {
-            let metrics = fit(name, nested)?;
+        let fitted = session.nested(&format!("baseline {name}"), &tags, |nested| {
+            let (metrics, more) = fit(name, nested)?;
             nested.log_metrics(&metrics, 0);
-            Ok(metrics.into_iter().map(|(metric, value)| (metric, Some(value).filter(|x| x.is_finite()))).collect())
+            let finite = |(metric, value): (String, f64)| (metric, Some(value).filter(|value| value.is_finite()));
+            Ok((metrics.into_iter().map(finite).collect::<Vec<_>>(), more))
         });
         session.console.stop_if_interrupted()?;
         // The network is what the run is for: it does without a baseline that fails.
-        let scores = match fitted {
-            Ok(scores) => scores,
+        let (scores, more) = match fitted {
+            Ok(fitted) => fitted,
             Err(error) => {
                 session.console.warn(&format!("{error:#}"));
                 continue;
@@ -33,7 +36,7 @@ pub fn fit_baselines(
         };
         let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
         session.log_metrics(&finite.collect::<Vec<_>>(), 0);
-        all.push(((*name).to_owned(), scores));
+        all.push((((*name).to_owned(), scores), more));
     }
     Ok(all)
 }

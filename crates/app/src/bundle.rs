@@ -88,6 +88,8 @@ pub struct TrainedModel<N> {
     pub preprocessor: String,
     /// One file per member of the ensemble.
     pub weights: Vec<PathBuf>,
+    /// Where it lies: `model/` of a run's output folder, or a copy of that.
+    pub folder: PathBuf,
     dataset: BTreeMap<String, String>,
 }
 
@@ -132,7 +134,8 @@ impl<N: Net> TrainedModel<N> {
         }
         let bundle: Bundle<N> = serde_json::from_str(&text).with_context(not_a_model)?;
         let weights = bundle.weights.iter().map(|file| folder.join(file)).collect();
-        Ok(Self { net: bundle.net, preprocessor: read("preprocessor.json")?, weights, dataset: bundle.dataset })
+        let (preprocessor, folder) = (read("preprocessor.json")?, folder.to_owned());
+        Ok(Self { net: bundle.net, preprocessor, weights, folder, dataset: bundle.dataset })
     }
 
     /// Another split of the file that a model has learnt from has test rows that it has seen.

@@ -107,6 +107,13 @@ impl Console {
         tracing::warn!("{text}");
     }
 
+    /// The same from a program that keeps no log.
+    pub fn warn_plainly(&self, text: &str) {
+        if !self.quiet {
+            self.bars.suspend(|| eprintln!(" WARN {text}"));
+        }
+    }
+
     /// A bar over training steps; on a pipe or in CI ten plain lines take its place.
     pub fn training_bar(&self, steps_per_epoch: usize, epochs: usize) -> TrainingBar {
         let bar = self.bars.add(ProgressBar::new((steps_per_epoch * epochs) as u64));

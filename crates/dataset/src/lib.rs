@@ -68,4 +68,4 @@ pub use series::{
 pub use source::Source;
 pub use table::{DataFile, Table};
 pub use target::{ProblemType, Target, TargetEncoding};
-pub use write::{OutputColumn, OutputFormat, write_columns};
+pub use write::{OutputColumn, OutputFormat, columns_to_csv, write_columns};

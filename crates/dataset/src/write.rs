@@ -1,7 +1,7 @@
 //! Columns of results to a CSV or Parquet file.
 
 use std::fs::{self, File};
-use std::io::BufWriter;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -59,10 +59,7 @@ impl OutputColumn {
 
 /// Writes named columns of equal length. The file is whole or not there.
 pub fn write_columns(columns: &[(String, OutputColumn)], format: OutputFormat, path: &Path) -> Result<()> {
-    let n_rows = columns.first().map_or(0, |(_, column)| column.len());
-    if let Some((name, column)) = columns.iter().find(|(_, column)| column.len() != n_rows) {
-        return Err(Error::ColumnLength { column: name.clone(), found: column.len(), expected: n_rows });
-    }
+    let n_rows = n_rows(columns)?;
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
@@ -77,14 +74,36 @@ pub fn write_columns(columns: &[(String, OutputColumn)], format: OutputFormat, p
     written.map_err(Error::io("write", path))
 }
 
+/// Named columns of equal length as CSV with a header.
+pub fn columns_to_csv(columns: &[(String, OutputColumn)]) -> Result<String> {
+    let mut bytes = Vec::new();
+    write_rows(columns, n_rows(columns)?, &mut bytes).map_err(Error::io("write", Path::new("CSV")))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn n_rows(columns: &[(String, OutputColumn)]) -> Result<usize> {
+    let n_rows = columns.first().map_or(0, |(_, column)| column.len());
+    match columns.iter().find(|(_, column)| column.len() != n_rows) {
+        None => Ok(n_rows),
+        Some((name, column)) => {
+            Err(Error::ColumnLength { column: name.clone(), found: column.len(), expected: n_rows })
+        }
+    }
+}
+
 fn write_csv(columns: &[(String, OutputColumn)], n_rows: usize, path: &Path) -> std::io::Result<()> {
-    let mut writer = csv::Writer::from_writer(BufWriter::new(File::create(path)?));
+    let mut file = BufWriter::new(File::create(path)?);
+    write_rows(columns, n_rows, &mut file)?;
+    file.into_inner().map_err(|error| error.into_error())?.sync_all()
+}
+
+fn write_rows(columns: &[(String, OutputColumn)], n_rows: usize, to: &mut impl Write) -> std::io::Result<()> {
+    let mut writer = csv::Writer::from_writer(to);
     writer.write_record(columns.iter().map(|(name, _)| name))?;
     for row in 0..n_rows {
         writer.write_record(columns.iter().map(|(_, column)| column.text(row)))?;
     }
-    let file = writer.into_inner().map_err(|error| error.into_error())?;
-    file.into_inner().map_err(|error| error.into_error())?.sync_all()
+    writer.flush()
 }
 
 #[cfg(feature = "parquet")]

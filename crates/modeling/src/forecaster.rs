@@ -152,6 +152,19 @@ impl ForecasterKind {
     pub const ALL: [Self; 7] =
         [Self::Linear, Self::Nlinear, Self::Dlinear, Self::Rlinear, Self::Mlp, Self::Tide, Self::Tsmixer];
 
+    /// The name used in a run file.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Linear => "linear",
+            Self::Nlinear => "nlinear",
+            Self::Dlinear => "dlinear",
+            Self::Rlinear => "rlinear",
+            Self::Mlp => "mlp",
+            Self::Tide => "tide",
+            Self::Tsmixer => "tsmixer",
+        }
+    }
+
     fn is_linear(self) -> bool {
         matches!(self, Self::Linear | Self::Nlinear | Self::Dlinear | Self::Rlinear)
     }

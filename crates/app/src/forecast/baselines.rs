@@ -1,10 +1,11 @@
 //! Forecasts that need no network, to see the network beside.
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use dataset::{SeriesBatch, SeriesSplits, Window};
-use modeling::forecast_baselines::{CalendarProfile, LeastSquares, repeat_last, seasonal_naive};
+use modeling::forecast_baselines::{CalendarProfile, LeastSquares, LeastSquaresFit, repeat_last, seasonal_naive};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use training::metrics::ForecastErrors;
 
 use crate::baselines::{ModelScores, fit_baselines};
 use crate::forecast::scoring::score;
@@ -39,27 +40,44 @@ impl BaselineKind {
     }
 }
 
-/// Fits the baselines on the train windows and scores them on all valid and test windows.
-pub fn fit_simple(kinds: &[BaselineKind], splits: &SeriesSplits, session: &Session) -> Result<Vec<ModelScores>> {
+/// A baseline's scores, and its errors by step of the horizon for the picture of them.
+pub type SimpleScores = (ModelScores, Vec<Option<f64>>);
+
+/// Fits the baselines on the train windows and scores them on all valid and test windows. `shown`: the metric that is kept by
+/// step.
+pub fn fit_simple(
+    kinds: &[BaselineKind],
+    splits: &SeriesSplits,
+    shown: &str,
+    session: &Session,
+) -> Result<Vec<SimpleScores>> {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     fit_baselines(&names, session, |name, nested| {
         let Some(kind) = kinds.iter().find(|kind| kind.name() == name) else { bail!("no baseline `{name}`") };
         log_input(&nested.run, &splits.info);
-        let baseline = Baseline::fit(*kind, splits)?;
-        nested.write_text("model/baseline.json", &baseline.to_json()?)?;
-        let mut metrics = Vec::new();
+        let baseline = Baseline::fit(*kind, splits).with_context(|| format!("baseline `{name}`"))?;
+        nested.write_text("model/baseline.json", &serde_json::to_string(&baseline)?)?;
+        let (mut metrics, mut by_step) = (Vec::new(), Vec::new());
         for (prefix, windows) in [("val", &splits.valid), ("test", &splits.test)] {
             let scores = score(splits, windows, &[], baseline.predictor(splits, windows))?;
             metrics.extend(scores.metrics.named_without_loss(prefix));
+            by_step = step_errors(&scores.errors, shown);
         }
-        Ok(metrics)
+        Ok((metrics, by_step))
     })
+}
+
+/// One metric for each step; what is not a number is `None`: JSON has no NaN.
+pub fn step_errors(errors: &ForecastErrors, metric: &str) -> Vec<Option<f64>> {
+    let of_metric = errors.by_step().into_iter().find(|(name, _)| *name == metric);
+    let values = of_metric.map(|(_, values)| values).unwrap_or_default();
+    values.into_iter().map(|value| Some(value).filter(|value| value.is_finite())).collect()
 }
 
 /// A fitted baseline.
 #[derive(Serialize)]
 #[serde(rename_all = "snake_case", tag = "kind")]
-pub enum Baseline {
+enum Baseline {
     /// See [`BaselineKind`].
     RepeatLast,
     /// See [`BaselineKind`].
@@ -81,28 +99,29 @@ pub enum Baseline {
 
 impl Baseline {
     /// Fits it on the train part.
-    pub fn fit(kind: BaselineKind, splits: &SeriesSplits) -> Result<Self> {
+    fn fit(kind: BaselineKind, splits: &SeriesSplits) -> Result<Self> {
         let shape = splits.shape();
         Ok(match kind {
             BaselineKind::RepeatLast => Self::RepeatLast,
-            BaselineKind::SeasonalNaive => Self::SeasonalNaive { season_steps: splits.season_steps() },
+            BaselineKind::SeasonalNaive => match splits.season_steps() {
+                season if season > shape.lookback => bail!(
+                    "a season of {season} steps is longer than `windows.lookback: {}`; raise it, or set \
+                     `features.season_steps`",
+                    shape.lookback
+                ),
+                season_steps => Self::SeasonalNaive { season_steps },
+            },
             BaselineKind::CalendarProfile => {
                 let channels = (0..shape.n_series).flat_map(|series| (0..shape.n_targets).map(move |t| (series, t)));
-                let profiles = channels.map(|(series, target)| {
-                    profile_of(splits, series, target)
-                });
-                Self::CalendarProfile { profiles: profiles.collect() }
+                let profiles = channels.map(|(series, target)| profile_of(splits, series, target));
+                Self::CalendarProfile { profiles: profiles.collect::<Result<_>>()? }
             }
             BaselineKind::LeastSquares => Self::LeastSquares { model: least_squares(splits)? },
         })
     }
 
-    fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string(self)?)
-    }
-
     /// Scaled forecasts `[batch * targets, horizon]` for the windows in their order, batch after batch.
-    pub fn predictor<'a>(
+    fn predictor<'a>(
         &'a self,
         splits: &'a SeriesSplits,
         windows: &'a [Window],
@@ -112,43 +131,43 @@ impl Baseline {
         let mut done = 0;
         move |batch| {
             let (pasts, n_windows) = (batch.past.chunks(lookback), batch.past.len() / (lookback * n_targets));
-            let forecasts = match self {
-                Self::RepeatLast => pasts.flat_map(|past| repeat_last(past, horizon)).collect(),
+            let here = &windows[done..done + n_windows];
+            done += n_windows;
+            Ok(match self {
+                Self::RepeatLast => pasts.filter_map(|past| repeat_last(past, horizon)).flatten().collect(),
                 Self::SeasonalNaive { season_steps } => {
-                    pasts.flat_map(|past| seasonal_naive(past, *season_steps, horizon)).collect()
+                    pasts.filter_map(|past| seasonal_naive(past, *season_steps, horizon)).flatten().collect()
                 }
                 Self::CalendarProfile { profiles } => {
-                    let here = &windows[done..done + n_windows];
                     let of_window = |window: &Window| {
                         let slots = splits.profile(*window);
                         let channels = window.series as usize * n_targets..(window.series as usize + 1) * n_targets;
-                        profiles[channels].iter().flat_map(|profile| profile.predict(slots)).collect::<Vec<f32>>()
+                        profiles[channels].iter().flat_map(|profile| profile.forecast(slots)).collect::<Vec<f32>>()
                     };
                     here.iter().flat_map(of_window).collect()
                 }
-                Self::LeastSquares { model } => model.predict(&batch.past),
-            };
-            done += n_windows;
-            Ok(forecasts)
+                Self::LeastSquares { model } => model.forecast(&batch.past)?,
+            })
         }
     }
 }
 
 /// The mean of each slot of the calendar over the train steps, scaled.
-fn profile_of(splits: &SeriesSplits, series: usize, target: usize) -> CalendarProfile {
+fn profile_of(splits: &SeriesSplits, series: usize, target: usize) -> Result<CalendarProfile> {
     let ((slots, train), scale) = (splits.profile_of_series(series), splits.scale(series, target));
     let values = splits.values(series, target)[train.clone()].iter().map(|&value| scale.apply(value) as f32);
-    let pairs = slots[train].iter().copied().zip(values).filter(|(_, value)| value.is_finite());
-    CalendarProfile::fit(splits.n_profile_slots(), pairs)
+    let mut profile = CalendarProfile::new(splits.n_profile_slots());
+    profile.add(&slots[train], &values.collect::<Vec<f32>>())?;
+    Ok(profile)
 }
 
 fn least_squares(splits: &SeriesSplits) -> Result<LeastSquares> {
     const CHUNK: usize = 256;
     let shape = splits.shape();
-    let mut sums = LeastSquares::sums(shape.lookback, shape.horizon);
+    let mut sums = LeastSquaresFit::new(shape.lookback, shape.horizon);
     for windows in splits.train.chunks(CHUNK) {
         let batch = splits.batch(windows);
-        sums.add(&batch.past, &batch.target);
+        sums.add(&batch.past, &batch.target)?;
     }
-    Ok(sums.solve()?)
+    Ok(sums.solve(0.0)?)
 }

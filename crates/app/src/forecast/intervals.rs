@@ -23,9 +23,9 @@ impl Intervals {
     pub fn calibrate(job: &ForecastJob, models: &[Forecaster], coverage: f64) -> Result<Option<Self>> {
         let mut networks = Networks::new(job, models);
         let mut conformal = Conformal::new(job.shape.n_targets, job.shape.horizon);
-        let visit = |forecast: &Forecast| {
-            let scaled = |values: &[f64]| values.iter().map(|value| value / forecast.factor).collect::<Vec<f64>>();
-            let (lower, upper) = outermost(forecast);
+        let visit = |_, forecast: &Forecast| {
+            let scaled = |values: &[f64]| values.iter().map(|&x| forecast.scale.apply(x)).collect::<Vec<f64>>();
+            let (lower, upper) = forecast.outermost();
             conformal.add_band(forecast.target, &scaled(forecast.actual), &scaled(lower), &scaled(upper));
             Ok(())
         };
@@ -38,25 +38,15 @@ impl Intervals {
 
     /// Lower and upper bound of each step in original units.
     pub fn bounds(&self, forecast: &Forecast) -> (Vec<f64>, Vec<f64>) {
-        let horizon = forecast.point.len();
-        let widths = &self.widths[forecast.target * horizon..][..horizon];
-        let (lower, upper) = outermost(forecast);
+        let (lower, upper) = forecast.outermost();
+        let widths = &self.widths[forecast.target * lower.len()..][..lower.len()];
         let steps = lower.iter().zip(upper).zip(widths);
         steps
             .map(|((lower, upper), width)| {
                 // Quantiles nearer together than the (negative) widening takes away meet in their middle.
-                let width = (width * forecast.factor).max((lower - upper) / 2.0);
+                let width = (width * forecast.scale.factor).max((lower - upper) / 2.0);
                 (lower - width, upper + width)
             })
             .unzip()
-    }
-}
-
-/// The outermost quantiles, or the point forecast twice.
-fn outermost<'a>(forecast: &Forecast<'a>) -> (&'a [f64], &'a [f64]) {
-    let horizon = forecast.point.len();
-    match forecast.quantiles {
-        [] => (forecast.point, forecast.point),
-        quantiles => (&quantiles[..horizon], &quantiles[quantiles.len() - horizon..]),
     }
 }

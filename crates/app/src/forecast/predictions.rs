@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::forecast::intervals::Intervals;
 use crate::forecast::job::{ForecastJob, Networks};
-use crate::forecast::scoring::{Forecast, ForecastScores, for_each_forecast, no_errors};
+use crate::forecast::scoring::{Forecast, ForecastScores, channel_of, for_each_forecast, no_errors};
 use crate::history::Metrics;
 use crate::session::Session;
 
@@ -93,18 +93,19 @@ pub fn score_test(
     let stride = config.stride(splits);
     let mut rows = Rows::new(splits, levels, intervals.is_some());
     let pairs_stride = (splits.test.len() * job.shape.n_targets * job.shape.horizon).div_ceil(MOST_PAIRS);
-    let visit = |forecast: &Forecast| {
-        errors.add(forecast.channel, forecast.actual, forecast.point, forecast.quantiles);
+    let visit = |window, forecast: &Forecast| {
+        let channel = channel_of(splits, window, forecast.target);
+        errors.add(channel, forecast.actual, forecast.point(), forecast.quantiles());
         let bounds = intervals.map(|intervals| (intervals.bounds(forecast), intervals.coverage));
         if let Some(((lower, upper), coverage)) = &bounds {
-            errors.add_interval(forecast.channel, forecast.actual, lower, upper, *coverage);
+            errors.add_interval(channel, forecast.actual, lower, upper, *coverage);
         }
-        windows.push(window_error(forecast));
+        windows.push(window_error(window, forecast));
         if forecast.index.is_multiple_of(stride) {
-            rows.push(splits, forecast, bounds.as_ref().map(|(bounds, _)| bounds));
+            rows.push(splits, window, forecast, bounds.as_ref().map(|(bounds, _)| bounds));
         }
         if forecast.index.is_multiple_of(pairs_stride) {
-            pairs.push(splits, forecast);
+            pairs.push(splits, window, forecast);
         }
         Ok(())
     };
@@ -122,20 +123,19 @@ pub fn score_test(
     Ok(TestScores { scores: ForecastScores { metrics, errors }, windows, pairs })
 }
 
-fn window_error(forecast: &Forecast) -> WindowError {
-    let distances = forecast.actual.iter().zip(forecast.point).map(|(actual, point)| (actual - point).abs());
+fn window_error(window: Window, forecast: &Forecast) -> WindowError {
+    let distances = forecast.actual.iter().zip(forecast.point()).map(|(actual, point)| (actual - point).abs());
     let mae = distances.sum::<f64>() / forecast.actual.len() as f64;
-    WindowError { window: forecast.window, target: forecast.target, mae, mae_scaled: mae / forecast.factor }
+    WindowError { window, target: forecast.target, mae, mae_scaled: mae / forecast.scale.factor }
 }
 
 impl Pairs {
-    fn push(&mut self, splits: &SeriesSplits, forecast: &Forecast) {
-        let scale = splits.scale(forecast.window.series as usize, forecast.target);
+    fn push(&mut self, splits: &SeriesSplits, window: Window, forecast: &Forecast) {
         let is_one = splits.shape().n_targets == 1;
-        let shown = |value: &f64| if is_one { *value } else { (value - scale.offset) / scale.factor };
-        self.times.extend(splits.times(forecast.window).into_iter().map(|time| time as f64));
+        let shown = |&value: &f64| if is_one { value } else { forecast.scale.apply(value) };
+        self.times.extend(splits.times(window).into_iter().map(|time| time as f64));
         self.actual.extend(forecast.actual.iter().map(shown));
-        self.predicted.extend(forecast.point.iter().map(shown));
+        self.predicted.extend(forecast.point().iter().map(shown));
     }
 }
 
@@ -170,11 +170,11 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, splits: &SeriesSplits, forecast: &Forecast, bounds: Option<&(Vec<f64>, Vec<f64>)>) {
-        let horizon = forecast.point.len();
+    fn push(&mut self, splits: &SeriesSplits, window: Window, forecast: &Forecast, bounds: Option<&(Vec<f64>, Vec<f64>)>) {
+        let horizon = forecast.point().len();
         let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
         if let Some(column) = &mut self.series {
-            let name = splits.series_name(forecast.window.series as usize);
+            let name = splits.series_name(window.series as usize);
             column.extend(std::iter::repeat_n(name.to_owned(), horizon));
         }
         if let Some(column) = &mut self.target {
@@ -182,14 +182,14 @@ impl Rows {
         }
         self.window.extend(std::iter::repeat_n(forecast.index as i64, horizon));
         self.step.extend(1..=horizon as i64);
-        self.time.extend(splits.times(forecast.window));
+        self.time.extend(splits.times(window));
         self.actual.extend(forecast.actual);
-        self.predicted.extend(single(forecast.point));
+        self.predicted.extend(single(forecast.point()));
         if let (Some([lower, upper]), Some(bounds)) = (&mut self.bounds, bounds) {
             lower.extend(single(&bounds.0));
             upper.extend(single(&bounds.1));
         }
-        for (column, values) in self.quantiles.iter_mut().zip(forecast.quantiles.chunks(horizon)) {
+        for (column, values) in self.quantiles.iter_mut().zip(forecast.quantiles().chunks(horizon)) {
             column.extend(single(values));
         }
     }

@@ -192,7 +192,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     // Model
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
     let job = ForecastJob { init_from: weights, ..ForecastJob::new(&config.model, &config.training, &splits, &device)? };
-    let baselines = fit_simple(&config.baselines, &splits, session)?;
+    let (metric, _) = job.shown_metric();
+    let simple = fit_simple(&config.baselines, &splits, metric, session)?;
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
     run.log_param("n_params", &n_params.to_string());
@@ -220,8 +221,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     session.log_metrics(&test.scores.metrics.named("test"), members[0].best_epoch);
     outputs::write_tables(session, &splits, &test.scores.errors)?;
     let scores = [("train", &train), ("val", &valid), ("test", &test.scores.metrics)];
-    let result = ResultTable::new("model", &scores, &members, baselines);
-    plot_test(session, &job, &models, intervals.as_ref(), &test, &config.baselines)?;
+    plot_test(session, &job, &models, intervals.as_ref(), &test, &simple)?;
+    let baselines = simple.into_iter().map(|(scores, _)| scores).collect();
+    let result = ResultTable::new(config.model.kind.name(), &scores, &members, baselines);
     plot_comparison(session, &result, job.shown_metric(), &format!("{} test windows", splits.test.len()))?;
     let net = ForecastNet { model: config.model.clone(), shape: job.shape.clone(), intervals };
     write_bundle(session, net, &splits.encoder.to_json()?, job.info(), &members, &result)?;

@@ -28,10 +28,11 @@ pub fn fit_classical(
         session.console.warn(&format!("`baselines`: no `{name}` for this kind of target; there are {instead}"));
     }
     let names: Vec<&str> = fitting.iter().map(|kind| kind.name()).collect();
-    fit_baselines(&names, session, |name, nested| {
+    let fitted = fit_baselines(&names, session, |name, nested| {
         let kind = fitting.iter().find(|kind| kind.name() == name).context("a baseline of the list")?;
-        fit_one(*kind, config, splits, seed, nested)
-    })
+        Ok((fit_one(*kind, config, splits, seed, nested)?, ()))
+    })?;
+    Ok(fitted.into_iter().map(|(scores, ())| scores).collect())
 }
 
 fn fit_one(
