@@ -144,7 +144,8 @@ impl ResultTable {
         members: &[Fitted],
         baselines: Vec<ModelScores>,
     ) -> Self {
-        let names = splits.first().map(|(_, scores)| scores.named("")).unwrap_or_default();
+        // The test split has what no other has, such as the coverage of intervals.
+        let names = splits.last().map(|(_, scores)| scores.named("")).unwrap_or_default();
         let rows = names.iter().map(|(name, _)| {
             let name = name.trim_start_matches('_').to_owned();
             let values = splits.iter().map(|(_, scores)| scores.get(&name)).collect();

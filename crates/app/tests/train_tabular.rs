@@ -10,7 +10,7 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use support::{SHORT, Workdir, files_below, root, shared_data};
+use support::{Finished, SHORT, Workdir, files_below, root, shared_data};
 use tracking::{RunStatus, Store};
 
 fn short<'a>(args: &[&'a str]) -> Vec<&'a str> {
@@ -413,11 +413,18 @@ fn log_file_is_text_or_json() {
 }
 
 #[test]
-fn the_schema_in_configs_is_current() {
-    let schema = Workdir::new().run(&["--print-schema"]).ok().stdout;
-    let committed = fs::read_to_string(root().join("configs/schema/train_tabular_mlp.schema.json")).unwrap_or_default();
-    let command = "cargo run --bin train_tabular_mlp -- --print-schema > configs/schema/train_tabular_mlp.schema.json";
-    assert!(schema == committed, "the schema is out of date: run `{command}`");
+fn the_schemas_in_configs_are_current() {
+    let programs = [
+        ("train_tabular_mlp", env!("CARGO_BIN_EXE_train_tabular_mlp")),
+        ("train_ts_mlp", env!("CARGO_BIN_EXE_train_ts_mlp")),
+    ];
+    for (name, program) in programs {
+        let printed = Workdir::new().command_of(program, &["--print-schema"]).output().unwrap();
+        let file = format!("configs/schema/{name}.schema.json");
+        let committed = fs::read_to_string(root().join(&file)).unwrap_or_default();
+        let command = format!("cargo run --bin {name} -- --print-schema > {file}");
+        assert!(Finished::from(printed).ok().stdout == committed, "the schema is out of date: run `{command}`");
+    }
 }
 
 /// At most three times the numeric matrix, and what the program needs for itself: the raw table goes as the rows are

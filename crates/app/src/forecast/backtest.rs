@@ -14,12 +14,8 @@ use crate::outputs::log_input;
 use crate::recipes::ts_mlp::Config;
 use crate::session::Session;
 
-const NAMES: FoldNames = FoldNames {
-    metrics: "backtest",
-    picture: "backtest",
-    title: "Rolling-origin back-test",
-    split: "test",
-};
+const NAMES: FoldNames =
+    FoldNames { metrics: "backtest", picture: "backtest", title: "Rolling-origin back-test", split: "test" };
 
 /// Scores one block after the other by a network that has seen only what lies before, and logs
 /// `backtest_<metric>_mean` and `backtest_<metric>_std` to the parent run.

@@ -40,9 +40,7 @@ impl<'a> ForecastJob<'a> {
         device: &Device,
     ) -> Result<Self> {
         let shape = forecast_shape(&splits.shape());
-        model
-            .check_shape(&shape)
-            .map_err(|(key, reason)| Mistake::new(format!("`model.{key}`: {reason}")))?;
+        model.check_shape(&shape).map_err(|(key, reason)| Mistake::new(format!("`model.{key}`: {reason}")))?;
         if training.class_weights != ClassWeights::None || training.label_smoothing != 0.0 {
             let problem = "`training.class_weights` and `training.label_smoothing` need classes; this is a forecast";
             return Err(Mistake::new(problem).into());
@@ -140,9 +138,8 @@ impl<'a> Networks<'a> {
 
 /// Moves the inputs of a batch to the device.
 fn input_tensors(batch: &mut SeriesBatch, shape: &ForecastShape, device: &Device) -> ForecastBatch {
-    let tensor = |values: &mut Vec<f32>, dims: [usize; 3]| {
-        Tensor::from_data(TensorData::new(mem::take(values), dims), device)
-    };
+    let tensor =
+        |values: &mut Vec<f32>, dims: [usize; 3]| Tensor::from_data(TensorData::new(mem::take(values), dims), device);
     let ForecastShape { n_targets, n_past, n_future, lookback, horizon } = *shape;
     let n_windows = batch.past.len() / (n_targets * lookback);
     ForecastBatch {
@@ -207,7 +204,9 @@ impl Learner for ForecastJob<'_> {
         let mut batch = self.splits.batch(&windows);
         let device = self.device.clone().autodiff();
         let errors = batch.target.clone();
-        let Some(target) = target_tensor(&mut batch, &self.shape, &device) else { unreachable!("train windows have targets") };
+        let Some(target) = target_tensor(&mut batch, &self.shape, &device) else {
+            unreachable!("train windows have targets")
+        };
         let output = model.forward(&input_tensors(&mut batch, &self.shape, &device));
         let loss = self.model.loss(output.clone(), target);
         StepOutput { loss, output: self.window_errors(output, errors) }

@@ -170,7 +170,13 @@ impl Rows {
         }
     }
 
-    fn push(&mut self, splits: &SeriesSplits, window: Window, forecast: &Forecast, bounds: Option<&(Vec<f64>, Vec<f64>)>) {
+    fn push(
+        &mut self,
+        splits: &SeriesSplits,
+        window: Window,
+        forecast: &Forecast,
+        bounds: Option<&(Vec<f64>, Vec<f64>)>,
+    ) {
         let horizon = forecast.point().len();
         let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
         if let Some(column) = &mut self.series {

@@ -119,7 +119,9 @@ fn data_of(flags: &ForecastFlags, folder: &Path) -> Result<SeriesDataConfig> {
             let below = data.path.as_ref().map(|path| data_dir.join(path)).filter(|path| path.exists());
             Ok(SeriesDataConfig { path: below.or(data.path.clone()), ..data })
         }
-        (None, None) => Err(Mistake::new("`--data` is needed: the model's folder does not say what it was trained on").into()),
+        (None, None) => {
+            Err(Mistake::new("`--data` is needed: the model's folder does not say what it was trained on").into())
+        }
     }
 }
 
@@ -172,7 +174,11 @@ fn columns(
 
 /// Parquet by the file's extension, else CSV.
 fn format_of(path: &Path) -> OutputFormat {
-    if path.extension().is_some_and(|extension| extension == "parquet") { OutputFormat::Parquet } else { OutputFormat::Csv }
+    if path.extension().is_some_and(|extension| extension == "parquet") {
+        OutputFormat::Parquet
+    } else {
+        OutputFormat::Csv
+    }
 }
 
 fn print_columns(columns: &[(String, OutputColumn)]) -> Result<()> {

@@ -4,9 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use burn::module::Module;
-use dataset::{
-    BacktestConfig, SeriesDataConfig, SeriesEncoder, SeriesFeaturesConfig, SeriesSource, WindowsConfig,
-};
+use dataset::{BacktestConfig, SeriesDataConfig, SeriesEncoder, SeriesFeaturesConfig, SeriesSource, WindowsConfig};
 use modeling::{Forecaster, ForecasterConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -126,8 +124,7 @@ impl RunConfig for Config {
     /// `ts_mlp__dataset=metro__input=168__horizon=24`
     fn run_name(&self) -> String {
         let (dataset, windows) = (self.data.display_name(), &self.windows);
-        let default =
-            || format!("ts_mlp__dataset={dataset}__input={}__horizon={}", windows.lookback, windows.horizon);
+        let default = || format!("ts_mlp__dataset={dataset}__input={}__horizon={}", windows.lookback, windows.horizon);
         self.mlflow.run_name.clone().unwrap_or_else(default)
     }
 
@@ -191,7 +188,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 
     // Model
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
-    let job = ForecastJob { init_from: weights, ..ForecastJob::new(&config.model, &config.training, &splits, &device)? };
+    let job =
+        ForecastJob { init_from: weights, ..ForecastJob::new(&config.model, &config.training, &splits, &device)? };
     let (metric, _) = job.shown_metric();
     let simple = fit_simple(&config.baselines, &splits, metric, session)?;
     let n_params = job.init(config.seed)?.num_params();
