@@ -89,7 +89,7 @@ pub struct SeriesFlags {
     /// CSV or Parquet file (data.path); replaces data.source and data.url
     #[arg(long, value_name = "FILE")]
     pub csv_path: Option<PathBuf>,
-    /// Column of timestamps (data.time)
+    /// Column of timestamps (data.time); drops group, covariates and holidays that the file gives for its own data
     #[arg(long, value_name = "COLUMN")]
     pub datetime_column: Option<String>,
     /// Columns to forecast, e.g. load,price (data.targets)
@@ -201,7 +201,16 @@ impl SeriesFlags {
                 push(&mut all, "--csv-path", key, Some(Value::Null));
             }
         }
-        push(&mut all, "--datetime-column", "data.time", self.datetime_column.clone());
+        if let Some(column) = &self.datetime_column {
+            push(&mut all, "--datetime-column", "data.time", Some(column.clone()));
+            // What the file says about its own columns is not true of others.
+            for key in ["data.group", "data.holiday"] {
+                push(&mut all, "--datetime-column", key, Some(Value::Null));
+            }
+            for key in ["data.targets", "data.past_covariates", "data.future_covariates"] {
+                push(&mut all, "--datetime-column", key, Some(Value::Sequence(Vec::new())));
+            }
+        }
         push(&mut all, "--target-column", "data.targets", self.target_column.clone());
         push(&mut all, "--group-column", "data.group", self.group_column.clone());
         push(&mut all, "--freq", "data.frequency", self.freq.clone());

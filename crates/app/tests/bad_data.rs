@@ -12,7 +12,7 @@ use std::process::Command;
 use std::thread;
 
 use sha2::{Digest, Sha256};
-use support::{SHORT, Workdir};
+use support::{SHORT, Workdir, assert_contains};
 use tracking::RunStatus;
 
 /// Two numeric columns and a class that depends on them.
@@ -36,12 +36,6 @@ fn error_of(content: &[u8], more: &[&str]) -> String {
     let logged = &runs[0].tags["error"];
     assert!(error.contains(logged.lines().next().unwrap()), "the run's tag `error` is {logged}");
     error
-}
-
-fn assert_contains(error: &str, parts: &[&str]) {
-    for part in parts {
-        assert!(error.contains(part), "no `{part}` in\n{error}");
-    }
 }
 
 #[test]

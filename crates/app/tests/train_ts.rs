@@ -59,7 +59,7 @@ fn next_week() -> String {
 }
 
 /// A config for `shops`: months of 28 days, so the days between are gaps.
-const SHOPS: [&str; 22] = [
+const SHOPS: [&str; 20] = [
     "--csv-path",
     "shops.csv",
     "--datetime-column",
@@ -68,8 +68,6 @@ const SHOPS: [&str; 22] = [
     "sales",
     "--group-column",
     "shop",
-    "--set",
-    "data.holiday=null",
     "--set",
     "data.future_covariates=[promotion]",
     "--set",

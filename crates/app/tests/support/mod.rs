@@ -138,5 +138,12 @@ pub fn files_below(folder: &Path) -> BTreeSet<String> {
     files
 }
 
+/// Panics unless every part stands in the text.
+pub fn assert_contains(error: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(error.contains(part), "no `{part}` in\n{error}");
+    }
+}
+
 /// Flags that make a run short.
 pub const SHORT: [&str; 4] = ["--epochs", "3", "--set", "training.warmup_epochs=0"];
