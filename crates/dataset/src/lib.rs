@@ -61,7 +61,7 @@ pub use scaler::Scaler;
 pub use series::{
     BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
     LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
-    SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
+    SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
     SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
 };
 pub use source::Source;

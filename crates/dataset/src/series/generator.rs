@@ -54,8 +54,8 @@ const NOISE: [f64; 24] = [
 /// Mean temperature by month in degrees Celsius, and the difference between afternoon and night.
 const TEMPERATURES: [f64; 12] = [-7.8, -5.2, 1.1, 6.7, 16.0, 21.0, 22.4, 20.7, 18.0, 10.5, 3.6, -5.6];
 const SWING: f64 = 7.8;
-/// cos(2 pi (hour - 15) / 24) for the hours from 15 to 21; the others mirror them.
-const COSINE: [f64; 7] = [1.0, 0.9659, 0.866, 0.7071, 0.5, 0.2588, 0.0];
+/// 1000 cos(2 pi (hour - 15) / 24) for the hours from 15 to 21; the others mirror them.
+const COSINE: [f64; 7] = [1000., 966., 866., 707., 500., 259., 0.];
 
 /// Weather of an hour.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -199,8 +199,8 @@ fn climate(moment: Moment) -> f64 {
 fn swing(hour: usize) -> f64 {
     let from_afternoon = if hour >= 3 { hour.abs_diff(15) } else { hour + 9 };
     match from_afternoon {
-        0..=6 => COSINE[from_afternoon],
-        _ => -COSINE[12 - from_afternoon],
+        0..=6 => COSINE[from_afternoon] / 1000.0,
+        _ => -COSINE[12 - from_afternoon] / 1000.0,
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::SeriesDataConfig;
+use super::error::SeriesError;
 use crate::csv_file::UNNAMED;
 use crate::error::listed;
 use crate::{Column, ColumnType, Error, Result, Table};
@@ -44,7 +45,7 @@ impl Roles {
                 Some(column) => format!("`{}` looks like it", column.name),
                 None => format!("There are {}", listed(table.names())),
             };
-            return Err(Error::NoTime { file: file.to_string(), hint });
+            return Err(SeriesError::NoTime { file: file.to_string(), hint }.into());
         }
         let mut taken: Vec<(&str, &'static str)> = Vec::new();
         for (role, key, names) in listed_roles(data) {
@@ -71,7 +72,7 @@ impl Roles {
             }
         }
         if targets.is_empty() {
-            return Err(Error::NoTargets { file: file.to_string() });
+            return Err(SeriesError::NoTargets { file: file.to_string() }.into());
         }
         let covariates = [(&data.past_covariates, false), (&data.future_covariates, true)];
         let covariates =
