@@ -14,6 +14,9 @@
 //! categorical. A column with at least nine numbers in ten values and more than 20 distinct numbers is an error, not a
 //! category: it is nearly always a numeric column with stray text. Where at least half of the cells of a text column
 //! are numbers, a warning says so. `data.types` overrules all of it.
+//!
+//! Time series: [`SeriesSource`] reads a file's series onto a regular grid, [`SeriesSplits`] gives their windows as arrays, and
+//! [`SeriesEncoder`] is what a forecast from other rows needs.
 
 mod column;
 mod config;

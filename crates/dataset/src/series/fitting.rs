@@ -106,15 +106,13 @@ pub(crate) fn fit_encoder(
     let fitted = fit(raw, &train, &encoder.features, n_targets);
     if let Some(model) = model {
         encoder.covariates = model.covariates.clone();
-        let unknown: Vec<String> =
-            fitted.scales.of_series.keys().filter(|name| model.scales.of(name).is_none()).cloned().collect();
-        let mut scales = fitted.scales.of_series;
-        scales.retain(|name, _| unknown.contains(name));
+        let mut unknown = fitted.scales.of_series;
+        unknown.retain(|name, _| model.scales.of(name).is_none());
         encoder.scales = model.scales.clone();
-        encoder.scales.of_series.extend(scales);
         if !unknown.is_empty() {
-            let names = crate::error::listed(unknown.iter().map(String::as_str));
+            let names = crate::error::listed(unknown.keys().map(String::as_str));
             warnings.push(format!("not in the training of the model, so scaled by their own train steps: {names}"));
+            encoder.scales.of_series.extend(unknown);
         }
         return Ok(encoder);
     }

@@ -116,10 +116,9 @@ impl SeriesEncoder {
 
     /// The model's scales; a series that it does not know is scaled by its own known steps.
     fn latest_scales(&self, raw: &Raw, windows: &[Window], warnings: &mut Vec<String>) -> Vec<Vec<Scale>> {
-        let is_wanted = |number: usize| windows.iter().any(|window| window.series as usize == number);
-        let unknown: Vec<usize> = (0..raw.series.len())
-            .filter(|&number| is_wanted(number) && self.scales.of(&raw.series[number].name).is_none())
-            .collect();
+        let numbers = windows.iter().map(|window| window.series as usize);
+        let unknown: Vec<usize> =
+            numbers.filter(|&number| self.scales.of(&raw.series[number].name).is_none()).collect();
         let mut own = Scales::default();
         if !unknown.is_empty() {
             let known: Vec<_> = raw.series.iter().map(|series| 0..series.n_known).collect();

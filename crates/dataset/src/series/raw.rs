@@ -10,7 +10,7 @@ use super::config::{GapPolicy, SeriesDataConfig};
 use super::error::{SeriesError, of_series};
 use super::features::SeriesFeaturesConfig;
 use super::frequency::Frequency;
-use super::gaps::{Run, fill, fill_texts, missing_runs};
+use super::gaps::{Run, fill, fill_texts, is_within, missing_runs};
 use super::grid::{Grid, Placed};
 use super::roles::Roles;
 use super::rolling::{difference, rolling};
@@ -278,9 +278,7 @@ impl Raw {
             let known = |run: &Run| Run { to: run.to.min(series.n_known), ..*run };
             let cells =
                 columns.flat_map(|(name, runs)| runs.iter().map(move |run| (format!("`{name}` is"), known(run))));
-            let cells = cells.filter(|(_, run)| {
-                run.from < run.to && !series.absent.iter().any(|gap| gap.from <= run.from && run.to <= gap.to)
-            });
+            let cells = cells.filter(|(_, run)| run.from < run.to && !is_within(*run, &series.absent));
             for (what, run) in whole.chain(cells) {
                 count += 1;
                 if first.as_ref().is_none_or(|(owner, _, other)| owner.name == series.name && run.from < other.from) {
