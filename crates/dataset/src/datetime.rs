@@ -343,3 +343,61 @@ fn parse_zone(text: &str) -> Option<i32> {
     let (hours, minutes) = if digits.len() == 2 { (number, 0) } else { (number / 100, number % 100) };
     Some(sign * (hours * 3600 + minutes * 60))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Days from 0000-03-01 to 2400, and back.
+    #[test]
+    fn days_are_counted_and_named() {
+        let mut n_checked = 0;
+        for day in (-719_468..157_000).step_by(13) {
+            let moment = Moment::from_epoch(day * DAY_SECONDS + 86_399);
+            assert_eq!((moment.epoch_day(), moment.second_of_day()), (day, 86_399));
+            assert!((1..=days_in_month(moment.year, moment.month)).contains(&moment.day));
+            n_checked += 1;
+        }
+        assert_eq!(n_checked, 67_421);
+        let named = [-1, 0, 951_782_399, 951_782_400, 4_107_542_399].map(format_time);
+        let expected = [
+            "1969-12-31 23:59:59",
+            "1970-01-01 00:00:00",
+            "2000-02-28 23:59:59",
+            "2000-02-29 00:00:00",
+            "2100-02-28 23:59:59",
+        ];
+        assert_eq!(named, expected);
+    }
+
+    #[test]
+    fn timestamps_of_series_are_read() {
+        let read = |format: Option<&str>, text: &str| {
+            let (moment, zone) = DateFormat::of_series(format).unwrap().parse_zoned(text)?;
+            Some((format_time(moment.epoch()), zone))
+        };
+        let iso = [
+            ("2016", "2016-01-01 00:00:00", None),
+            ("2016-07", "2016-07-01 00:00:00", None),
+            ("2016-07-02", "2016-07-02 00:00:00", None),
+            ("2016-07-02 13:05", "2016-07-02 13:05:00", None),
+            ("2016-07-02T13:05:09.250", "2016-07-02 13:05:09", None),
+            ("2016-07-02T13:05Z", "2016-07-02 13:05:00", Some(0)),
+            ("2016-07-02 13:05:09-0330", "2016-07-02 13:05:09", Some(-12_600)),
+            ("2016-07-02 13+05:30", "2016-07-02 13:00:00", Some(19_800)),
+        ];
+        for (text, expected, zone) in iso {
+            assert_eq!(read(None, text), Some((expected.to_string(), zone)), "{text}");
+        }
+        for text in
+            ["", "16", "2016-13", "2016-07-32", "2016-07-02 25:00", "2016-07-02 13:05 CET", "2016-07-02 13:05+1"]
+        {
+            assert_eq!(read(None, text), None, "{text}");
+        }
+        assert_eq!(read(Some("%b %Y"), "Mar 1999"), Some(("1999-03-01 00:00:00".to_string(), None)));
+        let zoned = Some(("2016-07-01 08:00:00".to_string(), Some(7200)));
+        assert_eq!(read(Some("%d.%m.%Y %H:%M%z"), "01.07.2016 08:00+02:00"), zoned);
+        assert!(DateFormat::of_series(Some("%H:%M")).is_err());
+        assert!(DateFormat::new("%m/%Y").is_err(), "a day is needed in a table");
+    }
+}

@@ -14,6 +14,9 @@
 //! categorical. A column with at least nine numbers in ten values and more than 20 distinct numbers is an error, not a
 //! category: it is nearly always a numeric column with stray text. Where at least half of the cells of a text column
 //! are numbers, a warning says so. `data.types` overrules all of it.
+//!
+//! Time series: [`SeriesSource`] reads a file's series onto a regular grid, [`SeriesSplits`] gives their windows as arrays, and
+//! [`SeriesEncoder`] is what a forecast from other rows needs.
 
 mod column;
 mod config;
@@ -62,7 +65,7 @@ pub use scaler::Scaler;
 pub use series::{
     BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
     LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
-    SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
+    SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
     SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
 };
 pub use source::Source;

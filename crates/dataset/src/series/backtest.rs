@@ -2,7 +2,7 @@
 
 use super::SeriesEncoder;
 use super::features::BacktestConfig;
-use super::fitting::{enumerate, fit_encoder};
+use super::fitting::{Windows, enumerate, fit_encoder};
 use super::source::SeriesSource;
 use super::splits::SeriesSplits;
 use super::windows::Parts;
@@ -40,7 +40,12 @@ impl SeriesSource {
             );
             return Err(Error::Setting { key: "backtest.folds", problem });
         }
-        folds.iter().try_for_each(|fold| self.fold_windows(fold).map(|_| ()))?;
+        for fold in &folds {
+            self.fit_fold(fold, None).map_err(|error| {
+                let problem = format!("block {} of {}: {error}", fold.fold, config.folds);
+                Error::Setting { key: "backtest.folds", problem }
+            })?;
+        }
         Ok(folds)
     }
 
@@ -58,24 +63,26 @@ impl SeriesSource {
         BacktestFold { fold, scored: (first.unwrap_or(0), last.unwrap_or(0)), parts }
     }
 
-    fn fold_windows(&self, fold: &BacktestFold) -> Result<(SeriesEncoder, Vec<String>)> {
-        let mut warnings = Vec::new();
-        let encoder = fit_encoder(&self.unfitted, &self.raw, &fold.parts, None, &self.file, &mut warnings)?;
-        enumerate(&self.raw, &encoder, &fold.parts, &self.file)?;
-        Ok((encoder, warnings))
-    }
-
     /// The windows of a fold, with everything fitted on its own train steps.
     pub fn fold(&self, fold: &BacktestFold) -> Result<SeriesSplits> {
-        let (encoder, warnings) = self.fold_windows(fold)?;
-        self.splits_of(&fold.parts, encoder, warnings)
+        let (encoder, windows, warnings) = self.fit_fold(fold, None)?;
+        Ok(self.with_windows(&fold.parts, encoder, windows, warnings))
     }
 
     /// The windows of a fold for a model that was trained before, such as that of the first fold: nothing is fitted.
     pub fn fold_for(&self, fold: &BacktestFold, model: &SeriesEncoder) -> Result<SeriesSplits> {
+        let (encoder, windows, warnings) = self.fit_fold(fold, Some(model))?;
+        Ok(self.with_windows(&fold.parts, encoder, windows, warnings))
+    }
+
+    fn fit_fold(
+        &self,
+        fold: &BacktestFold,
+        model: Option<&SeriesEncoder>,
+    ) -> Result<(SeriesEncoder, Windows, Vec<String>)> {
         let mut warnings = Vec::new();
-        let parts = &fold.parts;
-        let encoder = fit_encoder(&self.unfitted, &self.raw, parts, Some(model), &self.file, &mut warnings)?;
-        self.splits_of(parts, encoder, warnings)
+        let encoder = fit_encoder(&self.unfitted, &self.raw, &fold.parts, model, &self.file, &mut warnings)?;
+        let windows = enumerate(&self.raw, &encoder, &fold.parts, &self.file)?;
+        Ok((encoder, windows, warnings))
     }
 }

@@ -283,8 +283,8 @@ pub enum Unsorted {
 pub enum GapPolicy {
     /// It is an error.
     Error,
-    /// A straight line from the value before to the value after. A gap that a window's first forecast step lies behind or in is
-    /// filled with the help of later values; how many windows that concerns is told.
+    /// A straight line from the value before to the value after. Where a look-back ends within a gap, it is filled with the help
+    /// of a value that is not known yet; how many windows that concerns is told.
     Interpolate,
     /// The last value before the gap.
     ForwardFill,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::config::SeriesDataConfig;
+use super::error::SeriesError;
 use super::features::{SeriesFeaturesConfig, WindowsConfig};
 use super::frequency::Frequency;
 use super::layout::{Layout, part_names};
@@ -71,7 +72,7 @@ impl SeriesEncoder {
 
     /// JSON from which [`SeriesEncoder::from_json`] makes an identical one, to the last bit.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).map_err(|error| Error::SeriesEncoder { reason: error.to_string() })
+        serde_json::to_string_pretty(self).map_err(|error| unusable(error.to_string()))
     }
 
     /// Reads what `to_json` wrote.
@@ -80,7 +81,6 @@ impl SeriesEncoder {
         struct Versioned {
             version: u32,
         }
-        let unusable = |reason: String| Error::SeriesEncoder { reason };
         let Versioned { version } = serde_json::from_str(json).map_err(|error| unusable(error.to_string()))?;
         if version != VERSION {
             let reason =
@@ -107,7 +107,7 @@ impl SeriesEncoder {
         };
         if self.data.targets.is_empty() || !is_fitted || !is_step {
             let reason = "targets, scales or frequency are not those of a fitted encoder".to_string();
-            return Err(Error::SeriesEncoder { reason });
+            return Err(unusable(reason));
         }
         Ok(())
     }
@@ -163,6 +163,13 @@ impl SeriesEncoder {
         self.windows
     }
 
+    /// Steps before a window's first one that its lags, differences and rolling statistics reach back to.
+    pub(crate) fn reach(&self) -> usize {
+        let SeriesFeaturesConfig { lags, differences, rolling, .. } = &self.features;
+        let behind = rolling.windows.iter().map(|window| window - 1);
+        lags.iter().chain(differences).copied().chain(behind).max().unwrap_or(0)
+    }
+
     /// The scale of a target; `series` is its name, empty where the file has one series. `None` for a series that was not
     /// trained on.
     pub fn scale(&self, series: &str, target: usize) -> Option<Scale> {
@@ -172,14 +179,13 @@ impl SeriesEncoder {
     /// The data settings under which a file is read for this model: its columns, the file's rows.
     pub(crate) fn settings_for(&self, data: &SeriesDataConfig) -> Result<SeriesDataConfig> {
         let own = &self.data;
-        let lists = [
+        let lists: [(_, &[String], &[String]); 4] = [
             ("data.targets", &data.targets, &own.targets),
             ("data.past_covariates", &data.past_covariates, &own.past_covariates),
             ("data.future_covariates", &data.future_covariates, &own.future_covariates),
+            ("data.holiday", data.holiday.as_slice(), own.holiday.as_slice()),
         ];
-        let holiday = (data.holiday.iter().cloned().collect(), own.holiday.iter().cloned().collect::<Vec<_>>());
-        let holiday: (&Vec<String>, &Vec<String>) = (&holiday.0, &holiday.1);
-        for (key, given, models) in lists.into_iter().chain([("data.holiday", holiday.0, holiday.1)]) {
+        for (key, given, models) in lists {
             if !given.is_empty() && given != models {
                 let problem = format!("the model that is trained on has {}", shown(models));
                 return Err(Error::Setting { key, problem });
@@ -211,6 +217,10 @@ impl SeriesEncoder {
         let problem = format!("the timestamps are {found}, those that the model was trained on were {expected}");
         Err(Error::Setting { key: "data.time", problem })
     }
+}
+
+fn unusable(reason: String) -> Error {
+    SeriesError::Encoder { reason }.into()
 }
 
 fn shown(names: &[String]) -> String {

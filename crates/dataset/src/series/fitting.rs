@@ -7,15 +7,15 @@ use serde::Serialize;
 
 use super::config::{SeriesDataConfig, ShortSeries};
 use super::encoder::SeriesEncoder;
+use super::error::{SeriesError, of_series};
 use super::features::WindowsConfig;
 use super::layout::Layout;
 use super::raw::{Raw, RawSeries};
 use super::scaling::{Scale, fit, has_targets};
 use super::store::Window;
 use super::windows::{Holes, Parts, windows_of};
-use crate::error::of_series;
 use crate::split::PARTS;
-use crate::{Error, Result, format_time};
+use crate::{Result, format_time};
 
 /// More 0/1 channels of one column than this are a mistake.
 const MAX_LEVELS: usize = 1000;
@@ -55,7 +55,7 @@ pub(crate) fn divide(
     }
     raw.series = kept;
     match first {
-        Some(error) if data.short_series == ShortSeries::Error || raw.series.is_empty() => Err(error),
+        Some(error) if data.short_series == ShortSeries::Error || raw.series.is_empty() => Err(error.into()),
         _ => Ok((parts_of, skipped)),
     }
 }
@@ -68,25 +68,25 @@ fn fault(
     n_targets: usize,
     file: &str,
     data: &SeriesDataConfig,
-) -> Option<(String, Error)> {
+) -> Option<(String, SeriesError)> {
     let WindowsConfig { lookback, horizon, .. } = *windows;
     let (needed, found) = (lookback + horizon, series.n_known);
     let (file, of_series) = (file.to_string(), of_series(&series.name));
     if found < needed {
         let is_choice = data.group.is_some() && data.short_series == ShortSeries::Error;
         let or_skip = if is_choice { ", or set `data.short_series: skip`" } else { "" };
-        let error = Error::ShortSeries { file, of_series, found, lookback, horizon, needed, or_skip };
+        let error = SeriesError::ShortSeries { file, of_series, found, lookback, horizon, needed, or_skip };
         return Some((format!("{found} steps, a window needs {needed}"), error));
     }
     let border = parts.0[2];
     if border > found {
         let reason = format!("{found} steps, `data.split.borders` needs {border}");
-        return Some((reason, Error::BorderBeyond { file, of_series, border, found }));
+        return Some((reason, SeriesError::BorderBeyond { file, of_series, border, found }));
     }
     if !has_targets(series, &parts.range(0), n_targets) {
         let reason = format!("a target has no value in the train part ({} steps){of_series}", parts.0[0]);
         let hint = "enlarge it in `data.split`, or set `data.start`".to_string();
-        return Some((reason.clone(), Error::NoWindow { file, part: PARTS[0], reason, hint }));
+        return Some((reason.clone(), SeriesError::NoWindow { file, part: PARTS[0], reason, hint }));
     }
     None
 }
@@ -106,15 +106,13 @@ pub(crate) fn fit_encoder(
     let fitted = fit(raw, &train, &encoder.features, n_targets);
     if let Some(model) = model {
         encoder.covariates = model.covariates.clone();
-        let unknown: Vec<String> =
-            fitted.scales.of_series.keys().filter(|name| model.scales.of(name).is_none()).cloned().collect();
-        let mut scales = fitted.scales.of_series;
-        scales.retain(|name, _| unknown.contains(name));
+        let mut unknown = fitted.scales.of_series;
+        unknown.retain(|name, _| model.scales.of(name).is_none());
         encoder.scales = model.scales.clone();
-        encoder.scales.of_series.extend(scales);
         if !unknown.is_empty() {
-            let names = crate::error::listed(unknown.iter().map(String::as_str));
+            let names = crate::error::listed(unknown.keys().map(String::as_str));
             warnings.push(format!("not in the training of the model, so scaled by their own train steps: {names}"));
+            encoder.scales.of_series.extend(unknown);
         }
         return Ok(encoder);
     }
@@ -124,7 +122,7 @@ pub(crate) fn fit_encoder(
         let levels = levels(raw, &train, column);
         if levels.len() > MAX_LEVELS {
             let (file, column) = (file.to_string(), covariate.name.clone());
-            return Err(Error::TooManyLevels { file, column, levels: levels.len() });
+            return Err(SeriesError::TooManyLevels { file, column, levels: levels.len() }.into());
         }
         covariate.levels = Some(levels);
     }
@@ -133,7 +131,7 @@ pub(crate) fn fit_encoder(
     let is_constant = |names: &Vec<String>| names.len() >= n_fitted;
     if fitted.constant[..n_targets].iter().all(is_constant) {
         let targets = crate::error::listed(encoder.data.targets.iter().map(String::as_str));
-        return Err(Error::ConstantTargets { file: file.to_string(), targets });
+        return Err(SeriesError::ConstantTargets { file: file.to_string(), targets }.into());
     }
     for (name, series) in raw.number_names.iter().zip(fitted.constant).filter(|(_, series)| !series.is_empty()) {
         warnings.push(constant(name, &series, n_fitted, encoder.features.per_series));
@@ -187,7 +185,7 @@ pub(crate) fn enumerate(raw: &Raw, encoder: &SeriesEncoder, parts: &[Parts], fil
         let holes = Holes::new(series, &layout, &encoder.windows);
         let mut is_ahead = vec![false; series.n_steps];
         series.interpolated.iter().for_each(|run| is_ahead[run.from..run.to].fill(true));
-        for part in 0..3 {
+        for (part, longest) in longest.iter_mut().enumerate() {
             let (windows, n_left_out) = windows_of(number, &holes, parts, part, &encoder.windows);
             all.n_ahead += windows.iter().filter(|window| is_ahead[window.origin as usize - 1]).count();
             all.left_out[part] += n_left_out;
@@ -195,13 +193,13 @@ pub(crate) fn enumerate(raw: &Raw, encoder: &SeriesEncoder, parts: &[Parts], fil
             let lookback = if part == 0 { 0 } else { encoder.windows.lookback };
             let range = parts.range(part);
             let (from, length) = holes.longest_stretch(range.start.saturating_sub(lookback)..range.end);
-            if longest[part].is_none_or(|(most, ..)| length > most) {
-                longest[part] = Some((length, series, from));
+            if longest.is_none_or(|(most, ..)| length > most) {
+                *longest = Some((length, series, from));
             }
         }
     }
     match (0..3).find(|&part| all.parts[part].is_empty()) {
-        Some(part) => Err(no_window(raw, encoder, parts, part, all.left_out[part], longest[part], file)),
+        Some(part) => Err(no_window(raw, encoder, parts, part, all.left_out[part], longest[part], file).into()),
         None => Ok(all),
     }
 }
@@ -214,7 +212,7 @@ fn no_window(
     n_left_out: usize,
     longest: Option<(usize, &RawSeries, usize)>,
     file: &str,
-) -> Error {
+) -> SeriesError {
     let WindowsConfig { lookback, horizon, .. } = encoder.windows;
     let (file, name) = (file.to_string(), PARTS[part]);
     let (n_whole, series, from) = match longest {
@@ -231,12 +229,12 @@ fn no_window(
             };
             let hint =
                 "enlarge the part in `data.split`, or shorten `windows.lookback` or `windows.horizon`".to_string();
-            return Error::NoWindow { file, part: name, reason, hint };
+            return SeriesError::NoWindow { file, part: name, reason, hint };
         }
     };
-    let reach = Layout::new(encoder).longest_lag();
+    let reach = encoder.reach();
     let lagged =
-        if reach > 0 { format!(" after {reach} steps that the longest lag reaches back") } else { String::new() };
+        if reach > 0 { format!(", and {reach} before it for lags and rolling statistics") } else { String::new() };
     let reason = format!(
         "each of {n_left_out} touches a missing value; the longest whole stretch has {n_whole} steps, from {}{}, but a window \
          takes {lookback} + {horizon} = {}{lagged}",
@@ -247,5 +245,5 @@ fn no_window(
     let gaps = encoder.data.gaps.name();
     let hint =
         format!("fill the gaps (`data.gaps: interpolate` or `forward_fill`, now `{gaps}`), or shorten the window");
-    Error::NoWindow { file, part: name, reason, hint }
+    SeriesError::NoWindow { file, part: name, reason, hint }
 }

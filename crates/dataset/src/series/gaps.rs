@@ -24,6 +24,12 @@ pub(crate) fn missing_runs(n: usize, is_missing: impl Fn(usize) -> bool) -> Vec<
     runs
 }
 
+/// Whether a run lies within one of these, which are ascending.
+pub(crate) fn is_within(run: Run, runs: &[Run]) -> bool {
+    let last = runs.partition_point(|other| other.from <= run.from).checked_sub(1);
+    last.is_some_and(|last| run.to <= runs[last].to)
+}
+
 /// Fills the runs of missing values that are no longer than `longest`; which ones. A run at the beginning has nothing before it
 /// and stays. So does one at the end, but for `forward_fill` of what is a column's `past`: its end is the forecast's
 /// origin, while a column known over the horizon ends where nothing is known.

@@ -54,8 +54,8 @@ const NOISE: [f64; 24] = [
 /// Mean temperature by month in degrees Celsius, and the difference between afternoon and night.
 const TEMPERATURES: [f64; 12] = [-7.8, -5.2, 1.1, 6.7, 16.0, 21.0, 22.4, 20.7, 18.0, 10.5, 3.6, -5.6];
 const SWING: f64 = 7.8;
-/// cos(2 pi (hour - 15) / 24) for the hours from 15 to 21; the others mirror them.
-const COSINE: [f64; 7] = [1.0, 0.9659, 0.866, 0.7071, 0.5, 0.2588, 0.0];
+/// 1000 cos(2 pi (hour - 15) / 24) for the hours from 15 to 21; the others mirror them.
+const COSINE: [f64; 7] = [1000., 966., 866., 707., 500., 259., 0.];
 
 /// Weather of an hour.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -150,9 +150,9 @@ fn hours() -> Vec<Hour> {
             (weather, weather_left) = (rng.weather(celsius, moment), 3 + rng.below(10));
         }
         if incident_left == 0 {
-            // One in 600 hours begins one: of 2 to 6 hours, at 20 to 70 % of the traffic.
+            // One begins in 1500 hours: of 2 to 6 hours, at 20 to 70 % of the traffic.
             (incident, incident_left) = (1.0, 1);
-            if rng.unit() < 1.0 / 600.0 {
+            if rng.unit() < 1.0 / 1500.0 {
                 (incident, incident_left) = (0.2 + 0.5 * rng.unit(), 2 + rng.below(5));
             }
         }
@@ -199,8 +199,8 @@ fn climate(moment: Moment) -> f64 {
 fn swing(hour: usize) -> f64 {
     let from_afternoon = if hour >= 3 { hour.abs_diff(15) } else { hour + 9 };
     match from_afternoon {
-        0..=6 => COSINE[from_afternoon],
-        _ => -COSINE[12 - from_afternoon],
+        0..=6 => COSINE[from_afternoon] / 1000.0,
+        _ => -COSINE[12 - from_afternoon] / 1000.0,
     }
 }
 
@@ -301,4 +301,117 @@ fn holiday(moment: Moment) -> Option<(&'static str, f64)> {
         (12, 25) => ("Christmas Day", 0.65),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use sha2::{Digest, Sha256};
+
+    use super::*;
+    use crate::table::hex;
+
+    #[test]
+    fn the_bytes_are_pinned() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("traffic.csv");
+        traffic_demo().unwrap().write_csv(&[], &path).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        assert_eq!(hex(&Sha256::digest(&bytes)), "20acf4e676ca5f92e7590d78cbc9ed0146ac7bc9ad9250303bb74d7aa00ffe96");
+        let text = String::from_utf8(bytes).unwrap();
+        let mut lines = text.lines();
+        assert_eq!(lines.next().unwrap(), "date_time,temp_c,rain_1h,snow_1h,clouds,holiday,traffic_volume");
+        assert!(lines.next().unwrap().starts_with("2016-01-01 00:00:00,"));
+        assert!(lines.next_back().unwrap().starts_with("2017-12-31 23:00:00,"));
+        assert_eq!(text.lines().count(), 1 + 17_544);
+    }
+
+    #[test]
+    fn numbers_have_their_decimals() {
+        let texts = [(0, 1), (5, 1), (-5, 1), (-123, 1), (7, 2), (1237, 2)].map(|(number, n)| fixed(number, n));
+        assert_eq!(texts, ["0.0", "0.5", "-0.5", "-12.3", "0.07", "12.37"]);
+    }
+
+    /// US Office of Personnel Management, federal holidays of 2016 and 2017; those on a weekend on their own day.
+    #[test]
+    fn holidays_are_those_of_the_calendar() {
+        let hours = hours();
+        let first_hours = hours.iter().filter(|hour| hour.time % DAY_SECONDS == 0 && hour.holiday.is_some());
+        let days: Vec<String> = first_hours.map(|hour| format_time(hour.time)[..10].to_string()).collect();
+        let expected = [
+            "2016-01-01",
+            "2016-01-18",
+            "2016-02-15",
+            "2016-05-30",
+            "2016-07-04",
+            "2016-09-05",
+            "2016-10-10",
+            "2016-11-11",
+            "2016-11-24",
+            "2016-12-25",
+            "2017-01-01",
+            "2017-01-16",
+            "2017-02-20",
+            "2017-05-29",
+            "2017-07-04",
+            "2017-09-04",
+            "2017-10-09",
+            "2017-11-11",
+            "2017-11-23",
+            "2017-12-25",
+        ];
+        assert_eq!(days, expected);
+    }
+
+    /// The residual over its hour's standard deviation; 0 on holidays. The weather is guessed from the columns: its factors
+    /// differ by less than 3 %, but for snow.
+    fn residuals(hours: &[Hour]) -> Vec<f64> {
+        let of_hour = |hour: &Hour| {
+            let weather = match (hour.rain, hour.snow, hour.clouds) {
+                (_, 1.., _) => Weather::Snow,
+                (1.., ..) => Weather::Rain,
+                (.., 0..=10) => Weather::Clear,
+                _ => Weather::Clouds,
+            };
+            let (moment, of_day) = (Moment::from_epoch(hour.time), (hour.time.rem_euclid(DAY_SECONDS) / 3600) as usize);
+            let left = hour.volume as f64 - expected(moment, of_day, None, weather);
+            if hour.holiday.is_some() { 0.0 } else { left / NOISE[of_day] }
+        };
+        hours.iter().map(of_hour).collect()
+    }
+
+    #[test]
+    fn the_noise_is_that_of_the_data() {
+        let hours = hours();
+        assert!(hours.iter().all(|hour| hour.volume >= 0));
+        let left = residuals(&hours);
+        for of_day in 0..24 {
+            let same: Vec<f64> = left.iter().skip(of_day).step_by(24).copied().filter(|z| *z != 0.0).collect();
+            let spread = (same.iter().map(|z| z * z).sum::<f64>() / same.len() as f64).sqrt();
+            assert!((0.9..1.15).contains(&spread), "{of_day} h: {spread}");
+        }
+        let mean = left.iter().sum::<f64>() / left.len() as f64;
+        let product = |lag: usize| -> f64 { left[lag..].iter().zip(&left).map(|(a, b)| (a - mean) * (b - mean)).sum() };
+        for (lag, expected) in [(1, 0.774), (2, 0.606), (3, 0.505), (24, 0.414), (168, 0.228)] {
+            let found = product(lag) / product(0);
+            assert!((found - expected).abs() < 0.03, "lag {lag}: {found}");
+        }
+        // Incidents are rare: hours far below what is to be expected by day.
+        let lost = hours.iter().zip(&left).filter(|(hour, z)| hour.holiday.is_none() && **z < -3.5).count();
+        assert!((10..100).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn the_weather_is_that_of_the_seasons() {
+        let hours = hours();
+        for (of_year, expected) in TEMPERATURES.iter().enumerate() {
+            let same = hours.iter().filter(|hour| month(Moment::from_epoch(hour.time)) == of_year);
+            let (sum, n) = same.fold((0, 0), |(sum, n), hour| (sum + hour.temperature, n + 1));
+            let mean = sum as f64 / 10.0 / f64::from(n);
+            assert!((mean - expected).abs() < 3.0, "month {of_year}: {mean}");
+        }
+        let share = |is: fn(&Hour) -> bool| hours.iter().filter(|hour| is(hour)).count() as f64 / hours.len() as f64;
+        assert!((0.05..0.2).contains(&share(|hour| hour.rain > 0)));
+        assert!((0.03..0.15).contains(&share(|hour| hour.snow > 0)));
+        assert!(hours.iter().all(|hour| (0..=100).contains(&hour.clouds)));
+    }
 }

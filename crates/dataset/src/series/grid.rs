@@ -3,10 +3,10 @@
 use std::collections::{BTreeSet, HashMap};
 
 use super::config::{Duplicates, SeriesDataConfig, Unsorted};
+use super::error::{SeriesError, of_series};
 use super::frequency::Frequency;
 use super::time_axis::{Times, read_times};
 use crate::datetime::DAY_SECONDS;
-use crate::error::of_series;
 use crate::{Column, Error, Result, Table, format_time};
 
 /// A grid may have this many steps for each row, and `FREE_STEPS` beside.
@@ -102,10 +102,8 @@ fn rows_of_series(table: &Table, data: &SeriesDataConfig, times: &Times) -> Resu
         };
         let number = match group {
             None => number(""),
-            Some(column) => column.with_text(row, |name| name.map(number)).ok_or_else(|| Error::MissingGroup {
-                file: file.to_string(),
-                column: column.name.clone(),
-                row: row + 1,
+            Some(column) => column.with_text(row, |name| name.map(number)).ok_or_else(|| {
+                SeriesError::MissingGroup { file: file.to_string(), column: column.name.clone(), row: row + 1 }
             })?,
         };
         series[number].1.push((time, row as u32));
@@ -113,7 +111,7 @@ fn rows_of_series(table: &Table, data: &SeriesDataConfig, times: &Times) -> Resu
     if series.is_empty() {
         let time = |time: Option<&i64>| format_time(time.copied().unwrap_or_default());
         let (from, to) = (time(times.seconds.iter().min()), time(times.seconds.iter().max()));
-        return Err(Error::NothingInTime { file: file.to_string(), from, to });
+        return Err(SeriesError::NothingInTime { file: file.to_string(), from, to }.into());
     }
     Ok((series, n_outside))
 }
@@ -146,14 +144,15 @@ fn sort(stamps: &mut Stamps, name: &str, data: &SeriesDataConfig, column: &Colum
         latest = latest.max(time);
     }
     if let (Unsorted::Error, Some((time, row, previous))) = (data.unsorted, first) {
-        return Err(Error::UnsortedTime {
+        return Err(SeriesError::UnsortedTime {
             file: file.to_string(),
             column: column.name.clone(),
             row: row as usize + 1,
             value: format_time(time),
             previous: format_time(previous),
             of_series: of_series(name),
-        });
+        }
+        .into());
     }
     stamps.sort_unstable();
     Ok(n_unsorted)
@@ -173,7 +172,7 @@ fn resolve_duplicates(
         Duplicates::Error => {
             let first = stamps.windows(2).find(|pair| pair[0].0 == pair[1].0).map(|pair| (pair[0], pair[1]));
             let ((_, first_row), (time, row)) = first.unwrap_or_default();
-            return Err(Error::DuplicateTime {
+            return Err(SeriesError::DuplicateTime {
                 file: file.to_string(),
                 column: column.name.clone(),
                 row: row as usize + 1,
@@ -181,7 +180,8 @@ fn resolve_duplicates(
                 first_row: first_row as usize + 1,
                 of_series: of_series(name),
                 count: n_duplicates,
-            });
+            }
+            .into());
         }
         Duplicates::First => stamps.dedup_by_key(|(time, _)| *time),
         Duplicates::Last => {
@@ -201,8 +201,9 @@ fn infer(series: &[(String, Stamps)], column: &Column, file: &str) -> Result<Fre
         times
     };
     let times: Vec<Vec<i64>> = series.iter().map(distinct).collect();
-    let no_frequency = |reason| Error::NoFrequency { file: file.to_string(), column: column.name.clone(), reason };
-    Frequency::infer(&times).map_err(no_frequency)
+    let no_frequency =
+        |reason| SeriesError::NoFrequency { file: file.to_string(), column: column.name.clone(), reason };
+    Ok(Frequency::infer(&times).map_err(no_frequency)?)
 }
 
 impl Place<'_> {
@@ -213,11 +214,11 @@ impl Place<'_> {
         if n_steps > stamps.len() as i64 * STEPS_PER_ROW + FREE_STEPS || n_steps > i64::from(u32::MAX / 2) {
             let (from, to, frequency) = (format_time(from), format_time(to), self.frequency.to_string());
             let (file, of_series, rows) = (self.file.to_string(), of_series(&name), stamps.len());
-            return Err(Error::SparseGrid { file, from, to, steps: n_steps, frequency, of_series, rows });
+            return Err(SeriesError::SparseGrid { file, from, to, steps: n_steps, frequency, of_series, rows }.into());
         }
         let step_of = |&(time, row): &(i64, u32)| match self.frequency.step(start, time) {
             (step, true) => Ok((step as u32, row)),
-            (step, false) => Err(self.off_grid(&name, start, step, time, row)),
+            (step, false) => Err(self.off_grid(&name, start, step, time, row).into()),
         };
         let cells = stamps.iter().map(step_of).collect::<Result<_>>()?;
         let holidays = holidays.get(&name).cloned().unwrap_or_default();
@@ -238,8 +239,8 @@ impl Place<'_> {
         }
     }
 
-    fn off_grid(&self, name: &str, start: i64, step: i64, time: i64, row: u32) -> Error {
-        Error::OffGrid {
+    fn off_grid(&self, name: &str, start: i64, step: i64, time: i64, row: u32) -> SeriesError {
+        SeriesError::OffGrid {
             file: self.file.to_string(),
             column: self.column.to_string(),
             row: row as usize + 1,

@@ -2,6 +2,7 @@
 
 use super::config::SeriesDataConfig;
 use super::encoder::SeriesEncoder;
+use super::error::{SeriesError, of_series};
 use super::layout::{Layout, Place};
 use super::raw::{NO_ROW, Raw, RawSeries, clean};
 use super::scaling::{Scale, Scales, fit};
@@ -9,8 +10,8 @@ use super::source::read_series;
 use super::store::{SeriesBatch, SeriesShape, Store, Window};
 use super::windows::Holes;
 use crate::datetime::DAY_SECONDS;
-use crate::error::{listed, of_series};
-use crate::{Error, Result, format_time};
+use crate::error::listed;
+use crate::{Result, format_time};
 
 /// What a model is to forecast.
 #[derive(Clone, Debug)]
@@ -87,37 +88,37 @@ impl SeriesEncoder {
                 }
             };
             if let Some(step) = (origin..origin + horizon).find(|&step| is_missing(step)) {
-                return Err(Error::FutureMissing {
+                return Err(SeriesError::FutureMissing {
                     file: file.to_string(),
                     of_series: of_series(&series.name),
                     column: column_of(self, stored, layout),
                     origin: time(origin),
                     horizon,
                     missing: time(step),
-                });
+                }
+                .into());
             }
         }
         let holes = Holes::new(series, layout, &self.windows);
         if holes.has_inputs(origin) {
             return Ok(());
         }
-        let needed = self.windows.lookback + layout.longest_lag();
+        let needed = self.windows.lookback + self.reach();
         let reason = match origin < needed {
             true => format!("the file has {origin} steps before it, and the model needs {needed}"),
             false => format!(
-                "a value is missing in the {needed} steps before it that the model needs, or too near to them; fill it in the file"
+                "a value is missing in the {needed} steps before it, which the model needs; fill it in the file"
             ),
         };
         let (file, of_series) = (file.to_string(), of_series(&series.name));
-        Err(Error::NoForecast { file, of_series, origin: time(origin), reason })
+        Err(SeriesError::NoForecast { file, of_series, origin: time(origin), reason }.into())
     }
 
     /// The model's scales; a series that it does not know is scaled by its own known steps.
     fn latest_scales(&self, raw: &Raw, windows: &[Window], warnings: &mut Vec<String>) -> Vec<Vec<Scale>> {
-        let is_wanted = |number: usize| windows.iter().any(|window| window.series as usize == number);
-        let unknown: Vec<usize> = (0..raw.series.len())
-            .filter(|&number| is_wanted(number) && self.scales.of(&raw.series[number].name).is_none())
-            .collect();
+        let numbers = windows.iter().map(|window| window.series as usize);
+        let unknown: Vec<usize> =
+            numbers.filter(|&number| self.scales.of(&raw.series[number].name).is_none()).collect();
         let mut own = Scales::default();
         if !unknown.is_empty() {
             let known: Vec<_> = raw.series.iter().map(|series| 0..series.n_known).collect();

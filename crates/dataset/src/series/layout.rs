@@ -82,12 +82,6 @@ impl Layout {
     pub(crate) fn n_stored(&self) -> usize {
         self.n_numbers + self.one_hot.len() + usize::from(self.has_holidays)
     }
-
-    /// The steps that the longest lag reaches back.
-    pub(crate) fn longest_lag(&self) -> usize {
-        let steps = |channel: &Channel| if let Place::Lag { steps, .. } = channel.place { steps } else { 0 };
-        self.past.iter().chain(&self.future).map(steps).max().unwrap_or(0)
-    }
 }
 
 /// Calendar channels of steps that series with one phase share.

@@ -13,6 +13,7 @@
 mod backtest;
 mod config;
 mod encoder;
+mod error;
 mod features;
 mod fitting;
 mod frequency;
@@ -36,6 +37,7 @@ mod windows;
 pub use backtest::BacktestFold;
 pub use config::{Duplicates, GapPolicy, SeriesBuiltin, SeriesDataConfig, SeriesSplitConfig, ShortSeries, Unsorted};
 pub use encoder::SeriesEncoder;
+pub use error::SeriesError;
 pub use features::{
     BacktestConfig, CalendarEncoding, RollingConfig, RollingStatistic, SeriesFeaturesConfig, SeriesScaling,
     WindowsConfig,

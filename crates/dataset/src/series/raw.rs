@@ -7,13 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::config::{GapPolicy, SeriesDataConfig};
+use super::error::{SeriesError, of_series};
 use super::features::SeriesFeaturesConfig;
 use super::frequency::Frequency;
-use super::gaps::{Run, fill, fill_texts, missing_runs};
+use super::gaps::{Run, fill, fill_texts, is_within, missing_runs};
 use super::grid::{Grid, Placed};
 use super::roles::Roles;
 use super::rolling::{difference, rolling};
-use crate::{Error, Result, Table, format_time};
+use crate::{Result, Table, format_time};
 
 /// A text cell of a step without a row.
 pub(crate) const NO_ROW: u32 = u32::MAX;
@@ -274,10 +275,10 @@ impl Raw {
         for series in &self.series {
             let whole = series.absent.iter().map(|run| ("every column is".to_string(), *run));
             let columns = self.number_names.iter().zip(&series.missing);
-            let cells = columns.flat_map(|(name, runs)| runs.iter().map(move |run| (format!("`{name}` is"), *run)));
-            let cells = cells.filter(|(_, run)| {
-                run.from < series.n_known && !series.absent.iter().any(|gap| gap.from <= run.from && run.to <= gap.to)
-            });
+            let known = |run: &Run| Run { to: run.to.min(series.n_known), ..*run };
+            let cells =
+                columns.flat_map(|(name, runs)| runs.iter().map(move |run| (format!("`{name}` is"), known(run))));
+            let cells = cells.filter(|(_, run)| run.from < run.to && !is_within(*run, &series.absent));
             for (what, run) in whole.chain(cells) {
                 count += 1;
                 if first.as_ref().is_none_or(|(owner, _, other)| owner.name == series.name && run.from < other.from) {
@@ -287,14 +288,15 @@ impl Raw {
         }
         let Some((series, what, run)) = first else { return Ok(()) };
         let time = |step| format_time(series.time(self.frequency, step));
-        Err(Error::SeriesGap {
+        Err(SeriesError::SeriesGap {
             file: file.to_string(),
-            of_series: crate::error::of_series(&series.name),
+            of_series: of_series(&series.name),
             what,
             from: time(run.from),
             to: time(run.to - 1),
             steps: run.to - run.from,
             count,
-        })
+        }
+        .into())
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::config::{GapPolicy, SeriesDataConfig};
 use super::encoder::{SeriesEncoder, zone_name};
 use super::fitting::{SkippedSeries, Windows};
+use super::gaps::{Run, is_within};
 use super::raw::{Raw, RawSeries};
 use super::roles::Roles;
 use super::source::TableFacts;
@@ -196,15 +197,15 @@ impl SeriesReport {
         if self.n_unsorted > 0 {
             found.push(format!("{} rows were not in the order of time; they were sorted", self.n_unsorted));
         }
+        let n_windows: usize = self.parts.iter().map(|part| part.n_windows).sum();
         if self.n_windows_ahead > 0 {
             found.push(format!(
-                "{} windows have a look-back that ends in a gap which `gaps: interpolate` filled with the help of the value after \
-                 it, so they see a little of the future",
+                "{} of {n_windows} windows have a look-back that ends in a gap which `gaps: interpolate` filled with the help of \
+                 the value after it, so they see a little of the future",
                 self.n_windows_ahead
             ));
         }
         let n_left_out: usize = self.parts.iter().map(|part| part.n_left_out).sum();
-        let n_windows: usize = self.parts.iter().map(|part| part.n_windows).sum();
         if n_left_out > n_windows && data.gaps == GapPolicy::Mask {
             found.push(format!(
                 "{n_left_out} windows are left out since they touch a missing value, more than the {n_windows} that are used; \
@@ -254,9 +255,9 @@ fn gaps(raw: &Raw, roles: &Roles) -> Vec<Gap> {
         gaps.extend(series.absent.iter().map(|run| gap(None, run.from, run.to)));
         for (i, name) in raw.number_names.iter().enumerate().take(roles.numbers().len()) {
             let known = series.missing[i].iter().filter(|run| run.from < series.n_known);
-            let is_whole = |from, to| series.absent.iter().any(|run| run.from <= from && to <= run.to);
-            let cells = known.map(|run| (run.from, run.to.min(series.n_known)));
-            gaps.extend(cells.filter(|&(from, to)| !is_whole(from, to)).map(|(from, to)| gap(Some(name), from, to)));
+            let cells = known.map(|run| Run { to: run.to.min(series.n_known), ..*run });
+            let cells = cells.filter(|&run| !is_within(run, &series.absent));
+            gaps.extend(cells.map(|run| gap(Some(name), run.from, run.to)));
         }
     }
     gaps.sort_by_key(|gap| std::cmp::Reverse(gap.n_steps));

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::config::SeriesDataConfig;
+use super::config::{SeriesDataConfig, invalid};
+use super::error::SeriesError;
 use crate::csv_file::UNNAMED;
 use crate::error::listed;
 use crate::{Column, ColumnType, Error, Result, Table};
@@ -44,7 +45,7 @@ impl Roles {
                 Some(column) => format!("`{}` looks like it", column.name),
                 None => format!("There are {}", listed(table.names())),
             };
-            return Err(Error::NoTime { file: file.to_string(), hint });
+            return Err(SeriesError::NoTime { file: file.to_string(), hint }.into());
         }
         let mut taken: Vec<(&str, &'static str)> = Vec::new();
         for (role, key, names) in listed_roles(data) {
@@ -55,9 +56,6 @@ impl Roles {
                 }
                 taken.push((name, role));
             }
-        }
-        for name in data.valid_range.keys() {
-            table.column(name, "`data.valid_range`")?;
         }
         let mut targets = data.targets.clone();
         let mut unused = Vec::new();
@@ -71,14 +69,22 @@ impl Roles {
             }
         }
         if targets.is_empty() {
-            return Err(Error::NoTargets { file: file.to_string() });
+            return Err(SeriesError::NoTargets { file: file.to_string() }.into());
         }
-        let covariates = [(&data.past_covariates, false), (&data.future_covariates, true)];
-        let covariates =
-            covariates.into_iter().flat_map(|(names, is_future)| names.iter().map(move |n| (n, is_future)));
-        let covariates =
-            covariates.map(|(name, is_future)| covariate(table, name, is_future)).collect::<Result<_>>()?;
-        Ok(Self { targets, covariates, unused })
+        let mut covariates = Vec::new();
+        for (names, is_future) in [(&data.past_covariates, false), (&data.future_covariates, true)] {
+            for name in names {
+                covariates.push(covariate(table, name, is_future)?);
+            }
+        }
+        let roles = Self { targets, covariates, unused };
+        for name in data.valid_range.keys() {
+            table.column(name, "`data.valid_range`")?;
+            if !roles.numbers().contains(&name.as_str()) {
+                return invalid("data.valid_range", format!("`{name}` is neither a target nor a covariate of numbers"));
+            }
+        }
+        Ok(roles)
     }
 
     /// Columns of numbers: targets, then covariates.

@@ -13,8 +13,9 @@ use super::roles::Roles;
 use super::splits::SeriesSplits;
 use super::store::Store;
 use super::windows::Parts;
+use crate::info::describe_series;
 use crate::table::hex;
-use crate::{ColumnType, DataFile, DatasetInfo, Error, Result, Table, read_table};
+use crate::{ColumnType, DataFile, Error, Result, Table, read_table};
 
 /// Series that were read, cleaned and put on a regular grid.
 #[derive(Clone, Debug)]
@@ -119,18 +120,7 @@ impl SeriesSource {
         Ok(self.with_windows(&self.parts, self.encoder.clone(), self.windows.clone(), warnings))
     }
 
-    /// The windows of other parts.
-    pub(crate) fn splits_of(
-        &self,
-        parts: &[Parts],
-        encoder: SeriesEncoder,
-        warnings: Vec<String>,
-    ) -> Result<SeriesSplits> {
-        let windows = enumerate(&self.raw, &encoder, parts, &self.file)?;
-        Ok(self.with_windows(parts, encoder, windows, warnings))
-    }
-
-    fn with_windows(
+    pub(crate) fn with_windows(
         &self,
         parts: &[Parts],
         encoder: SeriesEncoder,
@@ -138,10 +128,22 @@ impl SeriesSource {
         warnings: Vec<String>,
     ) -> SeriesSplits {
         let store = Store::new(&self.raw, &encoder, scales_of(&self.raw, &encoder));
-        let info = self.facts.describe(&self.data, parts, &encoder, warnings);
+        let target = encoder.target_names().join(",");
+        let info = describe_series(&self.data, &self.facts, parts, target, self.digest(parts), warnings);
         let [train, valid, test] = windows.parts;
         let (past_names, future_names) = (encoder.past_names(), encoder.future_names());
         SeriesSplits { train, valid, test, encoder, info, store, parts: parts.to_vec(), past_names, future_names }
+    }
+
+    /// Of the cells, of the first step of each series and of the borders of its parts.
+    fn digest(&self, parts: &[Parts]) -> String {
+        let mut hasher = Sha256::new();
+        hasher.update(self.facts.digest.as_bytes());
+        for (series, parts) in self.raw.series.iter().zip(parts) {
+            hasher.update(series.start.to_le_bytes());
+            parts.0.iter().for_each(|&border| hasher.update((border as u64).to_le_bytes()));
+        }
+        hex(&hasher.finalize()[..16])
     }
 
     /// Every target of every series, for a plot.
@@ -198,26 +200,5 @@ impl TableFacts {
             digest: table.digest(&[]),
             columns: typed.collect(),
         }
-    }
-
-    fn describe(
-        &self,
-        data: &SeriesDataConfig,
-        parts: &[Parts],
-        encoder: &SeriesEncoder,
-        warnings: Vec<String>,
-    ) -> DatasetInfo {
-        let target = encoder.target_names().join(",");
-        crate::info::describe_series(data, self, parts, target, self.digest_of(parts), warnings)
-    }
-
-    /// Of the cells and of the borders of all parts.
-    fn digest_of(&self, parts: &[Parts]) -> String {
-        let mut hasher = Sha256::new();
-        hasher.update(self.digest.as_bytes());
-        for border in parts.iter().flat_map(|parts| parts.0) {
-            hasher.update((border as u64).to_le_bytes());
-        }
-        hex(&hasher.finalize()[..16])
     }
 }

@@ -1,5 +1,6 @@
 //! The column of timestamps.
 
+use super::error::SeriesError;
 use crate::datetime::DateFormat;
 use crate::{Column, Error, Result};
 
@@ -38,22 +39,22 @@ pub(crate) fn read_times(column: &Column, format: Option<&str>, file: &str) -> R
                 times.zone = zone;
                 times.seconds.push(seconds);
             }
-            wrong => return Err(fault(wrong, column, row, format, file)),
+            wrong => return Err(fault(wrong, column, row, format, file).into()),
         }
     }
     Ok(times)
 }
 
-fn fault(stamp: Stamp, column: &Column, row: usize, format: Option<&str>, file: &str) -> Error {
+fn fault(stamp: Stamp, column: &Column, row: usize, format: Option<&str>, file: &str) -> SeriesError {
     let text = |row| column.text(row).unwrap_or_default().into_owned();
     let (file, column, value) = (file.to_string(), column.name.clone(), text(row));
     let row = row + 1;
     match stamp {
-        Stamp::Missing => Error::MissingTimestamp { file, column, row },
-        Stamp::At(..) => Error::MixedZones { file, column, row, value, first: text(0), first_row: 1 },
+        Stamp::Missing => SeriesError::MissingTimestamp { file, column, row },
+        Stamp::At(..) => SeriesError::MixedZones { file, column, row, value, first: text(0), first_row: 1 },
         Stamp::Unreadable => {
             let format = format.unwrap_or("2016-07-01 13:00").to_string();
-            Error::NotATimestamp { file, column, row, value, format }
+            SeriesError::NotATimestamp { file, column, row, value, format }
         }
     }
 }
