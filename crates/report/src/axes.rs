@@ -6,6 +6,7 @@ use plotters::style::text_anchor::HPos;
 use crate::canvas::{Canvas, Point, TextStyle};
 use crate::render::text_width;
 use crate::style::{self, BASELINE, GRID, LABEL, MARGIN, TICK};
+use crate::time;
 
 /// Maps values to 0..1, with ticks at round values.
 pub(crate) struct Axis {
@@ -30,6 +31,25 @@ impl Axis {
         Axis::linear(low - padding, high + padding, count)
     }
 
+    /// As `padded`, with the upper `share` of the axis free of values, for text.
+    pub fn with_headroom(low: f64, high: f64, count: usize, share: f64) -> Axis {
+        let (low, high) = apart(low, high);
+        let padding = (high - low) * 0.05;
+        let (low, high) = (low - padding, high + padding);
+        Axis::linear(low, low + (high - low) / (1.0 - share), count)
+    }
+
+    /// Epoch seconds, with at most about `count` ticks at round dates or times of day. Equal ends are moved half a day
+    /// apart; times that no calendar has get plain numbers.
+    pub fn time(low: f64, high: f64, count: usize) -> Axis {
+        let half_day = time::DAY as f64 / 2.0;
+        let (low, high) = if high - low < 1.0 { (low - half_day, high + half_day) } else { (low, high) };
+        match time::ticks(low, high, count) {
+            Some(ticks) => Axis { low, high, log: false, ticks },
+            None => Axis::linear(low, high, count),
+        }
+    }
+
     /// Ticks at whole numbers only.
     pub fn whole(low: f64, high: f64, count: usize) -> Axis {
         let step = round_step((high - low) / count as f64).max(1.0);
@@ -49,6 +69,13 @@ impl Axis {
             .map(|v| (v, log_label(v)))
             .collect();
         Axis { low, high, log: true, ticks }
+    }
+
+    /// A place for each name, the first at 0, and a tick where the name is not empty.
+    pub fn named(names: &[&str]) -> Axis {
+        let places = (0..).map(f64::from).zip(names.iter().map(|name| name.to_string()));
+        let ticks = places.filter(|(_, name)| !name.is_empty()).collect();
+        Axis { low: -0.5, high: names.len() as f64 - 0.5, log: false, ticks }
     }
 
     /// From 0 to 1 without ticks: for rows that have names.
@@ -181,10 +208,11 @@ impl Frame {
         self.draw_x_name(canvas, name, 2.0 * half);
     }
 
-    /// The labels of the x ticks: 44 pixels.
+    /// The labels of the x ticks: 44 pixels. The last may be moved to the left, into the picture.
     pub fn draw_x_ticks(&self, canvas: &mut Canvas) {
         for (value, label) in &self.x.ticks {
             let (x, _) = self.at(*value, self.y.low);
+            let x = x.min(f64::from(canvas.width) - 8.0 - text_width(label, TICK.size, TICK.bold) / 2.0);
             canvas.text((x, self.bottom() + 36.0), label, TextStyle { anchor: HPos::Center, ..TICK });
         }
     }
@@ -212,6 +240,67 @@ impl Frame {
         }
         canvas.line(&points, width, color);
     }
+
+    /// A polyline that is broken where a value cannot be drawn, unless the hole is narrower than a pixel; a dot on a
+    /// value between two holes, and on each where they are far apart. `values` are pairs of x and y, by rising x.
+    pub fn draw_broken_curve(
+        &self,
+        canvas: &mut Canvas,
+        values: impl Iterator<Item = (f64, f64)>,
+        width: f64,
+        color: RGBColor,
+    ) {
+        for points in self.runs(values) {
+            let length = points[points.len() - 1].0 - points[0].0;
+            if points.len() == 1 || length / (points.len() - 1) as f64 >= 20.0 {
+                points.iter().for_each(|&point| canvas.dot(point, width * 1.5, color, 1.0));
+            }
+            canvas.line(&points, width, color);
+        }
+    }
+
+    /// The area between two curves, broken where one cannot be drawn; a whisker where it stands alone. `bounds` are
+    /// [x, lower, upper], by rising x.
+    pub fn draw_broken_band(
+        &self,
+        canvas: &mut Canvas,
+        bounds: impl Iterator<Item = [f64; 3]>,
+        color: RGBColor,
+        opacity: f64,
+    ) {
+        let slice = |[x, lower, upper]: [f64; 3]| {
+            let ((x, bottom), (_, top)) = (self.at(x, lower), self.at(x, upper));
+            [x, lower, upper].into_iter().all(style::is_drawable).then_some([x, top, bottom])
+        };
+        let slices: Vec<Option<[f64; 3]>> = bounds.map(slice).collect();
+        for run in slices.split(Option::is_none) {
+            let slices: Vec<[f64; 3]> = run.iter().flatten().copied().collect();
+            match slices[..] {
+                [] => {}
+                [[x, top, bottom]] => canvas.whisker((x, top), (x, bottom), color),
+                _ => canvas.band(&slices, color, opacity),
+            }
+        }
+    }
+
+    /// Points that a line may join; none of the runs is empty.
+    fn runs(&self, values: impl Iterator<Item = (f64, f64)>) -> Vec<Vec<Point>> {
+        let mut runs: Vec<Vec<Point>> = Vec::new();
+        let mut is_hole = true;
+        for (x, y) in values {
+            if !style::is_drawable(x) || !style::is_drawable(y) {
+                is_hole = true;
+                continue;
+            }
+            let point = self.at(x, y);
+            match runs.last_mut() {
+                Some(run) if !is_hole || run.last().is_some_and(|last| point.0 - last.0 < 1.0) => run.push(point),
+                _ => runs.push(vec![point]),
+            }
+            is_hole = false;
+        }
+        runs
+    }
 }
 
 #[cfg(test)]
@@ -235,6 +324,19 @@ mod tests {
     }
 
     #[test]
+    fn curves_are_broken_at_holes_that_can_be_seen() {
+        let x = Axis { low: 0.0, high: 100.0, log: false, ticks: vec![] };
+        let y = Axis { low: 0.0, high: 1.0, log: false, ticks: vec![] };
+        let frame = Frame { left: 0.0, top: 0.0, width: 100.0, height: 10.0, x, y };
+        let lengths =
+            |values: &[(f64, f64)]| -> Vec<usize> { frame.runs(values.iter().copied()).iter().map(Vec::len).collect() };
+        let hole = f64::NAN;
+        assert_eq!(lengths(&[(0.0, 0.5), (1.0, hole), (2.0, 0.5), (3.0, 0.5), (4.0, f64::INFINITY)]), [1, 2]);
+        assert_eq!(lengths(&[(0.0, hole), (0.3, 0.5), (0.6, hole), (0.9, 0.5), (1.8, 0.5)]), [3]);
+        assert_eq!(lengths(&[(0.0, hole)]), [0; 0]);
+    }
+
+    #[test]
     fn hostile_ranges_give_few_finite_ticks() {
         for (low, high) in [(0.0, 0.0), (7.0, 7.0), (1e100, 1e100), (-1e100, 1e100), (1e16, 1e16 + 2.0), (0.0, 5e-324)]
         {
@@ -242,6 +344,12 @@ mod tests {
             assert!(axis.high > axis.low && (2..=12).contains(&axis.ticks.len()), "{low} {high}: {:?}", axis.ticks);
             assert!(axis.share((low + high) / 2.0).is_finite());
         }
+        for (low, high) in [(0.0, 0.0), (1e100, 1e100), (-1e100, 1e100), (1e12, 1e12), (253e9, 254e9), (5e-324, 0.5)] {
+            let axis = Axis::time(low, high, 8);
+            assert!(axis.high > axis.low && (1..=12).contains(&axis.ticks.len()), "{low} {high}: {:?}", axis.ticks);
+        }
+        let roomy = Axis::with_headroom(3.0, 3.0, 5, 0.2);
+        assert!((roomy.share(3.0) - 0.4).abs() < 1e-9, "{}", roomy.share(3.0));
         assert_eq!(bounds([f64::NAN, 3.0, f64::INFINITY, -1.0, 1e300].into_iter()), Some((-1.0, 3.0)));
         assert_eq!(bounds([f64::NAN].into_iter()), None);
     }

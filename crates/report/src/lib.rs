@@ -19,6 +19,8 @@ mod calibration;
 mod canvas;
 mod comparison;
 mod confusion_matrix;
+mod error_by_step;
+mod forecast_windows;
 mod importance;
 mod learning_curves;
 mod learning_rate;
@@ -26,8 +28,11 @@ mod ranking_curves;
 mod regression;
 mod render;
 mod residuals;
+mod residuals_over_time;
 mod score_histograms;
+mod series_overview;
 mod style;
+mod time;
 
 use std::io;
 use std::path::PathBuf;
@@ -35,13 +40,17 @@ use std::path::PathBuf;
 pub use calibration::{Calibration, CalibrationBin, CalibrationCurve, calibration};
 pub use comparison::{FoldMetric, FoldScores, ModelComparison, ModelScore, fold_scores, model_comparison};
 pub use confusion_matrix::{ConfusionMatrix, confusion_matrix};
+pub use error_by_step::{ErrorByStep, StepErrors, error_by_step};
+pub use forecast_windows::{ForecastWindow, ForecastWindows, Interval, forecast_windows};
 pub use importance::{Importance, PermutationImportance, permutation_importance};
 pub use learning_curves::{CurvePanel, LearningCurves, Series, learning_curves};
 pub use learning_rate::{LearningRateFinder, LearningRateSchedule, learning_rate_finder, learning_rate_schedule};
 pub use ranking_curves::{Band, RankingCurve, RankingCurves, pr_curve, roc_curve};
 pub use regression::{Predictions, predicted_vs_actual};
 pub use residuals::residuals;
+pub use residuals_over_time::{ResidualsOverTime, residuals_over_time};
 pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
+pub use series_overview::{SeriesOverview, SeriesPanel, SeriesPart, series_overview};
 
 /// Why a picture was not written. No file is ever half-written; before `Write`, none is touched.
 #[derive(Debug, thiserror::Error)]
