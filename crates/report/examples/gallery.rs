@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use report::{
-    Band, Calibration, CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, FoldMetric, FoldScores,
-    Importance, LearningCurves, LearningRateFinder, LearningRateSchedule, ModelComparison, ModelScore,
-    PermutationImportance, Predictions, RankingCurve, RankingCurves, Result, ScoreGroup, ScoreHistograms, Series,
-    calibration, confusion_matrix, fold_scores, learning_curves, learning_rate_finder, learning_rate_schedule,
-    model_comparison, permutation_importance, pr_curve, predicted_vs_actual, residuals, roc_curve, score_histograms,
+    Band, Calibration, CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, ErrorByStep, FoldMetric,
+    FoldScores, ForecastWindow, ForecastWindows, Importance, Interval, LearningCurves, LearningRateFinder,
+    LearningRateSchedule, ModelComparison, ModelScore, PermutationImportance, Predictions, RankingCurve, RankingCurves,
+    ResidualsOverTime, Result, ScoreGroup, ScoreHistograms, Series, SeriesOverview, SeriesPanel, SeriesPart,
+    StepErrors, calibration, confusion_matrix, error_by_step, fold_scores, forecast_windows, learning_curves,
+    learning_rate_finder, learning_rate_schedule, model_comparison, permutation_importance, pr_curve,
+    predicted_vs_actual, residuals, residuals_over_time, roc_curve, score_histograms, series_overview,
 };
 
 fn main() -> Result<()> {
@@ -44,7 +46,13 @@ fn main() -> Result<()> {
     for folds in [0, 1, 5, 50] {
         draw_folds(folds, &folder.join(format!("fold_scores_{folds}")))?;
     }
-    Ok(())
+    for (series, steps) in [(1, 50_000), (1, 20), (7, 17_420), (30, 400)] {
+        draw_series(series, steps, &folder.join(format!("series_overview_{series}_{steps}")))?;
+    }
+    for horizon in [1, 24, 96, 720] {
+        draw_forecasts(horizon, &folder)?;
+    }
+    draw_residuals_over_time(&folder)
 }
 
 /// A small linear congruential generator: pictures must not change from run to run.
@@ -468,4 +476,140 @@ fn draw_folds(folds: usize, stem: &Path) -> Result<()> {
         metrics: &metrics,
     };
     fold_scores(&spec, stem)
+}
+
+/// 2016-07-01 00:00.
+const START: f64 = 1_467_331_200.0;
+
+/// Traffic by the hour: a daily and a weekly cycle, and noise that lasts.
+fn traffic(steps: usize, seed: u64) -> (Vec<f64>, Vec<f64>) {
+    let (mut noise, mut lasting) = (Noise(seed), 0.0);
+    let mut value = |hour: usize| {
+        lasting = 0.8 * lasting + 200.0 * noise.normal();
+        let day = 1.0 - ((hour % 24) as f64 / 24.0 * std::f64::consts::TAU).cos();
+        let weekend = if hour / 24 % 7 < 2 { 0.6 } else { 1.0 };
+        (400.0 + 2_400.0 * day * weekend + lasting).max(0.0)
+    };
+    ((0..steps).map(|i| START + 3_600.0 * i as f64).collect(), (0..steps).map(&mut value).collect())
+}
+
+fn draw_series(series: usize, steps: usize, stem: &Path) -> Result<()> {
+    let names = [
+        "traffic_volume (vehicles per hour)",
+        "a series whose name is far too long for the line that it stands in, with its unit and more (vehicles per hour)",
+    ];
+    let names: Vec<String> =
+        (0..series).map(|i| names.get(i).map_or_else(|| format!("sensor {i}"), |name| name.to_string())).collect();
+    let mut all: Vec<_> = (0..series).map(|i| traffic(steps, 41 + i as u64)).collect();
+    // One long gap, and many of an hour.
+    let long = steps / 5..steps / 5 + steps / 9;
+    let gaps: Vec<(usize, usize)> = std::iter::once((long.start, long.end - 1))
+        .chain((steps / 2..steps * 3 / 5).step_by(17).map(|i| (i, i)))
+        .collect();
+    for (first, last) in &gaps {
+        all.iter_mut().for_each(|(_, values)| values[*first..=*last].fill(f64::NAN));
+    }
+    let times = all[0].0.clone();
+    let gaps: Vec<(f64, f64)> = gaps.into_iter().map(|(first, last)| (times[first], times[last])).collect();
+    let at = |share: f64| times[(share * (steps - 1) as f64) as usize];
+    let parts = [("train", 0.0, 0.7), ("valid", 0.7, 0.8), ("test", 0.8, 1.0)].map(|(name, start, end)| SeriesPart {
+        name,
+        start: at(start),
+        end: at(end),
+    });
+    let panels: Vec<SeriesPanel> = names
+        .iter()
+        .zip(&all)
+        .map(|(name, (times, values))| SeriesPanel { name, times, values, parts: &parts, gaps: &gaps })
+        .collect();
+    let subtitle = "traffic · hourly · chronological split 70 / 10 / 20";
+    let start = Instant::now();
+    series_overview(&SeriesOverview { title: "Series", subtitle, panels: &panels }, stem)?;
+    println!("series_overview of {series} x {steps} steps: {:.2?}", start.elapsed());
+    Ok(())
+}
+
+fn draw_forecasts(horizon: usize, folder: &Path) -> Result<()> {
+    const LOOKBACK: usize = 168;
+    let mut noise = Noise(43);
+    let names = ["good window (10th percentile)", "median window", "bad window (90th percentile)"];
+    let windows: Vec<_> = (0..3u32)
+        .map(|i| {
+            let (times, values) = traffic(LOOKBACK + horizon, 50 + u64::from(i));
+            let spread = 150.0 * f64::from(i + 1);
+            let forecast: Vec<f64> = values[LOOKBACK..].iter().map(|value| value + spread * noise.normal()).collect();
+            let bound = |sign: f64| -> Vec<f64> {
+                let width = |(step, value): (usize, &f64)| value + sign * 400.0 * (1.0 + step as f64 / 100.0);
+                forecast.iter().enumerate().map(width).collect()
+            };
+            let bounds = [bound(-1.0), bound(1.0)];
+            (format!("{}, MAE {} · 2016-07-08 00:00", names[i as usize], 0.8 * spread), times, values, forecast, bounds)
+        })
+        .collect();
+    let panels: Vec<ForecastWindow> = windows
+        .iter()
+        .map(|(title, times, values, forecast, [lower, upper])| ForecastWindow {
+            title,
+            target: "traffic_volume (vehicles per hour)",
+            history_times: &times[..LOOKBACK],
+            history: &values[..LOOKBACK],
+            times: &times[LOOKBACK..],
+            actual: &values[LOOKBACK..],
+            forecast,
+            interval: Some(Interval { lower, upper }),
+        })
+        .collect();
+    let interval_label = "90% interval, split conformal (88.7% of the test steps)";
+    let spec =
+        ForecastWindows {
+            title: "Forecasts", subtitle: "traffic-mlp · test windows", interval_label, panels: &panels
+        };
+    forecast_windows(&spec, &folder.join(format!("forecast_windows_{horizon}")))?;
+
+    let grow = |from: f64, to: f64| -> Vec<f64> {
+        let error = |step: usize| to + (from - to) * (-(step as f64) / 30.0).exp() + 4.0 * (step as f64 * 0.26).sin();
+        (0..horizon).map(error).collect()
+    };
+    let curves = [
+        ("seasonal naive (168 steps)", grow(310.0, 320.0), false),
+        ("repeat last", grow(300.0, 2_200.0), false),
+        ("weekday x hour profile", grow(268.0, 272.0), false),
+        ("MLP 168-256-24", grow(120.0, 225.0), true),
+    ];
+    let models: Vec<StepErrors> =
+        curves.iter().map(|(name, values, highlight)| StepErrors { name, values, highlight: *highlight }).collect();
+    let spec = ErrorByStep {
+        title: "Error by step",
+        subtitle: "traffic · 5,772 test windows",
+        metric: "MAE (vehicles per hour)",
+        step: "step of the horizon (1 hour each)",
+        models: &models,
+    };
+    error_by_step(&spec, &folder.join(format!("error_by_step_{horizon}")))
+}
+
+fn draw_residuals_over_time(folder: &Path) -> Result<()> {
+    let mut noise = Noise(47);
+    for (name, step, times, repeats) in [
+        ("hourly", 3_600.0, 5_772, 24),
+        ("daily", 86_400.0, 730, 7),
+        ("monthly", 2_629_800.0, 36, 3),
+        ("none", 1.0, 0, 0),
+    ] {
+        let times: Vec<f64> = (0..times * repeats).map(|i| START + step * f64::from(i / repeats)).collect();
+        let (_, actual) = traffic(times.len(), 53);
+        let predicted: Vec<f64> = actual.iter().map(|value| value * 0.98 + 0.1 * value * noise.normal()).collect();
+        let spec = ResidualsOverTime {
+            title: "Residuals over time",
+            subtitle: "traffic-mlp · test windows",
+            target: "traffic_volume (vehicles per hour)",
+            times: &times,
+            actual: &actual,
+            predicted: &predicted,
+        };
+        let start = Instant::now();
+        residuals_over_time(&spec, &folder.join(format!("residuals_over_time_{name}")))?;
+        println!("residuals_over_time of {} rows: {:.2?}", times.len(), start.elapsed());
+    }
+    Ok(())
 }

@@ -71,9 +71,10 @@ impl Axis {
         Axis { low, high, log: true, ticks }
     }
 
-    /// A place for each name, the first at 0.
+    /// A place for each name, the first at 0, and a tick where the name is not empty.
     pub fn named(names: &[&str]) -> Axis {
-        let ticks = (0..).map(f64::from).zip(names.iter().map(|name| name.to_string())).collect();
+        let places = (0..).map(f64::from).zip(names.iter().map(|name| name.to_string()));
+        let ticks = places.filter(|(_, name)| !name.is_empty()).collect();
         Axis { low: -0.5, high: names.len() as f64 - 0.5, log: false, ticks }
     }
 
@@ -240,8 +241,8 @@ impl Frame {
         canvas.line(&points, width, color);
     }
 
-    /// A polyline that is broken where a value cannot be drawn, unless the hole is narrower than a pixel; a dot on a value
-    /// between two holes, and on each where they are far apart. `values` are pairs of x and y, by rising x.
+    /// A polyline that is broken where a value cannot be drawn, unless the hole is narrower than a pixel; a dot on a
+    /// value between two holes, and on each where they are far apart. `values` are pairs of x and y, by rising x.
     pub fn draw_broken_curve(
         &self,
         canvas: &mut Canvas,

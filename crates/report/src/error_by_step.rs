@@ -37,7 +37,7 @@ pub struct StepErrors<'a> {
 const WIDTH: f64 = 1600.0;
 
 /// Writes a metric over the steps of the horizon, 1600 pixels wide; on a log axis if the values are above 0 and span a
-/// factor of 30 or more.
+/// factor of 10 or more, so that one bad baseline does not press the others together.
 pub fn error_by_step(spec: &ErrorByStep, stem: &Path) -> Result<()> {
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
@@ -64,13 +64,11 @@ pub fn error_by_step(spec: &ErrorByStep, stem: &Path) -> Result<()> {
     for (index, color) in others.iter().map(|i| (*i, FADED)).chain(by_height(spec.models, &named, &colors)) {
         let model = &spec.models[index];
         let values = model.values.iter().enumerate().map(|(i, value)| ((i + 1) as f64, *value));
-        frame.draw_curve(&mut canvas, values, width(model), color);
+        let thinner = if steps > 200 { 0.6 } else { 1.0 };
+        let width = if model.highlight { LINE_WIDTH + 2.0 } else { LINE_WIDTH - 1.0 };
+        frame.draw_curve(&mut canvas, values, width * thinner, color);
     }
     save(&canvas, stem)
-}
-
-fn width(model: &StepErrors) -> f64 {
-    if model.highlight { LINE_WIDTH + 2.0 } else { LINE_WIDTH - 1.0 }
 }
 
 /// Those with a highlight come last, so that they lie on top.
@@ -117,5 +115,5 @@ fn mean(values: &[f64]) -> f64 {
 
 fn value_axis(models: &[StepErrors]) -> Axis {
     let (low, high) = bounds(all_values(models)).unwrap_or((0.0, 1.0));
-    if low > 1e-100 && high / low >= 30.0 { Axis::log(low / 1.2, high * 1.2) } else { Axis::padded(low, high, 8) }
+    if low > 1e-100 && high / low >= 10.0 { Axis::log(low / 1.2, high * 1.2) } else { Axis::padded(low, high, 8) }
 }

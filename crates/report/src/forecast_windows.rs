@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use plotters::style::RGBColor;
+use plotters::style::text_anchor::HPos;
 
 use crate::axes::{Axis, Frame, bounds};
 use crate::canvas::{Canvas, TextStyle};
-use crate::render::save;
+use crate::render::{save, text_width};
 use crate::style::{self, BASELINE, INK, LABEL, LINE_WIDTH, MARGIN, MUTED, PALETTE, Swatch};
 use crate::{Error, Result};
 
@@ -26,7 +27,7 @@ pub struct ForecastWindows<'a> {
 pub struct ForecastWindow<'a> {
     /// Over the panel, e.g. `median window, MAE 214 · 2018-03-02 05:00`.
     pub title: &'a str,
-    /// The target with its unit, beside the axis.
+    /// The target with its unit, at the end of the line over the panel.
     pub target: &'a str,
     /// The end of what the model saw.
     pub history_times: &'a [f64],
@@ -73,7 +74,7 @@ pub fn forecast_windows(spec: &ForecastWindows, stem: &Path) -> Result<()> {
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let mut top = style::draw_legend_rows(&mut canvas, top, &legend(spec));
     let axes: Vec<Axis> = panels.iter().map(|panel| value_axis(panel, plot_height)).collect();
-    let left = MARGIN + 50.0 + axes.iter().map(Axis::tick_width).fold(40.0, f64::max) + 14.0;
+    let left = MARGIN + axes.iter().map(Axis::tick_width).fold(40.0, f64::max) + 14.0;
     for (panel, y) in panels.iter().zip(axes) {
         top += PANEL_HEAD;
         let (first, last) = bounds(panel.history_times.iter().chain(panel.times).copied()).unwrap_or((0.0, 1.0));
@@ -137,13 +138,16 @@ fn values<'a>(panel: &'a ForecastWindow) -> impl Iterator<Item = f64> + 'a {
 
 fn value_axis(panel: &ForecastWindow, plot_height: f64) -> Axis {
     let (low, high) = bounds(values(panel)).unwrap_or((0.0, 1.0));
-    Axis::padded(low, high, (plot_height / 55.0) as usize)
+    Axis::padded(low, high, (plot_height / 45.0) as usize)
 }
 
 fn draw_panel(canvas: &mut Canvas, panel: &ForecastWindow, frame: &Frame) {
     let head = TextStyle { bold: true, ..LABEL };
-    canvas.text((frame.left, frame.top - 16.0), &style::shorten(panel.title, head, frame.width), head);
-    frame.draw_y_name(canvas, panel.target);
+    let title = style::shorten(panel.title, head, frame.width * 0.75);
+    canvas.text((frame.left, frame.top - 16.0), &title, head);
+    let room = frame.width - text_width(&title, head.size, head.bold) - 40.0;
+    let style = TextStyle { anchor: HPos::Right, color: MUTED, ..LABEL };
+    canvas.text((frame.right(), frame.top - 16.0), &style::shorten_middle(panel.target, style, room), style);
     if bounds(values(panel)).is_none() {
         return style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height / 2.0));
     }
@@ -157,16 +161,18 @@ fn draw_panel(canvas: &mut Canvas, panel: &ForecastWindow, frame: &Frame) {
     let pairs = |times: &'_ [f64], values: &'_ [f64]| -> Vec<(f64, f64)> {
         times.iter().copied().zip(values.iter().copied()).collect()
     };
-    let history = pairs(panel.history_times, panel.history);
-    // From the last value before the forecast, so that there is no hole.
-    let actual: Vec<_> = history.last().copied().into_iter().chain(pairs(panel.times, panel.actual)).collect();
-    let actual = if panel.actual.is_empty() { vec![] } else { actual };
+    let (history, actual) = (pairs(panel.history_times, panel.history), pairs(panel.times, panel.actual));
+    let across: Vec<(f64, f64)> = history.last().into_iter().chain(actual.first()).copied().collect();
     if let Some(&start) = panel.times.first().filter(|start| style::is_drawable(**start)) {
         let (x, _) = frame.at(history.last().map_or(start, |last| last.0), frame.y.low);
         canvas.dashed((x, frame.top), (x, frame.bottom()), 2.5, MUTED);
     }
     let width = if frame.width / (history.len() + panel.times.len()) as f64 > 4.0 { LINE_WIDTH } else { 2.5 };
     frame.draw_broken_curve(canvas, history.into_iter(), width - 1.0, BASELINE);
+    if across.len() == 2 && across.iter().all(|(x, y)| style::is_drawable(*x) && style::is_drawable(*y)) {
+        let ends: Vec<_> = across.iter().map(|(x, y)| frame.at(*x, *y)).collect();
+        canvas.line(&ends, width - 1.0, INK);
+    }
     frame.draw_broken_curve(canvas, actual.into_iter(), width - 1.0, INK);
     frame.draw_broken_curve(canvas, pairs(panel.times, panel.forecast).into_iter(), width, FORECAST);
 }

@@ -32,12 +32,10 @@ const WIDTH: f64 = 1600.0;
 /// Stretches of the time axis, at most.
 const BINS: usize = 120;
 const BAND_OPACITY: f64 = 0.22;
-const HOURS: [&str; 24] = [
-    "0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "12", "13", "14", "15", "16", "17", "18", "19", "20",
-    "21", "22", "23",
-];
+const HOURS: [&str; 24] =
+    ["0", "", "", "3", "", "", "6", "", "", "9", "", "", "12", "", "", "15", "", "", "18", "", "", "21", "", ""];
 const WEEKDAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
-const RESIDUAL: &str = "Residual (actual − predicted)";
+const RESIDUAL: &str = "Actual − predicted";
 
 /// The mean and the 10th and 90th percentile of the residuals around `x`; NaN where there are none.
 struct Bin {
@@ -50,6 +48,7 @@ struct Bin {
 /// Residuals by a feature of their time.
 struct Profile {
     title: &'static str,
+    /// Of the bins; empty for a bin that takes no tick.
     names: &'static [&'static str],
     bins: Vec<Bin>,
 }
@@ -61,15 +60,11 @@ struct Profile {
 pub fn residuals_over_time(spec: &ResidualsOverTime, stem: &Path) -> Result<()> {
     let rows = rows(spec)?;
     let (bins, profiles) = (time_bins(&rows), profiles(&rows));
-    let ends =
-        bins.iter().chain(profiles.iter().flat_map(|profile| &profile.bins)).flat_map(|b| [b.low, b.high, b.mean]);
-    let (low, high) = bounds(ends).unwrap_or((-1.0, 1.0));
-    let y = || Axis::padded(low.min(0.0), high.max(0.0), 6);
-
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let top = style::draw_legend_rows(&mut canvas, top, &legend()) + 54.0;
-    let left = MARGIN + 50.0 + y().tick_width() + 14.0;
+    let (y, profile_y) = (|| value_axis(bins.iter()), || value_axis(profiles.iter().flat_map(|profile| &profile.bins)));
+    let left = MARGIN + 50.0 + y().tick_width().max(profile_y().tick_width()) + 14.0;
     let (first, last) = bounds(rows.iter().map(|row| row.0)).unwrap_or((0.0, 1.0));
     let x = Axis::time(first, last, 9);
     let frame = Frame { left, top, width: WIDTH - MARGIN - left, height: 440.0, x, y: y() };
@@ -78,14 +73,12 @@ pub fn residuals_over_time(spec: &ResidualsOverTime, stem: &Path) -> Result<()> 
         style::draw_no_data(&mut canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
     }
     let mut bottom = frame.bottom() + 44.0;
-    let n_names: usize = profiles.iter().map(|profile| profile.names.len()).sum();
     let (top, mut right) = (bottom + 70.0, 0.0);
     for profile in &profiles {
-        // The name of a weekday is wider than that of an hour, so not all of the room goes by their number.
-        let share = (profile.names.len() as f64 / n_names as f64 + 1.0 / profiles.len() as f64) / 2.0;
+        let share = 1.0 / profiles.len() as f64;
         let left = right + left;
         let width = (WIDTH - MARGIN) * share - left + right;
-        let frame = Frame { left, top, width, height: 340.0, x: Axis::named(profile.names), y: y() };
+        let frame = Frame { left, top, width, height: 340.0, x: Axis::named(profile.names), y: profile_y() };
         draw_plot(&mut canvas, &frame, profile.title, "", &profile.bins);
         (right, bottom) = (frame.right(), frame.bottom() + 44.0);
     }
@@ -113,6 +106,11 @@ fn legend() -> Vec<(Swatch, String)> {
     ]
 }
 
+fn value_axis<'a>(bins: impl Iterator<Item = &'a Bin>) -> Axis {
+    let (low, high) = bounds(bins.flat_map(|bin| [bin.low, bin.high, bin.mean])).unwrap_or((-1.0, 1.0));
+    Axis::padded(low.min(0.0), high.max(0.0), 6)
+}
+
 /// Groups residuals by a slot below `slots`; a bin stands at `x` of its slot.
 fn bins(rows: &[(f64, f64)], slots: usize, slot: impl Fn(f64) -> usize, x: impl Fn(usize) -> f64) -> Vec<Bin> {
     let mut groups: Vec<Vec<f64>> = vec![Vec::new(); slots];
@@ -122,7 +120,7 @@ fn bins(rows: &[(f64, f64)], slots: usize, slot: impl Fn(f64) -> usize, x: impl 
         if n == 0 {
             return Bin { x, mean: f64::NAN, low: f64::NAN, high: f64::NAN };
         }
-        let mean = group.iter().map(|residual| residual / n as f64).sum();
+        let mean = group.iter().sum::<f64>() / n as f64;
         let mut at = |share: f64| {
             let rank = ((n - 1) as f64 * share).round() as usize;
             *group.select_nth_unstable_by(rank, f64::total_cmp).1
@@ -144,11 +142,13 @@ fn time_bins(rows: &[(f64, f64)]) -> Vec<Bin> {
     bins(rows, slot(last).min(BINS - 1) + 1, slot, |slot| first + slot as f64 * length + (length - spacing) / 2.0)
 }
 
-/// The smallest distance of two different times.
+/// The median distance of neighbouring times.
 fn spacing(rows: &[(f64, f64)]) -> Option<f64> {
     let mut times: Vec<f64> = rows.iter().map(|row| row.0).collect();
     times.sort_unstable_by(f64::total_cmp);
-    times.windows(2).map(|pair| pair[1] - pair[0]).filter(|distance| *distance > 0.0).reduce(f64::min)
+    let mut distances: Vec<f64> = times.windows(2).map(|pair| pair[1] - pair[0]).filter(|d| *d > 0.0).collect();
+    let middle = distances.len() / 2;
+    (!distances.is_empty()).then(|| *distances.select_nth_unstable_by(middle, f64::total_cmp).1)
 }
 
 /// By what the spacing of the times lets vary: hour and weekday, weekday and month, or month.
@@ -182,4 +182,57 @@ fn draw_plot(canvas: &mut Canvas, frame: &Frame, title: &str, note: &str, bins: 
     frame.draw_broken_band(canvas, bins.iter().map(|bin| [bin.x, bin.low, bin.high]), PALETTE[0], BAND_OPACITY);
     canvas.dashed(frame.at(frame.x.low, 0.0), frame.at(frame.x.high, 0.0), 3.0, REFERENCE);
     frame.draw_broken_curve(canvas, bins.iter().map(|bin| (bin.x, bin.mean)), LINE_WIDTH, PALETTE[0]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_is_in_one_bin_of_the_calendar() {
+        // 2018-03-02 05:00 was a Friday.
+        let friday = 1_519_966_800.0;
+        let hourly: Vec<(f64, f64)> = (0..1_000).map(|i| (friday + 3_600.0 * f64::from(i), f64::from(i % 7))).collect();
+        let [hour, weekday] = &profiles(&hourly)[..] else { panic!("two profiles") };
+        assert_eq!((hour.bins.len(), weekday.bins.len()), (24, 7));
+        let one = &profiles(&[(friday, 3.0), (friday + 3_600.0, 4.0), (friday + 7_200.0, 5.0)]);
+        let is_there = |profile: &Profile| -> Vec<f64> {
+            profile.bins.iter().filter(|bin| !bin.mean.is_nan()).map(|bin| bin.x).collect()
+        };
+        assert_eq!((is_there(&one[0]), is_there(&one[1])), (vec![5.0, 6.0, 7.0], vec![4.0]));
+        assert_eq!(one[1].bins[4].mean, 4.0);
+
+        let kinds = |step: f64| -> Vec<&str> {
+            let rows: Vec<(f64, f64)> = (0..50).map(|i| (step * f64::from(i), 0.0)).collect();
+            profiles(&rows).iter().map(|profile| profile.title).collect()
+        };
+        let day = DAY as f64;
+        assert_eq!(kinds(900.0), ["By hour of the day", "By weekday"]);
+        assert_eq!((kinds(day), kinds(7.0 * day)), (vec!["By weekday", "By month"], vec!["By month"]));
+        assert!(kinds(365.0 * day).is_empty() && kinds(0.0).is_empty() && kinds(1e90).is_empty());
+    }
+
+    #[test]
+    fn stretches_of_time_hold_equally_many_times() {
+        for (n, expected) in [(1, 1), (2, 2), (120, 120), (121, 61), (5_772, 118)] {
+            let rows: Vec<(f64, f64)> =
+                (0..n).flat_map(|i| [(f64::from(i) * 60.0, 1.0), (f64::from(i) * 60.0, 3.0)]).collect();
+            let bins = time_bins(&rows);
+            assert_eq!(bins.len(), expected, "{n}");
+            assert!(bins.iter().all(|bin| (bin.mean, bin.low, bin.high) == (2.0, 1.0, 3.0)), "{n}");
+        }
+        // Quantiles at (n - 1) * share, rounded: 1 and 9 of 0..=10; np.mean.
+        let rows: Vec<(f64, f64)> = (0..=10).map(|i| (7.0, f64::from(i * i))).collect();
+        let [bin] = &time_bins(&rows)[..] else { panic!("one bin") };
+        assert_eq!((bin.low, bin.high), (1.0, 81.0));
+        assert!((bin.mean - 35.0).abs() < 1e-12);
+        // Months are not equally long.
+        let monthly = [0.0, 31.0, 59.0, 90.0, 120.0, 151.0, 181.0, 212.0, 243.0, 273.0, 304.0, 334.0];
+        let rows: Vec<(f64, f64)> = monthly.iter().map(|day| (day * DAY as f64, 1.0)).collect();
+        assert!(time_bins(&rows).iter().all(|bin| bin.mean == 1.0));
+        for times in [[0.0, 5e-324, 1e100], [0.0, 1e-9, 1e18], [-1e100, 0.0, 1e100]] {
+            let bins = time_bins(&times.map(|time| (time, 1.0)));
+            assert!(bins.len() <= BINS && bins.iter().any(|bin| bin.mean == 1.0), "{times:?}");
+        }
+    }
 }

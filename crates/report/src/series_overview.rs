@@ -32,7 +32,7 @@ pub struct SeriesPanel<'a> {
     pub values: &'a [f64],
     /// E.g. train, validation and test; equal places in the list have equal colours in all panels.
     pub parts: &'a [SeriesPart<'a>],
-    /// First and last time of each gap.
+    /// First and last missing step of each gap.
     pub gaps: &'a [(f64, f64)],
 }
 
@@ -56,12 +56,12 @@ const PARTS: [(RGBColor, f64); 3] = [(RGBColor(150, 157, 165), 0.12), (PALETTE[5
 const GAP: RGBColor = PALETTE[1];
 const GAP_OPACITY: f64 = 0.4;
 
-/// Writes the first 8 series over time, 1600 pixels wide: parts are shaded and named at their start, gaps are shaded and
-/// counted. Of many values in one column of pixels the lowest and the highest are drawn.
+/// Writes the first 8 series over time, 1600 pixels wide: parts are shaded and named at their start, gaps are shaded
+/// and counted. Of many values in one column of pixels the lowest and the highest are drawn.
 ///
 /// Fails with `Error::Shape` unless each panel has as many times as values.
 pub fn series_overview(spec: &SeriesOverview, stem: &Path) -> Result<()> {
-    for panel in spec.panels.iter().filter(|panel| panel.times.len() != panel.values.len()) {
+    if let Some(panel) = spec.panels.iter().find(|panel| panel.times.len() != panel.values.len()) {
         let (times, values) = (panel.times.len(), panel.values.len());
         let problem = format!("`{}` has {times} times, but {values} values", panel.name);
         return Err(Error::Shape { picture: "series_overview", problem });
@@ -144,7 +144,7 @@ fn draw_panel(canvas: &mut Canvas, panel: &SeriesPanel, frame: &Frame) {
         }
     }
     frame.draw_grid(canvas);
-    draw_gaps(canvas, frame, panel.gaps);
+    draw_gaps(canvas, panel, frame);
     if bounds(panel.values.iter().copied()).is_none() {
         style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.6));
     }
@@ -173,18 +173,20 @@ fn draw_head(canvas: &mut Canvas, panel: &SeriesPanel, frame: &Frame) {
 /// Pixels that share the strength of a gap.
 const GAP_COLUMN: f64 = 3.0;
 
-/// Shades the gaps, column by column: the more of its time is missing, the stronger, so that many short gaps do not look
-/// like a long one.
-fn draw_gaps(canvas: &mut Canvas, frame: &Frame, gaps: &[(f64, f64)]) {
+/// Shades the gaps, column by column: the more of its time is missing, the stronger, so that many short gaps do not
+/// look like a long one.
+fn draw_gaps(canvas: &mut Canvas, panel: &SeriesPanel, frame: &Frame) {
     let mut missing = vec![0.0f64; (frame.width / GAP_COLUMN).ceil() as usize];
-    for &(from, to) in gaps.iter().filter(|gap| is_seen(frame, **gap)) {
-        let column = |time: f64| frame.x.share(time) * frame.width / GAP_COLUMN;
-        let (first, last) = (column(from), column(to));
-        for (i, missing) in missing.iter_mut().enumerate().skip(first as usize).take((last - first) as usize + 2) {
-            let i = i as f64;
-            // A gap of one step has no length.
-            *missing += (last.min(i + 1.0) - first.max(i)).max(if first.floor() == i { 0.01 } else { 0.0 });
-        }
+    let column = |time: f64| frame.x.share(time) * frame.width / GAP_COLUMN;
+    // A gap of one step is as wide as a step.
+    let half_step = match panel.times {
+        [first, .., last] => (last - first) / (panel.times.len() - 1) as f64 / 2.0,
+        _ => 0.0,
+    };
+    for &(from, to) in panel.gaps.iter().filter(|gap| is_seen(frame, **gap)) {
+        let (first, last) = (column(from - half_step), column(to + half_step));
+        let columns = missing.iter_mut().enumerate().skip(first as usize).take((last - first) as usize + 2);
+        columns.for_each(|(i, missing)| *missing += (last.min(i as f64 + 1.0) - first.max(i as f64)).max(0.0));
     }
     for (i, &share) in missing.iter().enumerate().filter(|(_, share)| **share > 0.0) {
         let left = frame.left + i as f64 * GAP_COLUMN;
@@ -198,21 +200,29 @@ fn is_seen(frame: &Frame, (from, to): (f64, f64)) -> bool {
     from <= to && from <= frame.x.high && to >= frame.x.low
 }
 
-/// A dashed line where a part begins, and its name with the date if that fits in.
+/// A dashed line where a part begins, and its name with the date, as far as that fits in.
 fn draw_part_names(canvas: &mut Canvas, panel: &SeriesPanel, frame: &Frame) {
-    for (index, part) in panel.parts.iter().enumerate() {
-        if !is_seen(frame, (part.start, part.end)) {
-            continue;
-        }
-        let (left, right) = (frame.at(part.start, frame.y.low).0, frame.at(part.end, frame.y.low).0);
-        if index > 0 {
-            canvas.dashed((left, frame.top), (left, frame.bottom()), 2.5, MUTED);
-        }
-        let (name, date) = (part.name, date(part.start));
-        let texts = [format!("{name} from {date}"), format!("{name} {date}"), name.to_string()];
-        let fits = |text: &&String| text_width(text, TICK.size, TICK.bold) <= right - left - 20.0;
-        if let Some(text) = texts.iter().find(fits) {
-            canvas.text((left + 10.0, frame.top + 27.0), text, TICK);
+    let is_seen = |part: &&SeriesPart| is_seen(frame, (part.start, part.end));
+    let ends = |part: &SeriesPart| (frame.at(part.start, frame.y.low).0, frame.at(part.end, frame.y.low).0);
+    let parts: Vec<&SeriesPart> = panel.parts.iter().filter(is_seen).collect();
+    for (left, _) in parts.iter().skip(1).map(|part| ends(part)) {
+        canvas.dashed((left, frame.top), (left, frame.bottom()), 2.5, MUTED);
+    }
+    let fits = |part: &SeriesPart, text: &str| {
+        let (left, right) = ends(part);
+        text_width(text, TICK.size, TICK.bold) <= right - left - 20.0
+    };
+    let long = |part: &SeriesPart| format!("{} from {}", part.name, date(part.start));
+    let all_long = parts.iter().all(|part| fits(part, &long(part)));
+    // Parts that overlap must not write over each other.
+    let mut taken = f64::NEG_INFINITY;
+    for part in parts {
+        let with_date = if all_long { long(part) } else { format!("{} {}", part.name, date(part.start)) };
+        let left = ends(part).0 + 10.0;
+        let text = [with_date.as_str(), part.name].into_iter().find(|text| fits(part, text));
+        if let Some(text) = text.filter(|_| left > taken) {
+            canvas.text((left, frame.top + 27.0), text, TICK);
+            taken = left + text_width(text, TICK.size, TICK.bold);
         }
     }
 }

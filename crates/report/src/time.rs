@@ -113,7 +113,8 @@ pub(crate) fn ticks(low: f64, high: f64, count: usize) -> Option<Vec<(f64, Strin
     Some(times.iter().enumerate().map(label).collect())
 }
 
-/// `2016-07-01`, or with the time of day where it is not midnight: `2016-07-01 05:00`. Outside of the calendar: seconds.
+/// `2016-07-01`, or with the time of day where it is not midnight: `2016-07-01 05:00`. Outside of the calendar:
+/// seconds.
 pub(crate) fn date(time: f64) -> String {
     if !YEARS.contains(&time) {
         return crate::style::significant(time);

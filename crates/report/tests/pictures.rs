@@ -8,11 +8,13 @@ use std::path::Path;
 
 use ab_glyph::{Font, FontRef};
 use report::{
-    Band, Calibration, CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, Error, FoldMetric, FoldScores,
-    Importance, LearningCurves, LearningRateFinder, LearningRateSchedule, ModelComparison, ModelScore,
-    PermutationImportance, Predictions, RankingCurve, RankingCurves, ScoreGroup, ScoreHistograms, Series, calibration,
-    confusion_matrix, fold_scores, learning_curves, learning_rate_finder, learning_rate_schedule, model_comparison,
-    permutation_importance, pr_curve, predicted_vs_actual, residuals, roc_curve, score_histograms,
+    Band, Calibration, CalibrationBin, CalibrationCurve, ConfusionMatrix, CurvePanel, Error, ErrorByStep, FoldMetric,
+    FoldScores, ForecastWindow, ForecastWindows, Importance, Interval, LearningCurves, LearningRateFinder,
+    LearningRateSchedule, ModelComparison, ModelScore, PermutationImportance, Predictions, RankingCurve, RankingCurves,
+    ResidualsOverTime, ScoreGroup, ScoreHistograms, Series, SeriesOverview, SeriesPanel, SeriesPart, StepErrors,
+    calibration, confusion_matrix, error_by_step, fold_scores, forecast_windows, learning_curves, learning_rate_finder,
+    learning_rate_schedule, model_comparison, permutation_importance, pr_curve, predicted_vs_actual, residuals,
+    residuals_over_time, roc_curve, score_histograms, series_overview,
 };
 
 /// A title and a class name that XML must escape, or cannot hold at all.
@@ -603,6 +605,259 @@ fn fold_scores_show_mean_and_spread() {
     assert_contains(&check(&stem).0, &["no data"]);
 }
 
+/// 2016-07-01 00:00.
+const START: f64 = 1_467_331_200.0;
+
+fn hours(count: usize) -> Vec<f64> {
+    (0..count).map(|i| START + 3_600.0 * i as f64).collect()
+}
+
+fn overview<'a>(panels: &'a [SeriesPanel<'a>]) -> SeriesOverview<'a> {
+    SeriesOverview { title: "Series", subtitle: "hourly", panels }
+}
+
+fn parts<'a>(times: &[f64]) -> Vec<SeriesPart<'a>> {
+    let at = |share: f64| times[(share * (times.len() - 1) as f64) as usize];
+    let ends = [("train", 0.0, 0.7), ("valid", 0.7, 0.8), ("test", 0.8, 1.0)];
+    ends.map(|(name, start, end)| SeriesPart { name, start: at(start), end: at(end) }).into()
+}
+
+#[test]
+fn series_overview_shows_parts_and_counts_gaps() {
+    let folder = folder();
+    let stem = folder.path().join("series");
+    let times = hours(50_000);
+    let mut values: Vec<f64> = (0..50_000).map(|i| 3_000.0 + 2_000.0 * (i as f64 * 0.26).sin()).collect();
+    values[10_000..12_000].fill(f64::NAN);
+    values[30_000] = f64::NAN;
+    let gaps = [(times[10_000], times[11_999]), (times[30_000], times[30_000])];
+    let parts = parts(&times);
+    let panel = |name| SeriesPanel { name, times: &times, values: &values, parts: &parts, gaps: &gaps };
+    for count in [1, 2, 40] {
+        let panels: Vec<SeriesPanel> = (0..count).map(|i| panel(if i == 0 { LONG_NAME } else { "traffic" })).collect();
+        series_overview(&overview(&panels), &stem).unwrap();
+        let (text, size) = check(&stem);
+        assert_eq!(size.0, 1600);
+        assert_contains(&text, &["Series", "hourly", "workclass", "train 2016-07-01", "2 gaps", "2018", "valid"]);
+        assert_contains(&text, &["50,000 steps, 2,001 without a value"]);
+        assert_eq!(text.contains("and 32 more, not drawn"), count == 40);
+        assert_eq!(text.matches("steps").count(), count.min(8));
+    }
+    // As wide as its pixels, however long it is.
+    series_overview(&overview(&[panel("traffic")]), &stem).unwrap();
+    let bytes = fs::metadata(stem.with_extension("svg")).unwrap().len();
+    assert!(bytes < 150_000, "{bytes} bytes");
+    let svg = fs::read_to_string(stem.with_extension("svg")).unwrap();
+    let color = "stroke=\"#0072B2\"";
+    assert_eq!(svg.matches(color).count(), 2, "broken at the long gap, and not at the one below a pixel");
+}
+
+#[test]
+fn series_overview_takes_any_numbers() {
+    let folder = folder();
+    let stem = folder.path().join("series");
+    let hostile: Vec<f64> = HOSTILE_NUMBERS.iter().flat_map(|_| HOSTILE_NUMBERS).collect();
+    let shifted: Vec<f64> = (0..81).map(|i| HOSTILE_NUMBERS[i / 9]).collect();
+    let part = |i: usize| SeriesPart { name: HOSTILE_TEXT, start: hostile[i], end: shifted[i] };
+    let (all_parts, gaps) =
+        ((0..81).map(part).collect::<Vec<_>>(), hostile.iter().copied().zip(shifted.iter().copied()));
+    let gaps: Vec<(f64, f64)> = gaps.collect();
+    let twenty = hours(20);
+    let alternating: Vec<f64> = (0..20).map(|i| if i % 2 == 0 { 1.0 } else { f64::NAN }).collect();
+    let inputs: [(&[f64], &[f64]); 7] = [
+        (&[], &[]),
+        (&[START], &[1.0]),
+        (&[START; 2], &[1.0, 2.0]),
+        (&twenty, &[f64::NAN; 20]),
+        (&twenty, &alternating),
+        (&twenty, &[5.0; 20]),
+        (&shifted, &hostile),
+    ];
+    for (times, values) in inputs {
+        for (parts, gaps) in [(&all_parts[..0], &gaps[..0]), (&all_parts[..], &gaps[..])] {
+            let panel = || SeriesPanel { name: HOSTILE_TEXT, times, values, parts, gaps };
+            series_overview(&overview(&[panel(), panel()]), &stem).unwrap();
+            let is_empty = !values.iter().any(|value| value.is_finite() && value.abs() <= 1e100);
+            assert_eq!(check(&stem).0.contains("no data"), is_empty, "{values:?}");
+        }
+    }
+    series_overview(&overview(&[]), &stem).unwrap();
+    assert_contains(&check(&stem).0, &["no data"]);
+    let bad = SeriesPanel { name: "OT", times: &twenty, values: &[1.0], parts: &[], gaps: &[] };
+    let error = series_overview(&overview(&[bad]), &stem).unwrap_err();
+    assert_contains(&error.to_string(), &["`series_overview`", "`OT` has 20 times, but 1 values"]);
+}
+
+fn windows<'a>(panels: &'a [ForecastWindow<'a>]) -> ForecastWindows<'a> {
+    ForecastWindows { title: "Forecasts", subtitle: "test", interval_label: "90% interval", panels }
+}
+
+#[test]
+fn forecast_windows_show_history_truth_and_interval() {
+    let folder = folder();
+    let stem = folder.path().join("windows");
+    for (horizon, lookback) in [(1, 336), (24, 168), (96, 336), (720, 336), (12, 0)] {
+        let times = hours(lookback + horizon);
+        let values: Vec<f64> = (0..times.len()).map(|i| 10.0 + (i as f64 * 0.26).sin()).collect();
+        let [forecast, lower, upper] =
+            [0.3, -0.9, 1.1].map(|by| -> Vec<f64> { values[lookback..].iter().map(|value| value + by).collect() });
+        let panel = |title, with_truth: bool| ForecastWindow {
+            title,
+            target: LONG_NAME,
+            history_times: &times[..lookback],
+            history: &values[..lookback],
+            times: &times[lookback..],
+            actual: if with_truth { &values[lookback..] } else { &[] },
+            forecast: &forecast,
+            interval: with_truth.then_some(Interval { lower: &lower, upper: &upper }),
+        };
+        for count in if horizon == 24 { vec![1, 3, 20] } else { vec![3] } {
+            let panels: Vec<ForecastWindow> = (0..count).map(|_| panel("median window, MAE 0.3", true)).collect();
+            forecast_windows(&windows(&panels), &stem).unwrap();
+            let (text, size) = check(&stem);
+            assert_eq!(size.0, 1600);
+            assert_contains(&text, &["actual", "forecast", "start of the forecast", "90% interval", "workclass"]);
+            assert_contains(&text, &["Jul", ", 2016"][..usize::from(horizon > 24)]);
+            assert_eq!(text.contains("history"), lookback > 0);
+            assert_eq!(text.matches("median window").count(), count.min(12));
+            assert_eq!(text.contains("and 8 more, not drawn"), count == 20);
+        }
+        // The real future.
+        forecast_windows(&windows(&[panel(LONG_NAME, false)]), &stem).unwrap();
+        let (text, _) = check(&stem);
+        assert!(!text.contains("actual") && !text.contains("interval") && text.contains("forecast"));
+    }
+}
+
+#[test]
+fn forecast_windows_take_any_numbers() {
+    let folder = folder();
+    let stem = folder.path().join("windows");
+    let hostile: Vec<f64> = HOSTILE_NUMBERS.iter().flat_map(|_| HOSTILE_NUMBERS).collect();
+    let shifted: Vec<f64> = (0..81).map(|i| HOSTILE_NUMBERS[i / 9]).collect();
+    let twenty = hours(20);
+    let inputs: [(&[f64], &[f64], &[f64]); 5] = [
+        (&[], &[], &[]),
+        (&[START], &[1.0], &[f64::NAN]),
+        (&twenty, &[f64::NAN; 20], &[f64::INFINITY; 20]),
+        (&twenty, &[5.0; 20], &[5.0; 20]),
+        (&shifted, &hostile, &shifted),
+    ];
+    for (times, values, bounds) in inputs {
+        let panel = ForecastWindow {
+            title: HOSTILE_TEXT,
+            target: HOSTILE_TEXT,
+            history_times: times,
+            history: bounds,
+            times,
+            actual: values,
+            forecast: values,
+            interval: Some(Interval { lower: bounds, upper: values }),
+        };
+        forecast_windows(&windows(&[panel]), &stem).unwrap();
+        let is_empty = !values.iter().any(|value| value.is_finite() && value.abs() <= 1e100);
+        assert_eq!(check(&stem).0.contains("no data"), is_empty, "{values:?}");
+    }
+    forecast_windows(&windows(&[]), &stem).unwrap();
+    assert_contains(&check(&stem).0, &["no data"]);
+
+    let good = ForecastWindow {
+        title: "w",
+        target: "y",
+        history_times: &twenty[..5],
+        history: &[1.0; 5],
+        times: &twenty[..3],
+        actual: &[1.0; 3],
+        forecast: &[1.0; 3],
+        interval: None,
+    };
+    let short = Some(Interval { lower: &[1.0; 3], upper: &[1.0; 2] });
+    for (panel, problem) in [
+        (ForecastWindow { history: &[1.0], ..good }, "1 history values, but 5 times"),
+        (ForecastWindow { actual: &[1.0], ..good }, "3 times, but 3 forecasts and 1 actual values"),
+        (ForecastWindow { forecast: &[], ..good }, "3 times, but 0 forecasts and 3 actual values"),
+        (ForecastWindow { interval: short, ..good }, "3 times, but 3 lower and 2 upper bounds"),
+    ] {
+        let error = forecast_windows(&windows(&[panel]), &stem).unwrap_err();
+        assert_contains(&error.to_string(), &["`forecast_windows`", "`w` has", problem]);
+    }
+}
+
+fn by_step<'a>(models: &'a [StepErrors<'a>]) -> ErrorByStep<'a> {
+    let step = "step of the horizon (1 hour each)";
+    ErrorByStep { title: "Error by step", subtitle: "test", metric: "MAE (vehicles per hour)", step, models }
+}
+
+#[test]
+fn error_by_step_names_the_model_and_its_baselines() {
+    let folder = folder();
+    let stem = folder.path().join("steps");
+    for steps in [1, 12, 96, 720] {
+        let errors = |factor: f64| -> Vec<f64> { (1..=steps).map(|step| factor * (step as f64).sqrt()).collect() };
+        let (own, naive, wide) = (errors(100.0), errors(150.0), errors(9_000.0));
+        let model = |name, values, highlight| StepErrors { name, values, highlight };
+        let models = [model("seasonal naive", &naive, false), model("MLP", &own, true), model(LONG_NAME, &own, false)];
+        error_by_step(&by_step(&models), &stem).unwrap();
+        let (text, size) = check(&stem);
+        assert_eq!(size.0, 1600);
+        assert_contains(
+            &text,
+            &["MLP (mean ", "seasonal naive (mean ", "MAE (vehicles per hour)", "step of the horizon"],
+        );
+        error_by_step(&by_step(&[model("MLP", &own, true), model("far off", &wide, false)]), &stem).unwrap();
+        assert_contains(&check(&stem).0, &["far off (mean ", "\n1,000\n"]);
+        let many: Vec<StepErrors> = (0..30).map(|i| model(LONG_NAME, &wide, i == 29)).collect();
+        error_by_step(&by_step(&many), &stem).unwrap();
+        assert_contains(&check(&stem).0, &["20 others"]);
+    }
+    let inputs: [&[f64]; 5] = [&[], &[f64::NAN; 3], &HOSTILE_NUMBERS, &[0.0; 4], &[1e-300, 1e90]];
+    for values in inputs {
+        let models = [StepErrors { name: HOSTILE_TEXT, values, highlight: true }];
+        error_by_step(&by_step(&models), &stem).unwrap();
+        assert_eq!(check(&stem).0.contains("no data"), values.iter().all(|value| value.is_nan()));
+    }
+    error_by_step(&by_step(&[]), &stem).unwrap();
+    assert_contains(&check(&stem).0, &["no data"]);
+}
+
+fn timed<'a>(times: &'a [f64], actual: &'a [f64], predicted: &'a [f64]) -> ResidualsOverTime<'a> {
+    let (title, subtitle, target) = ("Residuals over time", "test", LONG_NAME);
+    ResidualsOverTime { title, subtitle, target, times, actual, predicted }
+}
+
+#[test]
+fn residuals_over_time_follow_the_calendar() {
+    let folder = folder();
+    let stem = folder.path().join("residuals");
+    for (step, count, expected) in [
+        (3_600.0, 200_000, vec!["By hour of the day", "By weekday", "Mon", "21"]),
+        (86_400.0, 900, vec!["By weekday", "By month", "Dec"]),
+        (2_629_800.0, 144, vec!["By month"]),
+        (31_557_600.0, 30, vec!["Over time"]),
+    ] {
+        let times: Vec<f64> = (0..count).map(|i| START + step * f64::from(i % 5_000)).collect();
+        let actual: Vec<f64> = (0..count).map(|i| f64::from(i % 97)).collect();
+        let predicted: Vec<f64> = (0..count).map(|i| f64::from(i % 89)).collect();
+        residuals_over_time(&timed(&times, &actual, &predicted), &stem).unwrap();
+        let (text, size) = check(&stem);
+        assert_eq!(size.0, 1600);
+        assert_contains(&text, &expected);
+        assert_contains(&text, &["Actual − predicted", "mean", "middle 80%", "workclass"]);
+        assert_eq!(text.contains("By weekday"), (3_600.0..1e6).contains(&step));
+    }
+    let (x, y): (Vec<f64>, Vec<f64>) = HOSTILE_NUMBERS.iter().flat_map(|x| HOSTILE_NUMBERS.map(|y| (*x, y))).unzip();
+    let reversed: Vec<f64> = y.iter().rev().copied().collect();
+    let inputs: [(&[f64], &[f64]); 5] =
+        [(&[], &[]), (&[START], &[1.0]), (&[START; 3], &[1.0; 3]), (&[START], &[f64::NAN]), (&x, &y)];
+    for (times, actual) in inputs {
+        let predicted = if actual.len() == 81 { &reversed[..] } else { actual };
+        residuals_over_time(&timed(times, actual, predicted), &stem).unwrap();
+        assert_eq!(check(&stem).0.contains("no data"), actual.iter().all(|value| value.is_nan()));
+    }
+    let error = residuals_over_time(&timed(&x, &y, &[]), &stem).unwrap_err();
+    assert_contains(&error.to_string(), &["`residuals_over_time`", "81 times, but 81 actual values and 0 predicted"]);
+}
+
 fn read_both(stem: &Path) -> Vec<u8> {
     [".png", ".svg"].map(|suffix| fs::read(format!("{}{suffix}", stem.display())).unwrap()).concat()
 }
@@ -618,6 +873,10 @@ fn equal_input_gives_equal_bytes() {
         residuals(&predictions(&values, &values), &stem).unwrap();
         bytes.extend(read_both(&stem));
         score_histograms(&histograms(&values, &values), &stem).unwrap();
+        bytes.extend(read_both(&stem));
+        let (times, parts) = (hours(300), parts(&hours(300)));
+        let panel = SeriesPanel { name: "y", times: &times, values: &values, parts: &parts, gaps: &[] };
+        series_overview(&overview(&[panel]), &stem).unwrap();
         bytes.extend(read_both(&stem));
         bytes
     };
