@@ -209,7 +209,6 @@ fn settings_that_do_not_fit_the_data_end_the_run() {
     for (n, setting, parts) in [
         (200, "training.early_stopping.monitor=val_auc", ["no metric `auc`", "mase"]),
         (200, "training.class_weights=balanced", ["class_weights", "forecast"]),
-        (200, "model.moving_average=15", ["`model.moving_average`", "look-back"]),
         (60, "backtest={folds: 9}", ["`backtest", "folds"]),
     ] {
         let (dir, finished) = run(&daily(n, plain), &["--model", "dlinear", "--set", setting]);
