@@ -29,7 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Activation, Layer, Norm};
-use instance_norm::InstanceNormalization;
+use instance_norm::{InstanceNormalization, Past};
 use linear::LinearNet;
 use mlp::MlpNet;
 use tide::TideNet;
@@ -220,6 +220,7 @@ pub struct Forecaster {
 }
 
 #[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant, reason = "a program holds one or two of them")]
 enum Network {
     Linear(LinearNet),
     Mlp(MlpNet),
@@ -364,21 +365,20 @@ impl Forecaster {
     pub fn forward(&self, batch: &ForecastBatch) -> Tensor<2> {
         let [windows, targets, lookback] = batch.past.dims();
         let rows = batch.past.clone().reshape([windows * targets, lookback]);
-        let Some(norm) = &self.instance_norm else { return self.network.forward(rows, batch) };
-        let (rows, taken) = norm.take_out(rows);
-        let forecast = self.network.forward(norm.apply_affine(rows), batch);
-        norm.put_back(forecast, &taken)
+        let Some(norm) = &self.instance_norm else { return self.network.forward(Past::plain(rows), batch) };
+        let (past, taken) = norm.take_out(rows);
+        norm.put_back(self.network.forward(past, batch), &taken)
     }
 }
 
 impl Network {
-    /// `rows` `[B * T, L]`: the past after the instance norm -> `[B * T, Q * H]`
-    fn forward(&self, rows: Tensor<2>, batch: &ForecastBatch) -> Tensor<2> {
+    /// `[B * T, L] -> [B * T, Q * H]`
+    fn forward(&self, past: Past, batch: &ForecastBatch) -> Tensor<2> {
         match self {
-            Self::Linear(net) => net.forward(rows, batch.past.dims()[1]),
-            Self::Mlp(net) => net.forward(rows, batch),
-            Self::Tide(net) => net.forward(rows, batch),
-            Self::Tsmixer(net) => net.forward(rows, batch),
+            Self::Linear(net) => net.forward(past, batch),
+            Self::Mlp(net) => net.forward(past, batch),
+            Self::Tide(net) => net.forward(past.rows(), batch),
+            Self::Tsmixer(net) => net.forward(past.rows(), batch),
         }
     }
 }

@@ -84,7 +84,17 @@ pub(crate) fn dropout(x: &Tensor<2>, dropout: f64) -> Option<Tensor<2>> {
 }
 
 fn is_cpu(device: &Device) -> bool {
+    #[cfg(test)]
+    if IN_STEPS.get() {
+        return false;
+    }
     *device == Device::flex()
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Lets a test see what other devices do: burn's operations, step by step.
+    pub(crate) static IN_STEPS: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
 }
 
 /// The tensor laid out row by row, if its numbers are `f32`.
@@ -107,8 +117,12 @@ impl Plan {
         bias: &FlexTensor,
         keep_slope: bool,
     ) -> (FlexTensor, Follows) {
+        self.finish(Flex::float_matmul(x.clone(), weight.clone()), bias, keep_slope)
+    }
+
+    /// The same from x W on.
+    fn finish(&self, mut out: FlexTensor, bias: &FlexTensor, keep_slope: bool) -> (FlexTensor, Follows) {
         let mask = (self.dropout > 0.0).then(|| Mask::new(draw(), self.dropout));
-        let mut out = Flex::float_matmul(x.clone(), weight.clone());
         let by_sign = matches!(self.activation, Some(Activation::Relu));
         let needs_values = keep_slope && !by_sign && (self.activation.is_some() || mask.is_some());
         let mut slopes = needs_values.then(|| FlexTensor::empty(out.shape(), DType::F32));
@@ -151,6 +165,16 @@ enum Follows {
     Values(FlexTensor),
 }
 
+impl Follows {
+    fn slope(&self) -> Slope<'_> {
+        match self {
+            Self::One => Slope::One,
+            Self::Sign { result, scale } => Slope::Sign { result: values(result), scale: *scale },
+            Self::Values(slopes) => Slope::Values(values(slopes)),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Saved {
     x: FlexTensor,
@@ -168,13 +192,7 @@ impl Backward<Flex, 3> for LayerBackward {
         let mut gradient = own(gradients.consume::<Flex>(&ops.node));
         let [x_node, weight_node, bias_node] = ops.parents;
         let Saved { x, weight, follows } = ops.state;
-        let slope = match &follows {
-            Follows::One => Slope::One,
-            Follows::Sign { result, scale } => Slope::Sign { result: values(result), scale: *scale },
-            Follows::Values(slopes) => Slope::Values(values(slopes)),
-        };
-        let columns = weight.shape()[1];
-        let bias_gradient = kernels::unfinish_layer(gradient.storage_mut(), columns, slope);
+        let bias_gradient = kernels::unfinish_layer(gradient.storage_mut(), weight.shape()[1], follows.slope());
         if let Some(node) = bias_node {
             gradients.register::<Flex>(node.id, FlexTensor::from_data(TensorData::from(bias_gradient.as_slice())));
         }

@@ -234,6 +234,7 @@ where
     );
 }
 
+/// Adds up the rows of a matrix.
 fn sum_rows(block: &[f32], sums: &mut [f32]) {
     Arch::new().dispatch(
         #[inline(always)]

@@ -54,7 +54,7 @@ pub(crate) struct Block {
     batch_norm: Option<nn::BatchNorm>,
     layer_norm: Option<nn::LayerNorm>,
     #[module(skip)]
-    activation: Option<Activation>,
+    pub(crate) activation: Option<Activation>,
     dropout: nn::Dropout,
     #[module(skip)]
     residual: bool,
@@ -79,26 +79,31 @@ impl Block {
         }
     }
 
-    /// Adds its input to the result if both have one width.
+    /// The same layer with its input added to the result, which must be as wide.
     pub(crate) fn with_skip(self) -> Self {
-        let [inputs, outputs] = self.linear.weight.dims();
-        Self { residual: inputs == outputs, ..self }
+        Self { residual: true, ..self }
     }
 
     /// `[batch, inputs] -> [batch, hidden]`
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
-        let out = if self.batch_norm.is_none() && self.layer_norm.is_none() {
-            fused::layer(&x, &self.linear, self.activation, self.dropout_now(&x))
-        } else {
-            None
-        };
+        let out =
+            if self.is_plain() { fused::layer(&x, &self.linear, self.activation, self.dropout_now(&x)) } else { None };
         let out = out.unwrap_or_else(|| self.forward_in_steps(x.clone()));
         if self.residual { x + out } else { out }
     }
 
+    /// Whether nothing stands between the linear part and the activation.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.batch_norm.is_none() && self.layer_norm.is_none()
+    }
+
     /// The same with burn's operations: for a layer with a norm, and for devices without a fused form.
     fn forward_in_steps(&self, x: Tensor<2>) -> Tensor<2> {
-        let mut x = fused::linear(x, &self.linear);
+        self.after_linear(fused::linear(x, &self.linear))
+    }
+
+    /// What follows the linear part, but for the skip. `[batch, hidden]` both
+    pub(crate) fn after_linear(&self, mut x: Tensor<2>) -> Tensor<2> {
         if let Some(norm) = &self.batch_norm {
             x = norm.forward(x);
         }
@@ -110,7 +115,7 @@ impl Block {
     }
 
     /// The share of units to drop in this pass: none outside of training.
-    fn dropout_now(&self, x: &Tensor<2>) -> f64 {
+    pub(crate) fn dropout_now(&self, x: &Tensor<2>) -> f64 {
         if self.dropout.training.is_enabled() && x.device().is_autodiff() { self.dropout.prob } else { 0.0 }
     }
 }

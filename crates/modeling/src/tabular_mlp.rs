@@ -127,7 +127,7 @@ impl TabularMlpConfig {
         let mut blocks = Vec::new();
         for &hidden in &self.hidden_dims {
             let block = Block::new([width, hidden], self.norm, Some(self.activation), self.dropout, device);
-            blocks.push(if self.residual { block.with_skip() } else { block });
+            blocks.push(if self.residual && width == hidden { block.with_skip() } else { block });
             width = hidden;
         }
         let (k, sigma, dim) =

@@ -6,7 +6,10 @@
 use burn::module::Module;
 use burn::optim::{AdamWConfig, GradientsParams};
 use burn::tensor::{Device, Int, Tensor};
-use modeling::{Activation, Inputs, TabularMlp, TabularMlpConfig, Task};
+use modeling::{
+    Activation, ForecastBatch, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, Inputs, TabularMlp,
+    TabularMlpConfig, Task,
+};
 
 /// All weights after three steps on 2,000 rows, large enough that every loop is shared among threads.
 fn trained(threads: usize, activation: Activation) -> Vec<f32> {
@@ -35,6 +38,32 @@ fn trained(threads: usize, activation: Activation) -> Vec<f32> {
     })
 }
 
+/// Forecasts after three steps on 100 windows of 7 targets.
+fn trained_forecaster(threads: usize, kind: ForecasterKind) -> Vec<f32> {
+    let made_up = |n: u32| -> Vec<f32> { (0..n).map(|i| (i.wrapping_mul(37) % 101) as f32 / 50.0 - 1.0).collect() };
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+        let device = Device::flex();
+        device.seed(7);
+        let device = device.autodiff();
+        let shape = ForecastShape { n_targets: 7, n_past: 0, n_future: 2, lookback: 120, horizon: 40 };
+        let config = ForecasterConfig { kind, dropout: 0.2, ..Default::default() };
+        let mut model: Forecaster = config.init(&shape, &device);
+        let batch = |device: &Device| ForecastBatch {
+            past: Tensor::<1>::from_floats(made_up(84_000).as_slice(), device).reshape([100, 7, 120]),
+            past_covariates: Tensor::zeros([100, 0, 120], device),
+            future_covariates: Tensor::<1>::from_floats(made_up(32_000).as_slice(), device).reshape([100, 2, 160]),
+        };
+        let target = Tensor::<1>::from_floats(made_up(28_000).as_slice(), &device).reshape([700, 40]);
+        let mut optimizer = AdamWConfig::new().init();
+        for _ in 0..3 {
+            let gradients = config.loss(model.forward(&batch(&device)), target.clone()).backward();
+            let gradients = GradientsParams::from_grads(gradients, &model);
+            model = optimizer.step(1e-3, model, gradients);
+        }
+        model.valid().forward(&batch(&Device::flex())).into_data().iter::<f32>().collect()
+    })
+}
+
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for activation in [Activation::Relu, Activation::Gelu] {
@@ -42,6 +71,14 @@ fn the_number_of_threads_changes_no_bit() {
         assert_eq!(one.len(), 2000);
         for threads in [2, 3] {
             assert!(one == trained(threads, activation), "{activation:?} with {threads} threads");
+        }
+    }
+    for kind in ForecasterKind::ALL {
+        let one = trained_forecaster(1, kind);
+        assert_eq!(one.len(), 28_000);
+        assert!(one == trained_forecaster(1, kind), "{kind:?} a second time");
+        for threads in [2, 3] {
+            assert!(one == trained_forecaster(threads, kind), "{kind:?} with {threads} threads");
         }
     }
 }

@@ -4,9 +4,12 @@
 //! deviation, and the inverse of the affine map divides by `weight + epsilon^2`.
 
 use burn::module::{Module, Param};
+use burn::nn;
 use burn::tensor::{Device, Tensor};
 
+use super::repeat_for_targets;
 use crate::fused::windows;
+use crate::layers::Block;
 
 /// Added to the variance.
 pub(crate) const EPSILON: f32 = 1e-5;
@@ -54,14 +57,11 @@ impl InstanceNormalization {
         Self { centre, affine }
     }
 
-    /// `[rows, L]` -> the same around 0, without the affine map, and what was taken out
-    pub fn take_out(&self, x: Tensor<2>) -> (Tensor<2>, Taken) {
-        windows::standardise(&x, self.centre).unwrap_or_else(|| take_out_in_steps(x, self.centre))
-    }
-
-    /// `[rows, L]`, row r being target r mod T
-    pub fn apply_affine(&self, x: Tensor<2>) -> Tensor<2> {
-        self.affine.as_ref().map_or(x.clone(), |affine| affine.apply(x))
+    /// `[rows, L]`, row r being target r mod T -> the same around 0, and what was taken out
+    pub fn take_out(&self, x: Tensor<2>) -> (Past<'_>, Taken) {
+        let split = windows::standardise(&x, self.centre);
+        let (rows, taken) = split.unwrap_or_else(|| take_out_in_steps(x, self.centre));
+        (Past { rows, affine: self.affine.as_ref() }, taken)
     }
 
     /// The inverse of both, for forecasts `[rows, N]`.
@@ -70,6 +70,57 @@ impl InstanceNormalization {
             let x = self.affine.as_ref().map_or(x.clone(), |affine| affine.invert(x));
             x * taken.factor.clone() + taken.shift.clone()
         })
+    }
+}
+
+/// The past as a network gets it, RevIN's affine map being still to do.
+#[derive(Debug, Clone)]
+pub(crate) struct Past<'a> {
+    /// `[B * T, L]`
+    rows: Tensor<2>,
+    affine: Option<&'a Affine>,
+}
+
+impl Past<'_> {
+    /// Without an instance norm.
+    pub fn plain(rows: Tensor<2>) -> Self {
+        Self { rows, affine: None }
+    }
+
+    /// `[B * T, L]`, with the affine map.
+    pub fn rows(self) -> Tensor<2> {
+        self.affine.map_or(self.rows.clone(), |affine| affine.apply(self.rows))
+    }
+
+    /// All targets of a window side by side: `[B, T * L]`.
+    pub fn side_by_side(self, targets: usize) -> Self {
+        let rows = self.rows();
+        let [n, lookback] = rows.dims();
+        Self::plain(rows.reshape([n / targets, targets * lookback]))
+    }
+
+    /// The rows through a linear layer. `extra` `[B, outputs]`, if given, is added to all rows of its window.
+    pub fn through(self, linear: &nn::Linear, extra: Option<Tensor<2>>) -> Tensor<2> {
+        let together = windows::first_layer(&self.rows, self.affine, extra.as_ref(), linear, None, 0.0);
+        together.unwrap_or_else(|| {
+            let out = linear.forward(self.rows());
+            let Some(extra) = extra else { return out };
+            let targets = out.dims()[0] / extra.dims()[0];
+            out + repeat_for_targets(extra, targets)
+        })
+    }
+
+    /// The same through a hidden layer.
+    pub fn through_block(self, block: &Block, extra: Option<Tensor<2>>) -> Tensor<2> {
+        if block.is_plain() {
+            let (activation, dropout) = (block.activation, block.dropout_now(&self.rows));
+            let together =
+                windows::first_layer(&self.rows, self.affine, extra.as_ref(), &block.linear, activation, dropout);
+            if let Some(out) = together {
+                return out;
+            }
+        }
+        block.after_linear(self.through(&block.linear, extra))
     }
 }
 
@@ -103,4 +154,44 @@ impl Affine {
 fn for_targets(x: Tensor<2>, targets: usize, work: impl FnOnce(Tensor<3>) -> Tensor<3>) -> Tensor<2> {
     let [rows, length] = x.dims();
     work(x.reshape([rows / targets, targets, length])).reshape([rows, length])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fused::IN_STEPS;
+
+    /// What was taken out is given back, even from a constant row; what a network sees has mean 0 and deviation 1.
+    #[test]
+    fn there_and_back_again() {
+        let device = Device::flex();
+        let numbers = [5.0, 7.0, 3.0, 9.0, -2.0, -2.0, -2.0, -2.0, 0.1, 0.2, 0.3, 0.4, 1e4, 1e4 + 2.0, 1e4 - 4.0, 1e4];
+        let x = Tensor::<1>::from_floats(numbers, &device).reshape([4, 4]);
+        for in_steps in [false, true] {
+            IN_STEPS.set(in_steps);
+            for (centre, has_affine) in [(Centre::Mean, true), (Centre::Mean, false), (Centre::Last, false)] {
+                let mut norm = InstanceNormalization::new(centre, has_affine, 2, &device);
+                if let Some(affine) = &mut norm.affine {
+                    affine.weight = Param::from_tensor(Tensor::from_floats([0.5, -2.0], &device));
+                    affine.bias = Param::from_tensor(Tensor::from_floats([1.0, 3.0], &device));
+                }
+                let (past, taken) = norm.take_out(x.clone());
+                let standard: Vec<f32> = past.rows.to_data().iter().collect();
+                if centre == Centre::Mean {
+                    // (x - 6) / sqrt(5 + 1e-5), numpy
+                    for (found, wanted) in standard.iter().zip([-0.447_213_15, 0.447_213_15, -1.341_639_4, 1.341_639_4])
+                    {
+                        assert!((found - wanted).abs() < 1e-6, "{found} in place of {wanted}");
+                    }
+                } else {
+                    assert_eq!(standard[..4], [-4.0, -2.0, -6.0, 0.0]);
+                }
+                let back: Vec<f32> = norm.put_back(past.rows(), &taken).to_data().iter().collect();
+                for (found, wanted) in back.iter().zip(numbers) {
+                    assert!((found - wanted).abs() <= 2e-6 * wanted.abs().max(1.0), "{found} in place of {wanted}");
+                }
+            }
+            IN_STEPS.set(false);
+        }
+    }
 }

@@ -10,8 +10,9 @@ use burn::tensor::module::avg_pool1d;
 use burn::tensor::ops::AvgPoolOptions;
 use burn::tensor::{Device, Distribution, Tensor};
 
-use super::{ForecastShape, ForecasterConfig, ForecasterKind, for_each};
-use crate::fused::{self, windows};
+use super::instance_norm::Past;
+use super::{ForecastBatch, ForecastShape, ForecasterConfig, ForecasterKind, for_each};
+use crate::fused::windows;
 use crate::layers::{Layer, summarize_linear};
 
 #[derive(Module, Debug)]
@@ -60,18 +61,23 @@ impl LinearNet {
     }
 
     /// `[B * T, L] -> [B * T, Q * H]`
-    pub fn forward(&self, x: Tensor<2>, targets: usize) -> Tensor<2> {
-        let rows = x.dims()[0];
-        let Some(trend_map) = &self.trend else { return self.map(&self.linear, x, targets).reshape([rows as i64, -1]) };
-        let (rest, trend) = windows::split_trend(&x, self.moving_average)
-            .unwrap_or_else(|| split_trend_in_steps(x, self.moving_average));
-        (self.map(&self.linear, rest, targets) + self.map(trend_map, trend, targets)).reshape([rows as i64, -1])
+    pub fn forward(&self, past: Past, batch: &ForecastBatch) -> Tensor<2> {
+        let [windows, targets, _] = batch.past.dims();
+        let out = match &self.trend {
+            None => self.linear.forward(self.arrange(past, targets)),
+            Some(trend_map) => {
+                let rows = past.rows();
+                let (rest, trend) = windows::split_trend(&rows, self.moving_average)
+                    .unwrap_or_else(|| split_trend_in_steps(rows, self.moving_average));
+                let [rest, trend] = [rest, trend].map(|rows| self.arrange(Past::plain(rows), targets));
+                self.linear.forward(rest) + trend_map.forward(trend)
+            }
+        };
+        out.reshape([(windows * targets) as i64, -1])
     }
 
-    fn map(&self, map: &Map, x: Tensor<2>, targets: usize) -> Tensor<2> {
-        let [rows, lookback] = x.dims();
-        let x = if self.mix_channels { x.reshape([rows / targets, targets * lookback]) } else { x };
-        map.forward(x)
+    fn arrange<'a>(&self, past: Past<'a>, targets: usize) -> Past<'a> {
+        if self.mix_channels { past.side_by_side(targets) } else { past }
     }
 }
 
@@ -88,10 +94,10 @@ impl Map {
         })
     }
 
-    fn forward(&self, x: Tensor<2>) -> Tensor<2> {
+    fn forward(&self, past: Past) -> Tensor<2> {
         match self {
-            Self::Shared(linear) => fused::linear(x, linear),
-            Self::Individual(linear) => linear.forward(x),
+            Self::Shared(linear) => past.through(linear, None),
+            Self::Individual(linear) => linear.forward(past.rows()),
         }
     }
 }
@@ -114,7 +120,7 @@ fn split_trend_in_steps(x: Tensor<2>, steps: usize) -> (Tensor<2>, Tensor<2>) {
     let ([rows, length], beyond) = (x.dims(), steps / 2);
     let end = |column: usize| x.clone().slice([0..rows, column..column + 1]).repeat_dim(1, beyond);
     let padded = if beyond == 0 { x.clone() } else { Tensor::cat(vec![end(0), x.clone(), end(length - 1)], 1) };
-    let trend = avg_pool1d(padded.unsqueeze_dim(1), AvgPoolOptions::new([1])).squeeze_dim::<2>(1);
+    let trend = avg_pool1d(padded.unsqueeze_dim(1), AvgPoolOptions::new([steps]).with_stride([1])).squeeze_dim::<2>(1);
     (x - trend.clone(), trend)
 }
 

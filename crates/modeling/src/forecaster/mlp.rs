@@ -7,7 +7,8 @@ use burn::module::Module;
 use burn::nn;
 use burn::tensor::{Device, Tensor};
 
-use super::{ForecastBatch, ForecastShape, ForecasterConfig, for_each, repeat_for_targets};
+use super::instance_norm::Past;
+use super::{ForecastBatch, ForecastShape, ForecasterConfig, for_each};
 use crate::fused;
 use crate::layers::{Block, Layer, summarize_block, summarize_linear};
 
@@ -15,6 +16,9 @@ use crate::layers::{Block, Layer, summarize_block, summarize_linear};
 pub(crate) struct MlpNet {
     blocks: Vec<Block>,
     head: nn::Linear,
+    /// From the covariates to what the first layer adds: with the layer's own weights one matrix for past and covariates side by
+    /// side, but multiplied once for all targets of a window.
+    covariates: Option<nn::Linear>,
     skip: Option<nn::Linear>,
     #[module(skip)]
     mix_channels: bool,
@@ -22,7 +26,7 @@ pub(crate) struct MlpNet {
     covariate_lookback: bool,
 }
 
-/// The widths of the past, of the covariates beside it, and of the outputs.
+/// Widths of the past, of the covariates beside it, and of the outputs.
 fn widths(config: &ForecasterConfig, shape: &ForecastShape) -> [usize; 3] {
     let channels = if config.mixes_channels() { shape.n_targets } else { 1 };
     let known_steps = shape.horizon + if config.covariate_lookback { shape.lookback } else { 0 };
@@ -33,15 +37,28 @@ fn widths(config: &ForecasterConfig, shape: &ForecastShape) -> [usize; 3] {
 impl MlpNet {
     pub fn new(config: &ForecasterConfig, shape: &ForecastShape, device: &Device) -> Self {
         let [past, covariates, outputs] = widths(config, shape);
-        let mut width = past + covariates;
+        let mut width = past;
         let mut blocks = Vec::new();
         for &hidden in &config.hidden_dims {
             blocks.push(Block::new([width, hidden], config.norm, Some(config.activation), config.dropout, device));
             width = hidden;
         }
+        let mut head = nn::LinearConfig::new(width, outputs).init(device);
+        let first = blocks.first_mut().map_or(&mut head, |block| &mut block.linear);
+        let covariates = (covariates > 0).then(|| {
+            // All weights of one layer have one bound.
+            let bound = 1.0 / ((past + covariates) as f64).sqrt();
+            let part = |inputs, has_bias| {
+                let config = nn::LinearConfig::new(inputs, first_width(config, outputs)).with_bias(has_bias);
+                config.with_initializer(nn::Initializer::Uniform { min: -bound, max: bound }).init(device)
+            };
+            *first = part(past, true);
+            part(covariates, false)
+        });
         Self {
             blocks,
-            head: nn::LinearConfig::new(width, outputs).init(device),
+            head,
+            covariates,
             skip: config.skip_connection.then(|| nn::LinearConfig::new(past, outputs).init(device)),
             mix_channels: config.mixes_channels(),
             covariate_lookback: config.covariate_lookback,
@@ -49,26 +66,25 @@ impl MlpNet {
     }
 
     /// `[B * T, L] -> [B * T, Q * H]`
-    pub fn forward(&self, past: Tensor<2>, batch: &ForecastBatch) -> Tensor<2> {
-        let ([rows, lookback], targets) = (past.dims(), batch.past.dims()[1]);
-        let rows_of_window = if self.mix_channels { 1 } else { targets };
-        let past = if self.mix_channels { past.reshape([rows / targets, targets * lookback]) } else { past };
-        let mut x = match self.covariates(batch) {
-            None => past.clone(),
-            Some(covariates) => Tensor::cat(vec![past.clone(), repeat_for_targets(covariates, rows_of_window)], 1),
+    pub fn forward(&self, past: Past, batch: &ForecastBatch) -> Tensor<2> {
+        let [windows, targets, _] = batch.past.dims();
+        let past = if self.mix_channels { past.side_by_side(targets) } else { past };
+        let covariates = self.covariates.as_ref().map(|linear| linear.forward(self.covariates_of(batch)));
+        let mut out = match self.blocks.split_first() {
+            None => past.clone().through(&self.head, covariates),
+            Some((first, others)) => {
+                let x = past.clone().through_block(first, covariates);
+                fused::linear(others.iter().fold(x, |x, block| block.forward(x)), &self.head)
+            }
         };
-        for block in &self.blocks {
-            x = block.forward(x);
-        }
-        let mut out = fused::linear(x, &self.head);
         if let Some(skip) = &self.skip {
-            out = out + fused::linear(past, skip);
+            out = out + past.through(skip, None);
         }
-        out.reshape([rows as i64, -1])
+        out.reshape([(windows * targets) as i64, -1])
     }
 
-    /// Covariates of a window in one row, `[B, N]`; `None` without any.
-    fn covariates(&self, batch: &ForecastBatch) -> Option<Tensor<2>> {
+    /// Covariates of a window in one row, `[B, N]`.
+    fn covariates_of(&self, batch: &ForecastBatch) -> Tensor<2> {
         let [windows, _, lookback] = batch.past.dims();
         let [_, n_future, steps] = batch.future_covariates.dims();
         let mut parts: Vec<Tensor<2>> = Vec::new();
@@ -80,13 +96,18 @@ impl MlpNet {
             let known = batch.future_covariates.clone().slice([0..windows, 0..n_future, from..steps]);
             parts.push(known.reshape([windows as i64, -1]));
         }
-        if parts.len() > 1 { Some(Tensor::cat(parts, 1)) } else { parts.pop() }
+        if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 1) }
     }
+}
+
+/// Outputs of the first layer.
+fn first_width(config: &ForecasterConfig, outputs: usize) -> usize {
+    config.hidden_dims.first().copied().unwrap_or(outputs)
 }
 
 pub(super) fn summarize(config: &ForecasterConfig, shape: &ForecastShape) -> Vec<Layer> {
     let [past, covariates, outputs] = widths(config, shape);
-    let mut width = past + covariates;
+    let mut width = past;
     let mut layers = Vec::new();
     for (index, &hidden) in config.hidden_dims.iter().enumerate() {
         let after = format!("{:?} + Dropout({})", config.activation, config.dropout);
@@ -97,5 +118,13 @@ pub(super) fn summarize(config: &ForecasterConfig, shape: &ForecastShape) -> Vec
     if config.skip_connection {
         layers.push(summarize_linear("skip".to_owned(), past, outputs));
     }
-    if config.mixes_channels() { layers } else { for_each(&[shape.n_targets], layers) }
+    if !config.mixes_channels() {
+        layers = for_each(&[shape.n_targets], layers);
+    }
+    if covariates > 0 {
+        let first = first_width(config, outputs);
+        let parameters = covariates * first;
+        layers.insert(0, Layer { parameters, ..summarize_linear("covariates".to_owned(), covariates, first) });
+    }
+    layers
 }

@@ -7,9 +7,12 @@ use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, NodeGuard, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
+use burn::nn;
 use burn::tensor::{DType, Shape, Tensor, TensorData};
 
-use super::{Tracked, is_cpu, own, plain, single, values};
+use super::{Follows, Plan, Tracked, is_cpu, own, plain, single, values};
+use crate::Activation;
 use crate::forecaster::{Affine, Centre, EPSILON, ForecastLoss, Taken};
 use crate::kernels::windows as kernels;
 
@@ -64,6 +67,114 @@ pub(crate) fn restore(x: &Tensor<2>, taken: &Taken, affine: Option<&Affine>) -> 
         OpsKind::UnTracked(prepared) => prepared.finish(out),
     };
     Some(Tensor::from_primitive::<Tracked>(out))
+}
+
+/// The first layer of a forecaster, dropout(activation((a x + b) W + bias + extra)): a and b are RevIN's affine map of the row's target
+/// (if there is one), `extra` `[B, outputs]` (if given) is one row for all rows of a window.
+///
+/// Computed as a (x W) + b (sum of W's rows), the affine map needs no pass over x, and its gradient no gradient of x: one of the
+/// three large products of the layer is never made.
+pub(crate) fn first_layer(
+    x: &Tensor<2>,
+    affine: Option<&Affine>,
+    extra: Option<&Tensor<2>>,
+    linear: &nn::Linear,
+    activation: Option<Activation>,
+    dropout: f64,
+) -> Option<Tensor<2>> {
+    if !is_cpu(&x.device()) {
+        return None;
+    }
+    if affine.is_none() && extra.is_none() {
+        return super::layer(x, linear, activation, dropout);
+    }
+    let ([rows, _], [_, columns]) = (x.dims(), linear.weight.dims());
+    let device = x.device();
+    // What is not there is a constant that changes nothing.
+    let [factor, share] = match affine {
+        Some(affine) => [affine.weight.val(), affine.bias.val()],
+        None => [Tensor::ones([1], &device), Tensor::zeros([1], &device)],
+    };
+    let extra = extra.cloned().unwrap_or_else(|| Tensor::zeros([1, columns], &device));
+    let ((x, x_node), (weight, weight_node)) = (parts(x)?, parts(&linear.weight.val())?);
+    let ((bias, bias_node), (extra, extra_node)) = (parts(&linear.bias.as_ref()?.val())?, parts(&extra)?);
+    let ((factor, factor_node), (share, share_node)) = (parts(&factor)?, parts(&share)?);
+    let lines = values(&factor).iter().zip(values(&share)).map(|(factor, share)| [*factor, *share]);
+    let lines: Vec<[f32; 2]> = lines.cycle().take(rows).collect();
+    let row = kernels::column_sums(values(&weight), columns);
+    let product = Flex::float_matmul(x.clone(), weight.clone());
+    let mut mixed = product.clone();
+    kernels::mix_rows(mixed.storage_mut(), &lines, &row, values(&extra));
+    let plan = Plan { activation, dropout };
+    let nodes = [x_node, weight_node, bias_node, extra_node, factor_node, share_node];
+    let [Some(a), Some(b), Some(c), Some(d), Some(e), Some(f)] = nodes else {
+        return Some(Tensor::from_primitive::<Flex>(plan.finish(mixed, &bias, false).0));
+    };
+    let prepared = FirstLayerBackward.prepare::<NoCheckpointing>([a, b, c, d, e, f]).compute_bound().stateful();
+    let out = match prepared {
+        OpsKind::Tracked(prepared) => {
+            let (out, follows) = plan.finish(mixed, &bias, true);
+            let (targets, n_extra) = (factor.layout().num_elements(), extra.layout().shape()[0]);
+            prepared.finish(FirstLayer { x, weight, product, row, lines, targets, n_extra, follows }, out)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(plan.finish(mixed, &bias, false).0),
+    };
+    Some(Tensor::from_primitive::<Tracked>(out))
+}
+
+#[derive(Debug, Clone)]
+struct FirstLayer {
+    x: FlexTensor,
+    weight: FlexTensor,
+    /// x W
+    product: FlexTensor,
+    /// The sum of W's rows.
+    row: Vec<f32>,
+    /// By row of x: the affine map.
+    lines: Vec<[f32; 2]>,
+    /// Affine maps.
+    targets: usize,
+    /// Rows of `extra`.
+    n_extra: usize,
+    follows: Follows,
+}
+
+#[derive(Debug)]
+struct FirstLayerBackward;
+
+impl Backward<Flex, 6> for FirstLayerBackward {
+    type State = FirstLayer;
+
+    fn backward(self, ops: Ops<FirstLayer, 6>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let mut gradient = own(gradients.consume::<Flex>(&ops.node));
+        let [x_node, weight_node, bias_node, extra_node, factor_node, share_node] = ops.parents;
+        let FirstLayer { x, weight, product, row, lines, targets, n_extra, follows } = ops.state;
+        let columns = row.len();
+        let of_bias = super::kernels::unfinish_layer(gradient.storage_mut(), columns, follows.slope());
+        let unmixed = kernels::unmix_rows(gradient.storage_mut(), values(&product), &lines, &row, n_extra);
+        let (mut of_factor, mut of_share) = (vec![0.0; targets], vec![0.0; targets]);
+        for (index, [factor, share]) in unmixed.lines.into_iter().enumerate() {
+            of_factor[index % targets] += factor;
+            of_share[index % targets] += share;
+        }
+        let of_extra = TensorData::new(unmixed.extra, [n_extra, columns]);
+        let [of_bias, of_factor, of_share] =
+            [of_bias, of_factor, of_share].map(|numbers| TensorData::from(numbers.as_slice()));
+        let small = [(bias_node, of_bias), (extra_node, of_extra), (factor_node, of_factor), (share_node, of_share)];
+        for (node, numbers) in small {
+            if let Some(node) = node {
+                gradients.register::<Flex>(node.id, FlexTensor::from_data(numbers));
+            }
+        }
+        if let Some(node) = weight_node {
+            let mut of_weight = Flex::float_matmul(x.transpose(0, 1), gradient.clone());
+            kernels::add_to_rows(of_weight.storage_mut(), &unmixed.row);
+            gradients.register::<Flex>(node.id, of_weight);
+        }
+        if let Some(node) = x_node {
+            gradients.register::<Flex>(node.id, Flex::float_matmul(gradient, weight.transpose(0, 1)));
+        }
+    }
 }
 
 /// What the moving average of `steps` values leaves, and the average, of `[rows, L]`. `None` too if a gradient of `x` will

@@ -2,7 +2,7 @@
 
 use pulp::Arch;
 
-use super::for_block_pairs;
+use super::{for_block_pairs, sum_rows};
 use crate::forecaster::{Centre, EPSILON, ForecastLoss};
 
 /// Numbers in a vector register of 512 bits.
@@ -59,6 +59,85 @@ pub(crate) fn scale_rows(values: &mut [f32], columns: usize, lines: &[[f32; 2]])
             }
         },
     );
+}
+
+/// The sum of all rows of a matrix.
+pub(crate) fn column_sums(matrix: &[f32], columns: usize) -> Vec<f32> {
+    let mut sums = vec![0.0; columns];
+    sum_rows(matrix, &mut sums);
+    sums
+}
+
+/// Adds one row to each row of a matrix.
+pub(crate) fn add_to_rows(matrix: &mut [f32], row: &[f32]) {
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            let matrix = matrix;
+            for values in matrix.chunks_exact_mut(row.len()) {
+                values.iter_mut().zip(row).for_each(|(value, x)| *value += x);
+            }
+        },
+    );
+}
+
+/// Each row of `values` times its factor, plus its share of `row` (`lines` holds both), plus its window's row of `extra`: as many rows
+/// one after the other have one window.
+pub(crate) fn mix_rows(values: &mut [f32], lines: &[[f32; 2]], row: &[f32], extra: &[f32]) {
+    let rows_of_window = values.len() / extra.len();
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            let values = values;
+            for (index, (values, [factor, share])) in values.chunks_exact_mut(row.len()).zip(lines).enumerate() {
+                let extra = &extra[index / rows_of_window * row.len()..][..row.len()];
+                for ((value, x), extra) in values.iter_mut().zip(row).zip(extra) {
+                    *value = *value * factor + (x * share + extra);
+                }
+            }
+        },
+    );
+}
+
+/// Gradients of what [`mix_rows`] took.
+pub(crate) struct Unmixed {
+    /// By row: of factor and share.
+    pub lines: Vec<[f32; 2]>,
+    pub row: Vec<f32>,
+    pub extra: Vec<f32>,
+}
+
+/// The way back of [`mix_rows`]: turns the gradient of the result into that of `values`, in place. `n_extra`: rows of `extra`.
+pub(crate) fn unmix_rows(
+    gradient: &mut [f32],
+    values: &[f32],
+    lines: &[[f32; 2]],
+    row: &[f32],
+    n_extra: usize,
+) -> Unmixed {
+    let columns = row.len();
+    let (mut of_row, mut of_extra) = (vec![0.0; columns], vec![0.0; n_extra * columns]);
+    let mut of_lines = vec![[0.0; 2]; lines.len()];
+    let rows_of_window = lines.len() / n_extra;
+    let (row_out, extra_out, lines_out) = (&mut of_row, &mut of_extra, &mut of_lines);
+    Arch::new().dispatch(
+        #[inline(always)]
+        move || {
+            let (gradient, row_out, extra_out, lines_out) = (gradient, row_out, extra_out, lines_out);
+            let rows = gradient.chunks_exact_mut(columns).zip(values.chunks_exact(columns)).zip(lines);
+            for (index, (((gradient, values), [factor, share]), line_out)) in rows.zip(lines_out.iter_mut()).enumerate()
+            {
+                *line_out = [sum_of(gradient, values, |g, x| g * x), sum_of(gradient, row, |g, x| g * x)];
+                let extra_out = &mut extra_out[index / rows_of_window * columns..][..columns];
+                for ((gradient, row), extra) in gradient.iter_mut().zip(row_out.iter_mut()).zip(extra_out) {
+                    *extra += *gradient;
+                    *row += share * *gradient;
+                    *gradient *= factor;
+                }
+            }
+        },
+    );
+    Unmixed { lines: of_lines, row: of_row, extra: of_extra }
 }
 
 /// For each row the sum of the gradient and of its product with `x`. `[rows, columns]` both
