@@ -1,5 +1,6 @@
-//! Time of a forecaster's training step without the optimizer: batch to tensors, forward, loss, backward. ETTh1's sizes: 32
-//! windows of 7 targets, look-back 336, horizon 96. Prints one line per kind: `name threads microseconds`, the median.
+//! Time of a forecaster's training step without the optimizer: batch to tensors, forward, loss, backward. ETTh1's
+//! sizes: 32 windows of 7 targets, look-back 336, horizon 96. Prints one line per kind: `name threads microseconds`,
+//! the median.
 //!
 //! `cargo bench -p modeling --profile dev --bench forecast_step -- [--threads N] [KIND ...]`
 //! `forecast_step.py` beside it does the same with PyTorch.
@@ -14,8 +15,8 @@ const SHAPE: ForecastShape = ForecastShape { n_targets: 7, n_past: 0, n_future: 
 const STEPS: usize = 400;
 
 fn main() {
-    // After its first large block glibc keeps blocks up to that size in place of handing them back to the system: without
-    // it a fifth of the time goes into page faults.
+    // After its first large block glibc keeps blocks up to that size in place of handing them back to the system:
+    // without it a fifth of the time goes into page faults.
     drop(std::hint::black_box(Vec::<u8>::with_capacity((32 << 20) - 8192)));
     let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
     let (mut threads, mut wanted) = (1, Vec::new());

@@ -4,8 +4,8 @@
 //! here: the settings, the instance norm around the network, and the order of the outputs. Each network is one file in
 //! `forecaster/`; to add one, add a file, a [`ForecasterKind`] and its arms here.
 //!
-//! Channel-independent networks see one target at a time: a *row* is one target of one window, and row `window * targets
-//! + target` of the output is its forecast. Past and output lie in memory so that no network has to move them.
+//! Channel-independent networks see one target at a time: a *row* is one target of one window, and its forecast is row
+//! `window * targets + target` of the output. Past and output lie in memory so that no network has to move them.
 //!
 //! | kind | source | input of one forecast | instance norm by default |
 //! |---|---|---|---|
@@ -64,8 +64,8 @@ pub struct ForecasterConfig {
     pub activation: Activation,
     /// Share of hidden units set to zero while training, 0 <= dropout < 1. Used with `kind: mlp | tide | tsmixer`.
     pub dropout: f64,
-    /// The pasts of all targets side by side in, their futures out, in place of one target at a time. Used with `kind: mlp` and
-    /// the linear kinds.
+    /// The pasts of all targets side by side in, their futures out, in place of one target at a time. Used with
+    /// `kind: mlp` and the linear kinds.
     pub mix_channels: bool,
     /// Weights of its own for each target. Used with the linear kinds.
     pub individual: bool,
@@ -79,7 +79,8 @@ pub struct ForecasterConfig {
     pub decoder_layers: usize,
     /// Numbers that the decoder hands on for each step of the horizon. Used with `kind: tide`.
     pub decoder_size: usize,
-    /// Hidden width of the blocks that work step by step: projection of the covariates, temporal decoder. Used with `kind: tide`.
+    /// Hidden width of the blocks that work step by step: projection of the covariates, temporal decoder. Used with
+    /// `kind: tide`.
     pub temporal_hidden: usize,
     /// Numbers to which the covariates of a step are reduced. Used with `kind: tide`.
     pub covariate_size: usize,
@@ -87,8 +88,8 @@ pub struct ForecasterConfig {
     pub blocks: usize,
     /// Hidden width of the feature mixing. Used with `kind: tsmixer`.
     pub feed_forward_size: usize,
-    /// Quantiles to forecast, ascending, 0.5 among them (it is the point forecast), trained with the pinball loss; empty:
-    /// a point forecast, trained with `loss`. Nothing keeps the quantiles of a step from crossing.
+    /// Quantiles to forecast, ascending, 0.5 among them (it is the point forecast), trained with the pinball loss;
+    /// empty: a point forecast, trained with `loss`. Nothing keeps the quantiles of a step from crossing.
     pub quantiles: Vec<f64>,
     /// What a point forecast is trained on, on the standardised scale.
     pub loss: PointLoss,
@@ -170,12 +171,13 @@ impl ForecasterKind {
     }
 }
 
-/// What is taken out of each window's past, target by target, and given back to its forecast. Without it a network fails
-/// where the level has drifted since the train rows.
+/// What is taken out of each window's past, target by target, and given back to its forecast. Without it a network
+/// fails where the level has drifted since the train rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InstanceNorm {
-    /// RevIN for `mlp`, `tide`, `tsmixer` and `rlinear`; the last value for `nlinear`; nothing for `linear` and `dlinear`.
+    /// RevIN for `mlp`, `tide`, `tsmixer` and `rlinear`; the last value for `nlinear`; nothing for `linear` and
+    /// `dlinear`.
     #[default]
     Auto,
     /// Nothing.

@@ -1,9 +1,9 @@
 //! A layer `linear -> activation -> dropout` and the binary loss as one operation each, with their own gradients.
 //!
-//! burn runs one operation per step, each with a buffer of its own and a pass over memory; dropout's random numbers cost
-//! more than the matrix product of a small layer. Here the product is burn's and all that follows is done in place, so
-//! a training step takes about half the time. On devices other than burn's CPU backend every function says `None`, and the
-//! caller does the same with burn's operations.
+//! burn runs one operation per step, each with a buffer of its own and a pass over memory; dropout's random numbers
+//! cost more than the matrix product of a small layer. Here the product is burn's and all that follows is done in
+//! place, so a training step takes about half the time. On devices other than burn's CPU backend every function says
+//! `None`, and the caller does the same with burn's operations.
 
 pub(crate) mod windows;
 

@@ -131,7 +131,8 @@ pub struct Layer {
     pub output: String,
     /// Trained numbers.
     pub parameters: usize,
-    /// Multiplications and additions of the matrix product, for one row's way forward; 0 where there is none.
+    /// Multiplications and additions of the matrix products, for the way forward of one row (of a forecaster: one
+    /// window); 0 where there is none.
     pub flops: usize,
 }
 

@@ -1,8 +1,8 @@
-//! Linear, NLinear, DLinear (Zeng et al. 2023, arXiv 2205.13504) and RLinear (Li et al. 2023, arXiv 2305.10721): one linear
-//! map from look-back to horizon, DLinear two. What NLinear and RLinear add is the instance norm around it.
+//! Linear, NLinear, DLinear (Zeng et al. 2023, arXiv 2205.13504) and RLinear (Li et al. 2023, arXiv 2305.10721): one
+//! linear map from look-back to horizon, DLinear two. What NLinear and RLinear add is the instance norm around it.
 //!
-//! Fresh weights are those of a plain linear layer, as in the authors' code (which holds the constant 1 / look-back of the
-//! paper as a comment).
+//! Fresh weights are those of a plain linear layer, as in the authors' code (which holds the constant 1 / look-back of
+//! the paper as a comment).
 
 use burn::module::{Module, Param};
 use burn::nn;
@@ -114,8 +114,8 @@ impl IndividualLinear {
     }
 }
 
-/// What the trend leaves, and the trend: the mean of `steps` values around each, the first and the last value being repeated
-/// beyond the ends. `[rows, L]` all.
+/// What the trend leaves, and the trend: the mean of `steps` values around each, the first and the last value being
+/// repeated beyond the ends. `[rows, L]` all.
 fn split_trend_in_steps(x: Tensor<2>, steps: usize) -> (Tensor<2>, Tensor<2>) {
     let ([rows, length], beyond) = (x.dims(), steps / 2);
     let end = |column: usize| x.clone().slice([0..rows, column..column + 1]).repeat_dim(1, beyond);

@@ -1,7 +1,7 @@
 //! Hidden layers on the look-back, covariates beside it.
 //!
-//! The first layer sees the (normalised) past of the target and, flattened behind it, the past covariates over the look-back
-//! and the known covariates over the horizon (with `covariate_lookback` over both).
+//! The first layer sees the (normalised) past of the target and, flattened behind it, the past covariates over the
+//! look-back and the known covariates over the horizon (with `covariate_lookback` over both).
 
 use burn::module::Module;
 use burn::nn;
@@ -16,8 +16,8 @@ use crate::layers::{Block, Layer, summarize_block, summarize_linear};
 pub(crate) struct MlpNet {
     blocks: Vec<Block>,
     head: nn::Linear,
-    /// From the covariates to what the first layer adds: with the layer's own weights one matrix for past and covariates side by
-    /// side, but multiplied once for all targets of a window.
+    /// From the covariates to what the first layer adds: with the layer's own weights one matrix for past and
+    /// covariates side by side, but multiplied once for all targets of a window.
     covariates: Option<nn::Linear>,
     skip: Option<nn::Linear>,
     #[module(skip)]

@@ -267,3 +267,23 @@ fn the_median_is_the_point_forecast() {
     let config = ForecasterConfig::default();
     assert_eq!((config.n_quantiles(), config.median_index(), config.loss_name()), (1, 0, "mean_squared_error"));
 }
+
+/// The gradient of the past itself, as an explanation of a forecast would ask for it.
+#[test]
+fn the_past_has_a_gradient_too() {
+    let device = Device::flex().autodiff();
+    for case in golden() {
+        let shape = case.shape();
+        let [plain, fused] = [true, false].map(|in_steps| {
+            IN_STEPS.set(in_steps);
+            let model = case.config.init(&shape, &device).map(&mut MadeUp(0));
+            let mut batch = batch(&shape, &device);
+            batch.past = batch.past.detach().require_grad();
+            let gradients = case.config.loss(model.forward(&batch), target(&shape, &device)).backward();
+            IN_STEPS.set(false);
+            floats(batch.past.grad(&gradients).unwrap())
+        });
+        assert!(plain.iter().any(|value| *value != 0.0));
+        assert_close(&fused, &plain, 1e-5, &format!("{:?}", case.config));
+    }
+}

@@ -1,11 +1,12 @@
 //! TiDE: a residual MLP encoder and decoder with covariates (Das et al. 2023, arXiv 2304.08424), one target at a time.
 //!
 //! The covariates of each step are projected to a few numbers; past and projections, flattened, go through the encoder
-//! and the decoder, which gives a vector for each step of the horizon; with that step's projected covariates beside it the
-//! temporal decoder makes the forecast of the step. A linear map from look-back to horizon is added.
+//! and the decoder, which gives a vector for each step of the horizon; with that step's projected covariates beside it
+//! the temporal decoder makes the forecast of the step. A linear map from look-back to horizon is added.
 //!
-//! As in the paper: layer norm ends each block. Other than there: the temporal decoder's block has none (it has one output,
-//! of which a layer norm would leave nothing), and past covariates, which the paper has not, have a projection of their own.
+//! As in the paper: layer norm ends each block. Other than there: the temporal decoder's block has none (it has one
+//! output, of which a layer norm would leave nothing), and past covariates, which the paper has not, have a projection
+//! of their own.
 
 use burn::module::Module;
 use burn::nn;

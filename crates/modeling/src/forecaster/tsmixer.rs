@@ -1,12 +1,12 @@
 //! TSMixer: MLPs along time and across channels in turns (Chen et al. 2023, arXiv 2303.06053), all targets at once.
 //!
-//! Channels are the targets and, over the look-back, all covariates. A block mixes time (one linear layer that all channels
-//! share), then channels (two layers that all steps share), each behind a norm and beside a skip. A linear map from
-//! look-back to horizon makes each target's forecast. Covariates known over the horizon are mixed into it step by step: the
-//! second half of the paper's TSMixer-Ext in one layer.
+//! Channels are the targets and, over the look-back, all covariates. A block mixes time (one linear layer that all
+//! channels share), then channels (two layers that all steps share), each behind a norm and beside a skip. A linear
+//! map from look-back to horizon makes each target's forecast. Covariates known over the horizon are mixed into it
+//! step by step: the second half of the paper's TSMixer-Ext in one layer.
 //!
-//! The norm is the paper's two-dimensional one, over steps and channels of a window, as layer norm: a batch norm would need
-//! running statistics.
+//! The norm is the paper's two-dimensional one, over steps and channels of a window, as layer norm: a batch norm would
+//! need running statistics.
 
 use burn::module::Module;
 use burn::nn;

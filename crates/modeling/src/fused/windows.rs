@@ -32,8 +32,8 @@ pub(crate) fn standardise(x: &Tensor<2>, centre: Centre) -> Option<(Tensor<2>, T
     Some((out, Taken { shift: column(shift), factor: column(factor) }))
 }
 
-/// The way back for forecasts `[rows, N]`: `(x - bias) / (weight + epsilon^2) * factor + shift`, row r having the affine map of
-/// target r mod T.
+/// The way back for forecasts `[rows, N]`: `(x - bias) / (weight + epsilon^2) * factor + shift`, row r having the
+/// affine map of target r mod T.
 pub(crate) fn restore(x: &Tensor<2>, taken: &Taken, affine: Option<&Affine>) -> Option<Tensor<2>> {
     let (shift, factor) = (plain(&taken.shift)?, plain(&taken.factor)?);
     let (shift, factor) = (values(&shift), values(&factor));
@@ -69,11 +69,11 @@ pub(crate) fn restore(x: &Tensor<2>, taken: &Taken, affine: Option<&Affine>) -> 
     Some(Tensor::from_primitive::<Tracked>(out))
 }
 
-/// The first layer of a forecaster, dropout(activation((a x + b) W + bias + extra)): a and b are RevIN's affine map of the row's target
-/// (if there is one), `extra` `[B, outputs]` (if given) is one row for all rows of a window.
+/// The first layer of a forecaster, dropout(activation((a x + b) W + bias + extra)): a and b are RevIN's affine map of
+/// the row's target (if there is one), `extra` `[B, outputs]` (if given) is one row for all rows of a window.
 ///
-/// Computed as a (x W) + b (sum of W's rows), the affine map needs no pass over x, and its gradient no gradient of x: one of the
-/// three large products of the layer is never made.
+/// Computed as a (x W) + b (sum of W's rows), the affine map needs no pass over x, and its gradient no gradient of x:
+/// one of the three large products of the layer is never made.
 pub(crate) fn first_layer(
     x: &Tensor<2>,
     affine: Option<&Affine>,
@@ -177,8 +177,8 @@ impl Backward<Flex, 6> for FirstLayerBackward {
     }
 }
 
-/// What the moving average of `steps` values leaves, and the average, of `[rows, L]`. `None` too if a gradient of `x` will
-/// be asked for.
+/// What the moving average of `steps` values leaves, and the average, of `[rows, L]`. `None` too if a gradient of `x`
+/// will be asked for.
 pub(crate) fn split_trend(x: &Tensor<2>, steps: usize) -> Option<(Tensor<2>, Tensor<2>)> {
     if !is_cpu(&x.device()) {
         return None;
@@ -204,7 +204,12 @@ pub(crate) fn split_trend(x: &Tensor<2>, steps: usize) -> Option<(Tensor<2>, Ten
 
 /// Mean loss of `output` `[rows, Q * H]` for `target` `[rows, H]`.
 pub(crate) fn forecast_loss(output: &Tensor<2>, target: &Tensor<2>, loss: ForecastLoss) -> Option<Tensor<1>> {
-    let [_, steps] = target.dims();
+    let [rows, steps] = target.dims();
+    let levels = if let ForecastLoss::Pinball(levels) = loss { levels.len() } else { 1 };
+    if output.dims() != [rows, levels * steps] {
+        // burn's operations say what is wrong.
+        return None;
+    }
     super::loss(output, target, |output, target| kernels::forecast_loss(output, target, steps, loss))
 }
 

@@ -81,8 +81,8 @@ pub(crate) fn add_to_rows(matrix: &mut [f32], row: &[f32]) {
     );
 }
 
-/// Each row of `values` times its factor, plus its share of `row` (`lines` holds both), plus its window's row of `extra`: as many rows
-/// one after the other have one window.
+/// Each row of `values` times its factor, plus its share of `row` (`lines` holds both), plus its window's row of
+/// `extra`: as many rows one after the other have one window.
 pub(crate) fn mix_rows(values: &mut [f32], lines: &[[f32; 2]], row: &[f32], extra: &[f32]) {
     let rows_of_window = values.len() / extra.len();
     Arch::new().dispatch(
@@ -107,7 +107,8 @@ pub(crate) struct Unmixed {
     pub extra: Vec<f32>,
 }
 
-/// The way back of [`mix_rows`]: turns the gradient of the result into that of `values`, in place. `n_extra`: rows of `extra`.
+/// The way back of [`mix_rows`]: turns the gradient of the result into that of `values`, in place. `n_extra`: rows of
+/// `extra`.
 pub(crate) fn unmix_rows(
     gradient: &mut [f32],
     values: &[f32],
@@ -157,11 +158,11 @@ pub(crate) fn row_sums(gradient: &[f32], x: &[f32], columns: usize) -> Vec<[f32;
     sums
 }
 
-/// Splits `rest` `[rows, columns]` in place: `trend` gets the mean of `steps` (odd) values around each, the first and the
-/// last value of a row being repeated beyond its ends.
+/// Splits `rest` `[rows, columns]` in place: `trend` gets the mean of `steps` (odd) values around each, the first and
+/// the last value of a row being repeated beyond its ends.
 ///
-/// A sum of 25 values is one of 16, one of 8 and one of 1, each being twice a sum of half its length: vector code, and no
-/// running sum that drifts.
+/// A sum of 25 values is one of 16, one of 8 and one of 1, each being twice a sum of half its length: vector code, and
+/// no running sum that drifts.
 pub(crate) fn split_trend(rest: &mut [f32], trend: &mut [f32], columns: usize, steps: usize) {
     for_block_pairs(rest, trend, [columns, columns], |_, rest, trend| {
         let mut padded = vec![0.0_f32; columns + steps - 1];
@@ -204,7 +205,8 @@ pub(crate) fn split_trend(rest: &mut [f32], trend: &mut [f32], columns: usize, s
     });
 }
 
-/// Mean loss of `output` `[rows, quantiles * steps]` for `target` `[rows, steps]`; its gradient is written over the output.
+/// Mean loss of `output` `[rows, quantiles * steps]` for `target` `[rows, steps]`; its gradient is written over the
+/// output.
 pub(crate) fn forecast_loss(output: &mut [f32], target: &[f32], steps: usize, loss: ForecastLoss) -> f32 {
     match loss {
         ForecastLoss::Squared => loss_of(
