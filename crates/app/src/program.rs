@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::cli::RunFlags;
 use crate::config::{self, Override};
 use crate::console::{LoggingConfig, print_result};
+use crate::device::keep_freed_memory;
 use crate::history::ResultTable;
 use crate::resume::{self, StoppedRun};
 use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
@@ -114,5 +115,6 @@ pub fn run<C: RunConfig>(
         },
         resumed,
     };
+    keep_freed_memory();
     run_tracked(&loaded, flags, &setup, recipe)
 }
