@@ -48,7 +48,7 @@ pub trait Learner {
     /// Loss and outputs of one batch of samples.
     fn step(&self, model: &Self::Model, samples: &[u32]) -> StepOutput;
     /// Metrics of train (in training mode) and valid after an epoch.
-    fn score_epoch(&self, end: &EpochEnd<Self::Model>) -> [Metrics; 2];
+    fn score_epoch(&self, end: &EpochEnd<Self::Model>) -> Result<[Metrics; 2]>;
 }
 
 /// How a training went, and where its weights are.
@@ -209,7 +209,7 @@ impl<'a, L: Learner> Epochs<'a, L> {
 
     /// After an epoch: scores, logs, keeps the weights and the checkpoint, and says whether to go on.
     fn push(&mut self, end: &mut EpochEnd<L::Model>, bar: &TrainingBar) -> Result<Next> {
-        let [trained, validated] = self.learner.score_epoch(end);
+        let [trained, validated] = self.learner.score_epoch(end)?;
         self.history.push(end, &trained, &validated);
         self.log(end.epoch);
         end.monitored = validated.get(self.history.monitor());

@@ -212,12 +212,9 @@ impl Learner for ForecastJob<'_> {
         StepOutput { loss, output: self.window_errors(output, errors) }
     }
 
-    fn score_epoch(&self, end: &EpochEnd<Forecaster>) -> [Metrics; 2] {
-        let train = self.train_metrics(end);
-        // Scoring windows with networks cannot fail; only the writing of predictions can.
-        let valid = self.score(std::slice::from_ref(&end.model), &self.splits.valid);
-        let none = || Metrics { loss: f64::NAN, values: Vec::new() };
-        [train, valid.map_or_else(|_| none(), |scores| scores.metrics)]
+    fn score_epoch(&self, end: &EpochEnd<Forecaster>) -> Result<[Metrics; 2]> {
+        let valid = self.score(std::slice::from_ref(&end.model), &self.splits.valid)?;
+        Ok([self.train_metrics(end), valid.metrics])
     }
 }
 

@@ -128,13 +128,13 @@ impl Learner for TabularJob<'_> {
         StepOutput { loss: self.loss.compute(output.clone(), batch.target), output }
     }
 
-    fn score_epoch(&self, end: &EpochEnd<TabularMlp>) -> [Metrics; 2] {
+    fn score_epoch(&self, end: &EpochEnd<TabularMlp>) -> Result<[Metrics; 2]> {
         let (splits, task) = (self.splits, self.task);
         let target: Vec<f32> = end.train_rows.iter().map(|&row| splits.train.target[row as usize]).collect();
         let trained = scoring::score(end.train_output.clone(), end.train_loss, &target, task, &splits.preprocessor);
         let forward = |numeric, categorical| end.model.forward(numeric, categorical);
         let validated = scoring::evaluate(forward, &self.valid, &splits.valid, task, &splits.preprocessor);
-        [trained.metrics, validated.metrics]
+        Ok([trained.metrics, validated.metrics])
     }
 }
 
