@@ -94,7 +94,7 @@ fn worst(windows: &[WindowError], horizon: usize) -> Vec<(String, WindowError)> 
             is_same && (error.window.origin.abs_diff(other.window.origin) as usize) < horizon
         };
         if chosen.len() < N_WORST && !chosen.iter().any(overlaps) {
-            chosen.push((format!("{}.", chosen.len() + 1), error));
+            chosen.push((format!("no. {}", chosen.len() + 1), error));
         }
     }
     chosen

@@ -38,9 +38,9 @@ pub struct ForecastFlags {
     /// Draw past and forecast into this PNG file (and an SVG beside it)
     #[arg(long, value_name = "FILE.png")]
     pub plot: Option<PathBuf>,
-    /// Config that says where runs are, by `mlflow` and `paths`
-    #[arg(long, short, value_name = "FILE", default_value = ts_mlp::DEFAULT_CONFIG)]
-    pub config: PathBuf,
+    /// Config that says where runs are, by `mlflow` and `paths` [default: configs/train_ts_baseline.yaml, if it is there]
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// Folder with the output folders of runs; replaces `paths.models_dir`
     #[arg(long, value_name = "FOLDER")]
     pub models_dir: Option<PathBuf>,
@@ -54,8 +54,11 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     let console = Console::new(flags.quiet);
 
     // Model
-    let loaded = config::load::<Config>(&flags.config, None, &[], Config::check)?;
-    let mut places = loaded.config;
+    let default = Some(PathBuf::from(ts_mlp::DEFAULT_CONFIG)).filter(|file| file.is_file());
+    let mut places = match flags.config.clone().or(default) {
+        Some(file) => config::load::<Config>(&file, None, &[], Config::check)?.config,
+        None => Config::default(),
+    };
     if let Some(folder) = &flags.models_dir {
         places.paths.models_dir.clone_from(folder);
     }
