@@ -81,7 +81,7 @@ pub(crate) fn clean(
     frequency: Option<Frequency>,
     horizon: usize,
 ) -> Result<Raw> {
-    let Grid { frequency, zone, mut series, n_unsorted, n_duplicates, n_outside } = Grid::new(table, data, frequency)?;
+    let Grid { frequency, zone, series, n_unsorted, n_duplicates, n_outside } = Grid::new(table, data, frequency)?;
     let mut counts = Counts { n_unsorted, n_duplicates, n_outside, ..Counts::default() };
     let mut columns = Vec::new();
     for name in roles.numbers() {
@@ -96,7 +96,7 @@ pub(crate) fn clean(
     }
     let n_targets = roles.targets.len();
     let mut cleaned = Vec::new();
-    for (i, placed) in series.drain(..).enumerate() {
+    for (i, placed) in series.into_iter().enumerate() {
         let numbers = columns.iter_mut().map(|column| std::mem::take(&mut column[i])).collect();
         let texts = text_columns.iter_mut().map(|column| std::mem::take(&mut column[i])).collect();
         let mut raw = assemble(placed, numbers, texts, roles, horizon);
