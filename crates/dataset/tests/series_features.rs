@@ -147,7 +147,8 @@ fn computed_columns_are_those_of_pandas() {
         ..plain()
     };
     let splits = open(&data, &features, windows(1, 2)).splits().unwrap();
-    let of = "difference_3(y) rolling_mean_4(y) rolling_std_4(y) rolling_min_4(y) rolling_max_4(y) rolling_median_4(y) lag_1(y)";
+    let of = "difference_3(y) rolling_mean_4(y) rolling_std_4(y) rolling_min_4(y) rolling_max_4(y) \
+              rolling_median_4(y) lag_1(y)";
     assert_eq!(splits.past_names().join(" "), of);
     assert_eq!(splits.future_names(), ["lag_2(y)"], "a lag of the horizon's length is known over the horizon");
     let origins: Vec<u32> = splits.train.iter().chain(&splits.valid).chain(&splits.test).map(|w| w.origin).collect();
@@ -365,8 +366,8 @@ fn digests_tell_data_apart() {
     }
 }
 
-/// pandas 3.0: `DataFrame({"t": date_range("2016-01-31", periods=40, freq="ME"), "y": ..}).drop(index=11).to_parquet(..)`, with
-/// `y[7]` NaN.
+/// pandas 3.0: `DataFrame({"t": date_range("2016-01-31", periods=40, freq="ME"), "y":
+/// ..}).drop(index=11).to_parquet(..)`, with `y[7]` NaN.
 #[cfg(feature = "parquet")]
 #[test]
 fn timestamps_of_parquet_are_read() {
