@@ -5,9 +5,9 @@
 //! applies it to all three parts. [`Source`] does so in steps, so that a file is read once for all folds of a
 //! cross-validation.
 //!
-//! Memory: a cell with up to 8 digits takes 4 bytes, a longer number 8, a text 4 beside one copy of each distinct text; a
-//! file is read as a stream, and the raw columns are cut off row by row as they are encoded. What stays is the encoded
-//! rows and the raw columns of the test rows, for the written predictions.
+//! Memory: a cell with up to 8 digits takes 4 bytes, a longer number 8, a text 4 beside one copy of each distinct text;
+//! a file is read as a stream, and the raw columns are cut off row by row as they are encoded. What stays is the
+//! encoded rows and the raw columns of the test rows, for the written predictions.
 //!
 //! How a column is typed: `true`/`false` in any case, with or without 0 and 1, is boolean and becomes 0 and 1; numeric
 //! if every value parses as a number, however few distinct ones there are; everything else, dates included, is
@@ -15,8 +15,8 @@
 //! category: it is nearly always a numeric column with stray text. Where at least half of the cells of a text column
 //! are numbers, a warning says so. `data.types` overrules all of it.
 //!
-//! Time series: [`SeriesSource`] reads a file's series onto a regular grid, [`SeriesSplits`] gives their windows as arrays, and
-//! [`SeriesEncoder`] is what a forecast from other rows needs.
+//! Time series: [`SeriesSource`] reads a file's series onto a regular grid, [`SeriesSplits`] gives their windows as
+//! arrays, and [`SeriesEncoder`] is what a forecast from other rows needs.
 
 mod column;
 mod config;

@@ -37,7 +37,8 @@ fn open(data: &SeriesDataConfig, windows: WindowsConfig) -> SeriesSource {
     SeriesSource::open(data, &SeriesFeaturesConfig::default(), &windows).unwrap()
 }
 
-/// LTSF-Linear's borders: `len - H + 1` windows of valid and test, `len - L - H + 1` of train. Horizon 96: 2,785, as published.
+/// LTSF-Linear's borders: `len - H + 1` windows of valid and test, `len - L - H + 1` of train. Horizon 96: 2,785, as
+/// published.
 #[test]
 fn etth1_has_the_windows_of_the_papers() {
     let Some(data) = etth1() else { return };
@@ -98,8 +99,8 @@ const ETTH1_STDS: [f64; 7] = [
     9.176491024944333,
 ];
 
-/// The errors of `forecast(batch, window, target)`, which gives one window's target on the batch's scale, over the test windows:
-/// mean squared and mean absolute.
+/// The errors of `forecast(batch, window, target)`, which gives one window's target on the batch's scale, over the test
+/// windows: mean squared and mean absolute.
 fn errors(splits: &SeriesSplits, forecast: impl Fn(&[f32], Window) -> Vec<f64>) -> (f64, f64) {
     let SeriesShape { n_targets, lookback, horizon, .. } = splits.shape();
     let (mut squared, mut absolute, mut n) = (0.0, 0.0, 0.0);
@@ -163,7 +164,8 @@ fn metro_has_the_rows_and_windows_of_the_protocol() {
     assert_close(squared, 1053402.2105839308, 1e-6);
 }
 
-/// The listed RMSE: repeat last 2747.6, seasonal naive 1027.5 and 610.7, weekday x hour profile of the train rows 438.9.
+/// The listed RMSE: repeat last 2747.6, seasonal naive 1027.5 and 610.7, weekday x hour profile of the train rows
+/// 438.9.
 #[test]
 fn metro_gives_the_listed_baselines() {
     let Some(data) = metro() else { return };

@@ -7,7 +7,8 @@ mod support;
 use dataset::*;
 use support::*;
 
-/// The message for a file of this text under settings changed by `change`; `FILE` stands for the path. Look-back 4, horizon 2.
+/// The message for a file of this text under settings changed by `change`; `FILE` stands for the path. Look-back 4,
+/// horizon 2.
 fn message(text: &str, change: impl FnOnce(&mut SeriesDataConfig)) -> String {
     let (_folder, mut data) = file(text);
     change(&mut data);
@@ -33,8 +34,8 @@ fn with_row(row: usize, line: &str) -> String {
 fn unsorted_rows() {
     let swapped = with_row(9, "2016-07-01 06:30:00,1");
     let found = message(&swapped, |data| data.unsorted = Unsorted::Error);
-    let expected = "`FILE`, column `t`, row 9: 2016-07-01 06:30:00 comes after 2016-07-01 07:00:00; sort the rows by time, or \
-                    set `data.unsorted: sort`";
+    let expected = "`FILE`, column `t`, row 9: 2016-07-01 06:30:00 comes after 2016-07-01 07:00:00; sort the rows by \
+                    time, or set `data.unsorted: sort`";
     assert_eq!(found, expected);
 }
 
@@ -42,7 +43,8 @@ fn unsorted_rows() {
 fn duplicate_timestamps() {
     let found = message(&(good() + "2016-07-01 03:00:00,9\n2016-07-01 03:00:00,9\n"), unchanged);
     let expected = "`FILE`, column `t`, row 41: 2016-07-01 03:00:00 is the timestamp of row 4 too (2 such rows); set \
-                    `data.duplicates` to first, last or mean, or name the column that tells series apart in `data.group`";
+                    `data.duplicates` to first, last or mean, or name the column that tells series apart in \
+                    `data.group`";
     assert_eq!(found, expected);
     let groups = "t,g,y\n2016-07-01,a,1\n2016-07-02,a,1\n2016-07-02,b,1\n2016-07-02,a,1\n";
     let found = message(groups, |data| data.group = Some("g".to_string()));
@@ -91,12 +93,13 @@ fn series_that_are_too_short() {
         data.group = Some("g".to_string());
         data.short_series = ShortSeries::Error;
     });
-    let expected = "`FILE`, series `b`: 1 steps, but a window needs 4 (`windows.lookback`) + 2 (`windows.horizon`) = 6; shorten \
-                    the window, or set `data.short_series: skip`";
+    let expected = "`FILE`, series `b`: 1 steps, but a window needs 4 (`windows.lookback`) + 2 (`windows.horizon`) = \
+                    6; shorten the window, or set `data.short_series: skip`";
     assert_eq!(found, expected);
     let found = message(&hourly(7, |i| i.to_string()), unchanged);
-    let expected = "`FILE`: there is no whole window in train: its longest series has 4 steps there, but a window takes 4 + 2 = 6; \
-                    enlarge the part in `data.split`, or shorten `windows.lookback` or `windows.horizon`";
+    let expected = "`FILE`: there is no whole window in train: its longest series has 4 steps there, but a window \
+                    takes 4 + 2 = 6; enlarge the part in `data.split`, or shorten `windows.lookback` or \
+                    `windows.horizon`";
     assert_eq!(found, expected);
     let borders = |data: &mut SeriesDataConfig| data.split.borders = Some([20, 30, 50]);
     let found = message(&good(), borders);
@@ -109,8 +112,8 @@ fn groups_with_one_row() {
     let rows = "t,g,y\n2016-07-01,a,1\n2016-07-02,b,2\n2016-07-03,c,2\n";
     let group = |data: &mut SeriesDataConfig| data.group = Some("g".to_string());
     let found = message(rows, group);
-    let expected = "`FILE`, column `t`: no frequency can be found, no series has two timestamps; set `data.frequency` (such as \
-                    `h`), or resample the rows";
+    let expected = "`FILE`, column `t`: no frequency can be found, no series has two timestamps; set `data.frequency` \
+                    (such as `h`), or resample the rows";
     assert_eq!(found, expected);
     let found = message(rows, |data| {
         group(data);
@@ -131,9 +134,9 @@ fn constant_series() {
 #[test]
 fn runs_of_missing_values() {
     let found = message(&hourly(60, |i| if i % 6 == 5 { "NaN".to_string() } else { i.to_string() }), unchanged);
-    let expected = "`FILE`: there is no whole window in train: each of 36 touches a missing value; the longest whole stretch has \
-                    5 steps, from 2016-07-01 00:00:00, but a window takes 4 + 2 = 6; fill the gaps (`data.gaps: interpolate` or \
-                    `forward_fill`, now `mask`), or shorten the window";
+    let expected = "`FILE`: there is no whole window in train: each of 36 touches a missing value; the longest whole \
+                    stretch has 5 steps, from 2016-07-01 00:00:00, but a window takes 4 + 2 = 6; fill the gaps \
+                    (`data.gaps: interpolate` or `forward_fill`, now `mask`), or shorten the window";
     assert_eq!(found, expected);
     let only_at_the_end = hourly(60, |i| if i < 50 { String::new() } else { i.to_string() });
     let found = message(&only_at_the_end, unchanged);
@@ -145,8 +148,8 @@ fn gaps_as_errors() {
     let error = |data: &mut SeriesDataConfig| data.gaps = GapPolicy::Error;
     let text: String =
         good().lines().enumerate().filter(|(i, _)| ![8, 9, 20].contains(i)).map(|(_, l)| format!("{l}\n")).collect();
-    let expected = "`FILE`: every column is missing from 2016-07-01 07:00:00 to 2016-07-01 08:00:00 (2 steps; 2 gaps in all); \
-                    set `data.gaps` to interpolate, forward_fill or mask";
+    let expected = "`FILE`: every column is missing from 2016-07-01 07:00:00 to 2016-07-01 08:00:00 (2 steps; 2 gaps \
+                    in all); set `data.gaps` to interpolate, forward_fill or mask";
     assert_eq!(message(&text, error), expected);
     assert!(
         message(&with_row(12, "2016-07-01 11:00:00,"), error).contains("`y` is missing from 2016-07-01 11:00:00 to")
@@ -155,8 +158,9 @@ fn gaps_as_errors() {
 
 #[test]
 fn timestamps_off_the_grid() {
-    let expected = "`FILE`, column `t`, row 5: 2016-07-01 04:10:00 is off the grid: with the inferred frequency `h` the steps \
-                    beside it are 2016-07-01 04:00:00 and 2016-07-01 05:00:00; correct the value, or set `data.frequency`";
+    let expected = "`FILE`, column `t`, row 5: 2016-07-01 04:10:00 is off the grid: with the inferred frequency `h` \
+                    the steps beside it are 2016-07-01 04:00:00 and 2016-07-01 05:00:00; correct the value, or set \
+                    `data.frequency`";
     assert_eq!(message(&with_row(5, "2016-07-01 04:10:00,1"), unchanged), expected);
     let first = message(&with_row(1, "2016-06-30 23:45:00,1"), unchanged);
     assert!(first.contains("row 1: 2016-06-30 23:45:00 is off the grid"), "the first one is the odd one: {first}");
@@ -177,8 +181,8 @@ fn timestamps_without_a_frequency() {
         "{found}"
     );
     let found = message(&(good() + "2076-07-01 00:00:00,1\n"), unchanged);
-    let expected = "`FILE`: from 2016-07-01 00:00:00 to 2076-07-01 00:00:00 there are 525961 steps of `h`, but only 41 rows; a \
-                    timestamp may be wrong: set `data.start` or `data.end`, or another `data.frequency`";
+    let expected = "`FILE`: from 2016-07-01 00:00:00 to 2076-07-01 00:00:00 there are 525961 steps of `h`, but only 41 \
+                    rows; a timestamp may be wrong: set `data.start` or `data.end`, or another `data.frequency`";
     assert_eq!(found, expected);
 }
 
@@ -211,8 +215,8 @@ fn columns_that_are_not_there_or_have_two_roles() {
 #[test]
 fn times_that_hold_nothing() {
     let found = message(&good(), |data| data.start = Some("2017-01-01".to_string()));
-    let expected = "`FILE`: no row is between `data.start` and `data.end`; its timestamps are from 2016-07-01 00:00:00 to \
-                    2016-07-02 15:00:00";
+    let expected = "`FILE`: no row is between `data.start` and `data.end`; its timestamps are from 2016-07-01 00:00:00 \
+                    to 2016-07-02 15:00:00";
     assert_eq!(found, expected);
 }
 

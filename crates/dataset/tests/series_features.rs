@@ -147,7 +147,8 @@ fn computed_columns_are_those_of_pandas() {
         ..plain()
     };
     let splits = open(&data, &features, windows(1, 2)).splits().unwrap();
-    let of = "difference_3(y) rolling_mean_4(y) rolling_std_4(y) rolling_min_4(y) rolling_max_4(y) rolling_median_4(y) lag_1(y)";
+    let of = "difference_3(y) rolling_mean_4(y) rolling_std_4(y) rolling_min_4(y) rolling_max_4(y) \
+              rolling_median_4(y) lag_1(y)";
     assert_eq!(splits.past_names().join(" "), of);
     assert_eq!(splits.future_names(), ["lag_2(y)"], "a lag of the horizon's length is known over the horizon");
     let origins: Vec<u32> = splits.train.iter().chain(&splits.valid).chain(&splits.test).map(|w| w.origin).collect();
@@ -238,6 +239,11 @@ fn series_are_told_apart() {
     assert_eq!(format_time(splits.times(*b)[0]), hour(25));
     assert_eq!(splits.batch(&[*b]).actual, [1400.0, 1500.0]);
     assert_eq!(splits.batch(&[*b]).past_covariates[5..10], [1.0; 5], "green");
+    let hours = &splits.batch(&[*b]).future_covariates[..7];
+    let sine = |hour: usize| (std::f64::consts::TAU * (hour % 24) as f64 / 24.0).sin();
+    for (step, found) in hours.iter().enumerate() {
+        assert_close(f64::from(*found), sine(20 + step), 1e-6);
+    }
     // Both are 7 steps of one period, so they are alike once each is on its own scale.
     let a = Window { series: 0, origin: b.origin + 20 };
     let (a, b) = (splits.batch(&[a]), splits.batch(&[*b]));
@@ -358,4 +364,67 @@ fn digests_tell_data_apart() {
     for other in 2..5 {
         assert_ne!(digests[0], digests[other]);
     }
+}
+
+/// pandas 3.0: `DataFrame({"t": date_range("2016-01-31", periods=40, freq="ME"), "y":
+/// ..}).drop(index=11).to_parquet(..)`, with `y[7]` NaN.
+#[cfg(feature = "parquet")]
+#[test]
+fn timestamps_of_parquet_are_read() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/month_ends.parquet");
+    let data = SeriesDataConfig {
+        path: Some(path.into()),
+        time: "t".to_string(),
+        gaps: GapPolicy::Interpolate,
+        ..SeriesDataConfig::default()
+    };
+    let source = open(&data, &plain(), windows(3, 2));
+    let report = source.report();
+    assert_eq!((report.frequency.as_str(), report.n_steps, report.n_absent), ("ME", 40, 1));
+    assert_eq!((report.from.as_str(), report.to.as_str()), ("2016-01-31 00:00:00", "2019-04-30 00:00:00"));
+    let expected: Vec<f64> = (0..40).map(|i| 1.5 * f64::from(i)).collect();
+    assert_eq!(source.splits().unwrap().values(0, 0), expected);
+}
+
+/// Series of one frequency need not be at the same times: each has its own grid.
+#[test]
+fn series_can_be_out_of_step() {
+    let half = |i: usize| hour(i).replace(":00:00", ":30:00");
+    let mut text = "t,shop,y\n".to_string();
+    for i in 0..40 {
+        text += &format!("{},a,{}\n{},b,{}\n", hour(i), i % 7, half(i + 5), i % 7);
+    }
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { group: Some("shop".to_string()), ..data };
+    let features: SeriesFeaturesConfig =
+        serde_json::from_str(r#"{"calendar": ["hour", "minute", "day_of_month"], "calendar_encoding": "one_hot"}"#)
+            .unwrap();
+    let splits = open(&data, &features, windows(2, 1)).splits().unwrap();
+    assert_eq!(splits.shape().n_future, 24 + 60 + 31);
+    for (series, origin, hour, minute) in [(0, 30, 6, 0), (1, 30, 11, 30)] {
+        let window = Window { series, origin };
+        assert_eq!(format_time(splits.times(window)[0])[11..16], format!("{hour:02}:{minute:02}"));
+        let batch = splits.batch(&[window]);
+        let on: Vec<usize> =
+            (0..24 + 60 + 31).filter(|channel| batch.future_covariates[channel * 3 + 2] == 1.0).collect();
+        assert_eq!(on, [hour, 24 + minute, 24 + 60 + 1], "the second day");
+    }
+}
+
+/// Trading days: weekends are no gaps, a holiday is one.
+#[test]
+fn business_days_have_no_weekends() {
+    let days = (4..30).filter(|day| ![9, 10, 16, 17, 23, 24, 20].contains(day));
+    let text = days.fold("t,y\n".to_string(), |text, day| text + &format!("2016-07-{day:02},{}\n", day % 5));
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { gaps: GapPolicy::ForwardFill, ..data };
+    let source = open(&data, &SeriesFeaturesConfig::default(), windows(3, 1));
+    let report = source.report();
+    assert_eq!((report.frequency.as_str(), report.n_steps, report.n_absent), ("B", 20, 1));
+    assert_eq!(report.gaps[0].from, "2016-07-20 00:00:00");
+    let splits = source.splits().unwrap();
+    assert_eq!((splits.season_steps(), splits.n_profile_slots()), (5, 5));
+    let monday = splits.valid.iter().find(|window| splits.profile(**window) == [0]).unwrap();
+    assert_eq!(format_time(splits.times(*monday)[0]), "2016-07-25 00:00:00");
+    assert_eq!(format_time(splits.past_times(*monday)[2]), "2016-07-22 00:00:00");
 }

@@ -142,7 +142,8 @@ impl Case {
         Self { rows, data: self.data.clone(), features: self.features.clone(), ..*self }
     }
 
-    /// The file as it is at `origin` of one series: nothing of that series is known from there on but the known columns.
+    /// The file as it is at `origin` of one series: nothing of that series is known from there on but the known
+    /// columns.
     fn until(&self, series: usize, origin: usize) -> Self {
         let mut rows: Vec<Row> = self.rows.iter().filter(|row| row.series == series).cloned().collect();
         for row in rows.iter_mut().filter(|row| row.step >= origin) {
@@ -167,8 +168,8 @@ fn series_number(splits: &SeriesSplits, window: Window) -> usize {
     splits.series_name(window.series as usize)[1..].parse().unwrap()
 }
 
-/// For many random files and settings: whatever the targets and past covariates are from the origin on, the window's inputs are the
-/// same, bit for bit. The scales are those of the unchanged file.
+/// For many random files and settings: whatever the targets and past covariates are from the origin on, the window's
+/// inputs are the same, bit for bit. The scales are those of the unchanged file.
 #[test]
 fn no_window_sees_the_future() {
     let mut draws = Draws(ChaCha8Rng::seed_from_u64(11));
@@ -233,8 +234,8 @@ fn interpolation_looks_ahead_and_says_so() {
     assert_ne!(before, after);
 }
 
-/// For many random files and settings: the file cut off at an origin gives the window that training had there. What is stored with
-/// the model goes through its JSON.
+/// For many random files and settings: the file cut off at an origin gives the window that training had there. What is
+/// stored with the model goes through its JSON.
 #[test]
 fn the_last_rows_give_the_window_of_training() {
     let mut draws = Draws(ChaCha8Rng::seed_from_u64(12));

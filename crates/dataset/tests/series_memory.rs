@@ -1,5 +1,5 @@
-//! Windows are views: a look-back a hundred times longer takes no more memory. A test file of its own, since it looks at the peak
-//! of the whole process.
+//! Windows are views: a look-back a hundred times longer takes no more memory. A test file of its own, since it looks
+//! at the peak of the whole process.
 
 #![allow(clippy::unwrap_used)]
 

@@ -66,8 +66,8 @@ fn what_is_known_of_the_horizon_must_be_there() {
     let encoder = model(&SeriesFeaturesConfig::default());
     let ended = latest(&encoder, &shops(52, 50, |i| (i % 4).to_string())).unwrap_err();
     let expected = format!(
-        "`FILE`, series `a`: the forecast from {} needs `price` for all 3 steps, but it is missing at {}; add rows with it, leaving \
-         the targets empty",
+        "`FILE`, series `a`: the forecast from {} needs `price` for all 3 steps, but it is missing at {}; add rows \
+         with it, leaving the targets empty",
         hour(50),
         hour(52)
     );
@@ -87,7 +87,8 @@ fn a_series_can_be_too_short_or_have_a_gap_at_its_end() {
     let encoder = model(&features);
     let short = latest(&encoder, &shops(12, 9, |i| (i % 4).to_string())).unwrap_err();
     let expected = format!(
-        "`FILE`, series `a`: no forecast can be made from {}, since the file has 9 steps before it, and the model needs 10",
+        "`FILE`, series `a`: no forecast can be made from {}, since the file has 9 steps before it, and the model \
+        needs 10",
         hour(9)
     );
     assert_eq!(short, expected);
@@ -197,8 +198,8 @@ fn back_tests_never_touch_the_test_part() {
     assert_eq!(source.fold(&short[1]).unwrap().test.iter().map(|w| w.origin).collect::<Vec<_>>(), [154, 155, 156]);
     let error = |config: BacktestConfig| source.backtest(&config).unwrap_err().to_string();
     let many = error(BacktestConfig { folds: 7, step: Some(20), refit: true });
-    let expected = "`backtest.folds`: the first of 7 folds would have 0 steps to learn from, fewer than look-back + horizon = 14; lower \
-                    `backtest.folds` or `backtest.step`";
+    let expected = "`backtest.folds`: the first of 7 folds would have 0 steps to learn from, fewer than look-back + \
+                    horizon = 14; lower `backtest.folds` or `backtest.step`";
     assert_eq!(many, expected);
     let short = error(BacktestConfig { folds: 2, step: Some(3), refit: true });
     assert_eq!(short, "`backtest.step`: a block of 3 steps has no window with a horizon of 4");

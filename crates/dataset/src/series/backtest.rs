@@ -19,8 +19,9 @@ pub struct BacktestFold {
 }
 
 impl SeriesSource {
-    /// The blocks of a back-test within train and valid; the last one ends with the valid part. Before each scored block lies one
-    /// of the same length to choose the best epoch by, and all before that is to learn from. Errors if a block has no window.
+    /// The blocks of a back-test within train and valid; the last one ends with the valid part. Before each scored
+    /// block lies one of the same length to choose the best epoch by, and all before that is to learn from. Errors if a
+    /// block has no window.
     pub fn backtest(&self, config: &BacktestConfig) -> Result<Vec<BacktestFold>> {
         config.check()?;
         let horizon = self.unfitted.windows.horizon;
@@ -33,8 +34,8 @@ impl SeriesSource {
         let longest = first.parts.iter().map(|parts| parts.0[0]).max().unwrap_or(0);
         if longest < self.unfitted.windows.lookback + horizon {
             let problem = format!(
-                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon = {}; lower \
-                 `backtest.folds` or `backtest.step`",
+                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon = {}; \
+                 lower `backtest.folds` or `backtest.step`",
                 config.folds,
                 self.unfitted.windows.lookback + horizon
             );

@@ -41,18 +41,18 @@ pub struct SeriesDataConfig {
     pub trim: bool,
     /// The column of timestamps. The clock is read as written, so all must have one zone, or none.
     pub time: String,
-    /// How timestamps are written, such as `%d/%m/%Y %H:%M`; null for ISO 8601 (`2016-07-01 13:00`), `2016-07` and `2016`.
+    /// How timestamps are written, such as `%d/%m/%Y %H:%M`; null for ISO 8601: `2016-07-01 13:00`, `2016-07`, `2016`.
     pub time_format: Option<String>,
     /// The column that names the series of a row; null if all rows are one series.
     pub group: Option<String>,
-    /// The columns to forecast, each also an input by its own past; empty for every numeric column without another role.
+    /// The columns to forecast, each also an input by its own past; empty: every numeric column without another role.
     pub targets: Vec<String>,
-    /// Columns known up to the first forecast step only. A text column becomes a 0/1 channel per level of the train rows.
+    /// Columns known up to the first forecast step only. A text column becomes a 0/1 channel per text of train rows.
     pub past_covariates: Vec<String>,
     /// Columns known over the whole horizon when a forecast is made, such as planned prices; text as above.
     pub future_covariates: Vec<String>,
-    /// A column that is null, `None`, `0` or `false` except on holidays. One such row makes all steps of its day a holiday:
-    /// a 0/1 channel that is known over the horizon.
+    /// A column that is null, `None`, `0` or `false` except on holidays. One such row makes all steps of its day a
+    /// holiday: a 0/1 channel that is known over the horizon.
     pub holiday: Option<String>,
     /// Columns that are nothing of all that.
     pub ignore_columns: Vec<String>,
@@ -62,8 +62,8 @@ pub struct SeriesDataConfig {
     pub start: Option<String>,
     /// The last timestamp to use.
     pub end: Option<String>,
-    /// The distance between two steps, in pandas' words: `15min`, `h`, `2h`, `D`, `B` (Monday to Friday), `W`, `MS`, `ME`,
-    /// `QS`, `QE`, `YS`, `YE`; null to take it from the timestamps.
+    /// The distance between two steps, in pandas' words: `15min`, `h`, `2h`, `D`, `B` (Monday to Friday), `W`, `MS`,
+    /// `ME`, `QS`, `QE`, `YS`, `YE`; null to take it from the timestamps.
     pub frequency: Option<String>,
     /// Which row counts where a series has two of one timestamp.
     pub duplicates: Duplicates,
@@ -283,8 +283,8 @@ pub enum Unsorted {
 pub enum GapPolicy {
     /// It is an error.
     Error,
-    /// A straight line from the value before to the value after. Where a look-back ends within a gap, it is filled with the help
-    /// of a value that is not known yet; how many windows that concerns is told.
+    /// A straight line from the value before to the value after. Where a look-back ends within a gap, it is filled with
+    /// the help of a value that is not known yet; how many windows that concerns is told.
     Interpolate,
     /// The last value before the gap.
     ForwardFill,
@@ -314,8 +314,8 @@ pub enum ShortSeries {
     Skip,
 }
 
-/// How each series is divided, in the order of time: by shares, or by dates, or by rows. Windows of valid and test have all steps
-/// that they forecast in their part, and look back across its border.
+/// How each series is divided, in the order of time: by shares, or by dates, or by rows. Windows of valid and test have
+/// all steps that they forecast in their part, and look back across its border.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeriesSplitConfig {
@@ -327,7 +327,7 @@ pub struct SeriesSplitConfig {
     pub valid_from: Option<String>,
     /// In place of the shares: the first timestamp of test.
     pub test_from: Option<String>,
-    /// In place of the shares: steps from each series' start at which train, valid and test end; later ones are not used.
+    /// In place of the shares: the steps from each series' start at which train, valid and test end.
     pub borders: Option<[usize; 3]>,
 }
 

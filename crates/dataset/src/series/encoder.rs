@@ -170,8 +170,8 @@ impl SeriesEncoder {
         lags.iter().chain(differences).copied().chain(behind).max().unwrap_or(0)
     }
 
-    /// The scale of a target; `series` is its name, empty where the file has one series. `None` for a series that was not
-    /// trained on.
+    /// The scale of a target; `series` is its name, empty where the file has one series. `None` for a series that was
+    /// not trained on.
     pub fn scale(&self, series: &str, target: usize) -> Option<Scale> {
         self.scales.of(series)?.get(target).copied()
     }

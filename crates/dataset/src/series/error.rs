@@ -1,6 +1,7 @@
 //! What can be wrong with time series. Each message says where, and what to do about it.
 //!
-//! Rows are counted from 1 and the header is not counted. `of_series` is ", series `x`", or nothing where the file has one series.
+//! Rows are counted from 1 and the header is not counted. `of_series` is ", series `x`", or nothing where the file has
+//! one series.
 
 /// Why time series could not be read, divided or encoded. `file` is the path, or the name of a built-in data set.
 #[derive(Debug, thiserror::Error)]
@@ -20,29 +21,30 @@ pub enum SeriesError {
 
     /// Text that should be a timestamp.
     #[error(
-        "`{file}`, column `{column}`, row {row}: `{value}` is no timestamp written like `{format}`; set `data.time_format` \
-         (such as `%d/%m/%Y %H:%M`), or correct the value"
+        "`{file}`, column `{column}`, row {row}: `{value}` is no timestamp written like `{format}`; set \
+         `data.time_format` (such as `%d/%m/%Y %H:%M`), or correct the value"
     )]
     NotATimestamp { file: String, column: String, row: usize, value: String, format: String },
 
     /// Clocks that cannot be compared.
     #[error(
-        "`{file}`, column `{column}`, row {row}: `{value}` is in another zone than `{first}` (row {first_row}); write all \
-         timestamps in one zone, best UTC"
+        "`{file}`, column `{column}`, row {row}: `{value}` is in another zone than `{first}` (row {first_row}); write \
+         all timestamps in one zone, best UTC"
     )]
     MixedZones { file: String, column: String, row: usize, value: String, first: String, first_row: usize },
 
     /// A time before the one above.
     #[error(
-        "`{file}`, column `{column}`, row {row}: {value} comes after {previous}{of_series}; sort the rows by time, or set \
-         `data.unsorted: sort`"
+        "`{file}`, column `{column}`, row {row}: {value} comes after {previous}{of_series}; sort the rows by time, or \
+         set `data.unsorted: sort`"
     )]
     UnsortedTime { file: String, column: String, row: usize, value: String, previous: String, of_series: String },
 
     /// One timestamp twice in a series.
     #[error(
-        "`{file}`, column `{column}`, row {row}: {value} is the timestamp of row {first_row} too{of_series} ({count} such rows); \
-         set `data.duplicates` to first, last or mean, or name the column that tells series apart in `data.group`"
+        "`{file}`, column `{column}`, row {row}: {value} is the timestamp of row {first_row} too{of_series} ({count} \
+         such rows); set `data.duplicates` to first, last or mean, or name the column that tells series apart in \
+         `data.group`"
     )]
     DuplicateTime {
         file: String,
@@ -63,8 +65,8 @@ pub enum SeriesError {
 
     /// A timestamp between two steps.
     #[error(
-        "`{file}`, column `{column}`, row {row}: {value} is off the grid{of_series}: with {how} frequency `{frequency}` the steps \
-         beside it are {before} and {after}; correct the value, or set `data.frequency`"
+        "`{file}`, column `{column}`, row {row}: {value} is off the grid{of_series}: with {how} frequency \
+         `{frequency}` the steps beside it are {before} and {after}; correct the value, or set `data.frequency`"
     )]
     OffGrid {
         file: String,
@@ -80,8 +82,8 @@ pub enum SeriesError {
 
     /// A grid that is nearly empty.
     #[error(
-        "`{file}`: from {from} to {to} there are {steps} steps of `{frequency}`{of_series}, but only {rows} rows; a timestamp \
-         may be wrong: set `data.start` or `data.end`, or another `data.frequency`"
+        "`{file}`: from {from} to {to} there are {steps} steps of `{frequency}`{of_series}, but only {rows} rows; a \
+         timestamp may be wrong: set `data.start` or `data.end`, or another `data.frequency`"
     )]
     SparseGrid { file: String, from: String, to: String, steps: i64, frequency: String, of_series: String, rows: usize },
 
@@ -91,8 +93,8 @@ pub enum SeriesError {
 
     /// Missing steps or values under `gaps: error`.
     #[error(
-        "`{file}`{of_series}: {what} missing from {from} to {to} ({steps} steps; {count} gaps in all); set `data.gaps` to \
-         interpolate, forward_fill or mask"
+        "`{file}`{of_series}: {what} missing from {from} to {to} ({steps} steps; {count} gaps in all); set `data.gaps` \
+         to interpolate, forward_fill or mask"
     )]
     SeriesGap { file: String, of_series: String, what: String, from: String, to: String, steps: usize, count: usize },
 
@@ -117,7 +119,8 @@ pub enum SeriesError {
 
     /// A border beyond the end.
     #[error(
-        "`{file}`{of_series}: `data.split.borders` ends at step {border}, but there are {found} steps; lower the borders"
+        "`{file}`{of_series}: `data.split.borders` ends at step {border}, but there are {found} steps; lower the \
+        borders"
     )]
     BorderBeyond { file: String, of_series: String, border: usize, found: usize },
 
@@ -131,14 +134,15 @@ pub enum SeriesError {
 
     /// A text column with too many texts for 0/1 channels.
     #[error(
-        "`{file}`, column `{column}`: {levels} texts are too many for a 0/1 channel each; list it in `data.ignore_columns`"
+        "`{file}`, column `{column}`: {levels} texts are too many for a 0/1 channel each; list it in \
+        `data.ignore_columns`"
     )]
     TooManyLevels { file: String, column: String, levels: usize },
 
     /// A covariate that is not known for the horizon.
     #[error(
-        "`{file}`{of_series}: the forecast from {origin} needs `{column}` for all {horizon} steps, but it is missing at \
-         {missing}; add rows with it, leaving the targets empty"
+        "`{file}`{of_series}: the forecast from {origin} needs `{column}` for all {horizon} steps, but it is missing \
+         at {missing}; add rows with it, leaving the targets empty"
     )]
     FutureMissing { file: String, of_series: String, column: String, origin: String, horizon: usize, missing: String },
 

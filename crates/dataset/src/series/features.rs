@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::config::invalid;
 use crate::{DatetimePart, Result, Scaling};
 
-/// Inputs beside the columns themselves, and the scale of all. Everything is computed within a series and from its past only,
-/// and fitted on its train steps.
+/// Inputs beside the columns themselves, and the scale of all. Everything is computed within a series and from its past
+/// only, and fitted on its train steps.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeriesFeaturesConfig {
@@ -15,19 +15,20 @@ pub struct SeriesFeaturesConfig {
     pub scaling: SeriesScaling,
     /// Whether each series has its own mean and standard deviation, or all share those of all train steps together.
     pub per_series: bool,
-    /// What is taken from the timestamps, known over the horizon; null for what fits the frequency (hourly: hour, weekday and
-    /// month; daily: weekday and month; monthly: month), `[]` for nothing.
+    /// What is taken from the timestamps, known over the horizon; null for what fits the frequency (hourly: hour,
+    /// weekday and month; daily: weekday and month; monthly: month), `[]` for nothing.
     pub calendar: Option<Vec<DatetimePart>>,
     /// How it is written.
     pub calendar_encoding: CalendarEncoding,
-    /// Each target as it was this many steps earlier. Known over the horizon where that is at least the horizon's length.
+    /// Each target as it was this many steps earlier. Known over the horizon where that is at least the horizon's
+    /// length.
     pub lags: Vec<usize>,
     /// Each target less itself this many steps earlier; known up to the first forecast step.
     pub differences: Vec<usize>,
     /// Statistics of each target's last steps; known up to the first forecast step.
     pub rolling: RollingConfig,
-    /// Steps of a season, for the seasonal-naive forecast and the errors scaled by it; null for the frequency's (15 minutes:
-    /// 96, hourly: 24, daily: 7, weekly: 52, monthly: 12, quarterly: 4).
+    /// Steps of a season, for the seasonal-naive forecast and the errors scaled by it; null for the frequency's (15
+    /// minutes: 96, hourly: 24, daily: 7, weekly: 52, monthly: 12, quarterly: 4).
     pub season_steps: Option<usize>,
 }
 
@@ -201,8 +202,8 @@ impl WindowsConfig {
     }
 }
 
-/// A back-test with a rolling origin: the steps of train and valid are scored block by block, each by a model of what came before.
-/// The test part is never touched.
+/// A back-test with a rolling origin: the steps of train and valid are scored block by block, each by a model of what
+/// came before. The test part is never touched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BacktestConfig {

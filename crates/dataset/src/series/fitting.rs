@@ -91,7 +91,8 @@ fn fault(
     None
 }
 
-/// Fits levels and scales on the train steps. `model`: what it knows stays, and only series that it does not know are fitted.
+/// Fits levels and scales on the train steps. `model`: what it knows stays, and only series that it does not know are
+/// fitted.
 pub(crate) fn fit_encoder(
     unfitted: &SeriesEncoder,
     raw: &Raw,
@@ -236,8 +237,8 @@ fn no_window(
     let lagged =
         if reach > 0 { format!(", and {reach} before it for lags and rolling statistics") } else { String::new() };
     let reason = format!(
-        "each of {n_left_out} touches a missing value; the longest whole stretch has {n_whole} steps, from {}{}, but a window \
-         takes {lookback} + {horizon} = {}{lagged}",
+        "each of {n_left_out} touches a missing value; the longest whole stretch has {n_whole} steps, from {}{}, but a \
+         window takes {lookback} + {horizon} = {}{lagged}",
         format_time(series.time(raw.frequency, from)),
         of_series(&series.name),
         lookback + horizon,

@@ -30,7 +30,8 @@ pub enum Frequency {
 }
 
 impl Frequency {
-    /// Reads `15min`, `h`, `2h`, `D`, `B`, `W`, `MS`, `ME`, `QS`, `QE`, `YS`, `YE`; says what is wrong with anything else.
+    /// Reads `15min`, `h`, `2h`, `D`, `B`, `W`, `MS`, `ME`, `QS`, `QE`, `YS`, `YE`; says what is wrong with anything
+    /// else.
     pub fn parse(name: &str) -> Result<Self, String> {
         let unit = name.trim_start_matches(|character: char| character.is_ascii_digit());
         let digits = &name[..name.len() - unit.len()];

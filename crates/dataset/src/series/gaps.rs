@@ -30,9 +30,9 @@ pub(crate) fn is_within(run: Run, runs: &[Run]) -> bool {
     last.is_some_and(|last| run.to <= runs[last].to)
 }
 
-/// Fills the runs of missing values that are no longer than `longest`; which ones. A run at the beginning has nothing before it
-/// and stays. So does one at the end, but for `forward_fill` of what is a column's `past`: its end is the forecast's
-/// origin, while a column known over the horizon ends where nothing is known.
+/// Fills the runs of missing values that are no longer than `longest`; which ones. A run at the beginning has nothing
+/// before it and stays. So does one at the end, but for `forward_fill` of what is a column's `past`: its end is the
+/// forecast's origin, while a column known over the horizon ends where nothing is known.
 pub(crate) fn fill(column: &mut [f64], runs: &[Run], policy: GapPolicy, longest: usize, is_past: bool) -> Vec<Run> {
     let (mut filled, n) = (Vec::new(), column.len());
     for &run in runs.iter().filter(|run| run.from > 0 && run.from < n) {
@@ -56,7 +56,8 @@ pub(crate) fn fill(column: &mut [f64], runs: &[Run], policy: GapPolicy, longest:
     filled
 }
 
-/// Texts of steps without a row: the last one before. There is no line between two texts, so `interpolate` does the same.
+/// Texts of steps without a row: the last one before. There is no line between two texts, so `interpolate` does the
+/// same.
 pub(crate) fn fill_texts(column: &mut [u32], policy: GapPolicy, longest: usize) {
     if !matches!(policy, GapPolicy::Interpolate | GapPolicy::ForwardFill) {
         return;

@@ -1,8 +1,9 @@
 //! Two years of hourly traffic, made up: the default data of a machine without any.
 //!
-//! The figures are statistics of the Metro Interstate Traffic Volume data (UCI, Hogue 2019) after June 2015: hourly profiles by
-//! type of day, month and weather factors, and the spread and autocorrelation of what is left. The bytes are the same on every
-//! machine: ChaCha8 numbers, and no arithmetic but `+ - * /` and square roots, which IEEE 754 rounds in one way only.
+//! The figures are statistics of the Metro Interstate Traffic Volume data (UCI, Hogue 2019) after June 2015: hourly
+//! profiles by type of day, month and weather factors, and the spread and autocorrelation of what is left. The bytes
+//! are the same on every machine: ChaCha8 numbers, and no arithmetic but `+ - * /` and square roots, which IEEE 754
+//! rounds in one way only.
 
 use std::fmt::Write;
 
@@ -99,8 +100,8 @@ struct Hour {
     volume: i64,
 }
 
-/// The table: columns `date_time`, `temp_c`, `rain_1h`, `snow_1h`, `clouds`, `holiday` (its name in the first hour of the day, else
-/// `None`) and `traffic_volume`.
+/// The table: columns `date_time`, `temp_c`, `rain_1h`, `snow_1h`, `clouds`, `holiday` (its name in the first hour of
+/// the day, else `None`) and `traffic_volume`.
 pub(crate) fn traffic_demo() -> Result<Table> {
     let hours = hours();
     let column = |name: &str, text: &dyn Fn(&Hour) -> String| {
@@ -210,8 +211,8 @@ fn warmer(warmth: &mut f64, rng: &mut Draws) -> f64 {
     *warmth
 }
 
-/// Noise of variance 1 with the autocorrelation of the data, to within .01: .774, .606 and .505 at lags 1, 2 and 3, .414 at 24 and .228
-/// at 168. One part is forgotten within hours, one repeats itself a day later, one lasts for weeks.
+/// Noise of variance 1 with the autocorrelation of the data, to within .01: .774, .606 and .505 at lags 1, 2 and 3,
+/// .414 at 24 and .228 at 168. One part is forgotten within hours, one repeats itself a day later, one lasts for weeks.
 struct Noise {
     fast: f64,
     slow: f64,
@@ -362,8 +363,8 @@ mod tests {
         assert_eq!(days, expected);
     }
 
-    /// The residual over its hour's standard deviation; 0 on holidays. The weather is guessed from the columns: its factors
-    /// differ by less than 3 %, but for snow.
+    /// The residual over its hour's standard deviation; 0 on holidays. The weather is guessed from the columns: its
+    /// factors differ by less than 3 %, but for snow.
     fn residuals(hours: &[Hour]) -> Vec<f64> {
         let of_hour = |hour: &Hour| {
             let weather = match (hour.rain, hour.snow, hour.clouds) {

@@ -42,10 +42,10 @@ pub struct LatestSeries {
 }
 
 impl SeriesEncoder {
-    /// Reads a file and takes the last window of each series: its origin is the step after the last one with a target. Of `data`,
-    /// only the settings of the file itself count (`path`, `delimiter`, `null_values` and the like). What the model needs to
-    /// know of the horizon beside the calendar comes from rows after the origin, whose targets are empty. A series that cannot
-    /// be forecast is told in `warnings`; it is an error if none can.
+    /// Reads a file and takes the last window of each series: its origin is the step after the last one with a target.
+    /// Of `data`, only the settings of the file itself count (`path`, `delimiter`, `null_values` and the like). What
+    /// the model needs to know of the horizon beside the calendar comes from rows after the origin, whose targets are
+    /// empty. A series that cannot be forecast is told in `warnings`; it is an error if none can.
     pub fn latest(&self, data: &SeriesDataConfig) -> Result<Latest> {
         let data = &self.data.with_file_of(data);
         let table = read_series(data)?;

@@ -25,8 +25,8 @@ pub(crate) struct Channel {
     pub place: Place,
 }
 
-/// All channels. The stored ones are the number columns in the order of [`super::raw::Raw::number_names`], then `one_hot`, then
-/// the holidays.
+/// All channels. The stored ones are the number columns in the order of [`super::raw::Raw::number_names`], then
+/// `one_hot`, then the holidays.
 #[derive(Clone, Debug)]
 pub(crate) struct Layout {
     pub n_targets: usize,

@@ -1,14 +1,15 @@
 //! A file with time series becomes scaled arrays, window by window.
 //!
-//! [`SeriesSource::open`] reads the columns, gives each its role (`roles`), puts the rows of each series on a regular grid
-//! (`time_axis`, `frequency`, `grid`), fills or marks what is missing (`gaps`), computes differences and rolling statistics
-//! (`raw`, `rolling`), divides each series in the order of time and lists its windows (`windows`), and fits scales and levels on
-//! the train steps (`scaling`, `fitting`). [`SeriesSplits::batch`] copies windows out of the scaled series (`store`).
-//! [`SeriesEncoder`] is what a model needs to forecast from the last rows of another file (`latest`).
+//! [`SeriesSource::open`] reads the columns, gives each its role (`roles`), puts the rows of each series on a regular
+//! grid (`time_axis`, `frequency`, `grid`), fills or marks what is missing (`gaps`), computes differences and rolling
+//! statistics (`raw`, `rolling`), divides each series in the order of time and lists its windows (`windows`), and fits
+//! scales and levels on the train steps (`scaling`, `fitting`). [`SeriesSplits::batch`] copies windows out of the
+//! scaled series (`store`). [`SeriesEncoder`] is what a model needs to forecast from the last rows of another file
+//! (`latest`).
 //!
-//! No window sees the future: what it is shown of targets and past covariates, and all that is computed from them, lies before
-//! its origin; scales and levels come from train steps. There is one exception, and it is counted: under `gaps: interpolate`, a
-//! gap that spans the origin is filled with the help of the value after it.
+//! No window sees the future: what it is shown of targets and past covariates, and all that is computed from them, lies
+//! before its origin; scales and levels come from train steps. There is one exception, and it is counted: under `gaps:
+//! interpolate`, a gap that spans the origin is filled with the help of the value after it.
 
 mod backtest;
 mod config;

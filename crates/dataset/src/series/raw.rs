@@ -1,4 +1,5 @@
-//! Series on their grids: the values of every column by step, cleaned, filled, and extended by what is computed from them.
+//! Series on their grids: the values of every column by step, cleaned, filled, and extended by what is computed from
+//! them.
 //!
 //! Nothing here looks at train or test: a value depends on its own series only and, but for gaps that are filled by
 //! `interpolate`, on its past.
@@ -81,7 +82,7 @@ pub(crate) fn clean(
     frequency: Option<Frequency>,
     horizon: usize,
 ) -> Result<Raw> {
-    let Grid { frequency, zone, mut series, n_unsorted, n_duplicates, n_outside } = Grid::new(table, data, frequency)?;
+    let Grid { frequency, zone, series, n_unsorted, n_duplicates, n_outside } = Grid::new(table, data, frequency)?;
     let mut counts = Counts { n_unsorted, n_duplicates, n_outside, ..Counts::default() };
     let mut columns = Vec::new();
     for name in roles.numbers() {
@@ -96,10 +97,10 @@ pub(crate) fn clean(
     }
     let n_targets = roles.targets.len();
     let mut cleaned = Vec::new();
-    for (i, placed) in series.drain(..).enumerate() {
+    for (i, placed) in series.into_iter().enumerate() {
         let numbers = columns.iter_mut().map(|column| std::mem::take(&mut column[i])).collect();
         let texts = text_columns.iter_mut().map(|column| std::mem::take(&mut column[i])).collect();
-        let mut raw = assemble(placed, numbers, texts, roles, horizon);
+        let mut raw = assemble(placed, numbers, texts, n_targets, horizon);
         if let Some(most) = data.max_series_length {
             counts.n_cut += raw.keep_last(most, frequency);
         }
@@ -173,15 +174,13 @@ fn assemble(
     placed: Placed,
     mut numbers: Vec<Vec<f64>>,
     mut texts: Vec<Vec<u32>>,
-    roles: &Roles,
+    n_targets: usize,
     horizon: usize,
 ) -> RawSeries {
-    let is_known = |step: &usize| numbers[..roles.targets.len()].iter().any(|target| !target[*step].is_nan());
+    let is_known = |step: &usize| numbers[..n_targets].iter().any(|target| !target[*step].is_nan());
     let n_known = (0..placed.n_steps).rev().find(is_known).map_or(0, |last| last + 1);
     let n_steps = placed.n_steps.max(n_known + horizon);
     numbers.iter_mut().for_each(|column| column.resize(n_steps, f64::NAN));
-    // What is known up to the forecast only must not be seen behind it, not even to fill a gap.
-    numbers[..roles.n_past_numbers()].iter_mut().for_each(|column| column[n_known..].fill(f64::NAN));
     texts.iter_mut().for_each(|column| column.resize(n_steps, NO_ROW));
     let mut has_row = vec![false; n_steps];
     placed.cells.iter().for_each(|&(step, _)| has_row[step as usize] = true);
@@ -222,7 +221,8 @@ impl RawSeries {
         n_cut
     }
 
-    /// The first `n_past` number columns end at `n_known`.
+    /// The first `n_past` number columns end at `n_known`: what they hold behind it must not be seen, not even to fill
+    /// a gap.
     fn fill_gaps(&mut self, policy: GapPolicy, longest: Option<usize>, n_past: usize) {
         let longest = longest.unwrap_or(usize::MAX);
         for (i, (column, runs)) in self.numbers.iter_mut().zip(&self.missing).enumerate() {

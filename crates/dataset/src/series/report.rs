@@ -200,16 +200,16 @@ impl SeriesReport {
         let n_windows: usize = self.parts.iter().map(|part| part.n_windows).sum();
         if self.n_windows_ahead > 0 {
             found.push(format!(
-                "{} of {n_windows} windows have a look-back that ends in a gap which `gaps: interpolate` filled with the help of \
-                 the value after it, so they see a little of the future",
+                "{} of {n_windows} windows have a look-back that ends in a gap which `gaps: interpolate` filled with \
+                 the help of the value after it, so they see a little of the future",
                 self.n_windows_ahead
             ));
         }
         let n_left_out: usize = self.parts.iter().map(|part| part.n_left_out).sum();
         if n_left_out > n_windows && data.gaps == GapPolicy::Mask {
             found.push(format!(
-                "{n_left_out} windows are left out since they touch a missing value, more than the {n_windows} that are used; \
-                 `data.gaps: interpolate` or `forward_fill` would keep them"
+                "{n_left_out} windows are left out since they touch a missing value, more than the {n_windows} that \
+                 are used; `data.gaps: interpolate` or `forward_fill` would keep them"
             ));
         }
         if self.n_future > 0 {

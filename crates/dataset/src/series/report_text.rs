@@ -37,7 +37,7 @@ impl SeriesReport {
         lines.extend(self.changes());
         lines.extend(self.missing());
         lines.extend(self.gaps.iter().take(n_gaps).map(|gap| format!("gap: {}", gap_text(gap))));
-        if self.gaps.len() > n_gaps {
+        if n_gaps > 0 && self.gaps.len() > n_gaps {
             lines.push(format!("and {} shorter gaps", count(self.gaps.len() - n_gaps)));
         }
         for part in &self.parts {

@@ -60,9 +60,9 @@ impl Roles {
         let mut targets = data.targets.clone();
         let mut unused = Vec::new();
         for column in table.columns().iter().filter(|column| !taken.iter().any(|(name, _)| *name == column.name)) {
-            let is_numeric = matches!(column.column_type(), Some(ColumnType::Long | ColumnType::Double));
-            let is_number = is_numeric || is_damaged(column, file);
-            if data.targets.is_empty() && is_number && !column.name.starts_with(UNNAMED) {
+            let is_numeric = || matches!(column.column_type(), Some(ColumnType::Long | ColumnType::Double));
+            let is_named = !column.name.starts_with(UNNAMED);
+            if data.targets.is_empty() && is_named && (is_numeric() || is_damaged(column, file)) {
                 targets.push(column.name.clone());
             } else {
                 unused.push(column.name.clone());

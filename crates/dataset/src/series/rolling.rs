@@ -8,8 +8,8 @@ pub(crate) fn difference(values: &[f64], steps: usize) -> Vec<f64> {
     (0..values.len()).map(of_step).collect()
 }
 
-/// The statistic of `window` steps up to and with each step; NaN where one of them is missing. Each is computed on its own, so
-/// that no rounding of earlier steps gets in: a value does not depend on where the series begins.
+/// The statistic of `window` steps up to and with each step; NaN where one of them is missing. Each is computed on its
+/// own, so that no rounding of earlier steps gets in: a value does not depend on where the series begins.
 pub(crate) fn rolling(values: &[f64], window: usize, statistic: RollingStatistic) -> Vec<f64> {
     let mut sorted = Vec::with_capacity(window);
     let mut of_step = |t: usize| {

@@ -66,8 +66,8 @@ impl SeriesSource {
         Self::build(&table, data, &roles, raw, unfitted, None)
     }
 
-    /// For more training of a model on other rows: columns, features, levels and scales are the model's, and so are look-back
-    /// and horizon. What the settings say of columns must agree with the model, or be left out.
+    /// For more training of a model on other rows: columns, features, levels and scales are the model's, and so are
+    /// look-back and horizon. What the settings say of columns must agree with the model, or be left out.
     pub fn open_for(data: &SeriesDataConfig, windows: &WindowsConfig, model: &SeriesEncoder) -> Result<Self> {
         windows.check()?;
         for (key, own, models) in [

@@ -58,8 +58,8 @@ impl SeriesSplits {
         self.encoder.season_steps()
     }
 
-    /// The mean absolute and the mean squared error of the seasonal-naive forecast `y[t - m]` over the train steps, in original
-    /// units: what MASE and RMSSE divide by. NaN if there is no such pair of values.
+    /// The mean absolute and the mean squared error of the seasonal-naive forecast `y[t - m]` over the train steps, in
+    /// original units: what MASE and RMSSE divide by. NaN if there is no such pair of values.
     pub fn seasonal_errors(&self, series: usize, target: usize) -> (f64, f64) {
         let values = &self.values(series, target)[self.train_steps(series)];
         let season = self.season_steps();
@@ -75,8 +75,8 @@ impl SeriesSplits {
         (absolute / n, squared / n)
     }
 
-    /// The slots of the calendar profile of the steps to forecast, `[horizon]`: weekday and time of day for hourly data, the
-    /// weekday for daily data, the week of the year for weekly data, else the month.
+    /// The slots of the calendar profile of the steps to forecast, `[horizon]`: weekday and time of day for hourly
+    /// data, the weekday for daily data, the week of the year for weekly data, else the month.
     pub fn profile(&self, window: Window) -> &[u16] {
         let origin = window.origin as usize;
         self.store.slots(window.series as usize, origin, origin + self.store.shape.horizon)

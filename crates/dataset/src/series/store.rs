@@ -1,7 +1,8 @@
 //! Scaled series in memory, and the batches of windows that are cut from them.
 //!
-//! The values of a channel are held once, in one piece per series, so a window of a channel is one slice: a look-back of a
-//! year takes no more memory than one of a day. Lags are slices of the target, and series of one phase share a calendar.
+//! The values of a channel are held once, in one piece per series, so a window of a channel is one slice: a look-back
+//! of a year takes no more memory than one of a day. Lags are slices of the target, and series of one phase share a
+//! calendar.
 
 use std::sync::Arc;
 
@@ -46,8 +47,8 @@ impl SeriesShape {
     }
 }
 
-/// Windows as row-major arrays; scaled, but for `actual`. B windows, T targets, P past and F future channels, look-back L,
-/// horizon H.
+/// Windows as row-major arrays; scaled, but for `actual`. B windows, T targets, P past and F future channels, look-back
+/// L, horizon H.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeriesBatch {
     /// The targets before the origin, `[B, T, L]`.

@@ -21,8 +21,8 @@ enum Stamp {
     At(i64, Option<i32>),
 }
 
-/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, or has another zone than the first
-/// one. `format` is that of `data.time_format`; `file` is for messages.
+/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, or has another zone than the
+/// first one. `format` is that of `data.time_format`; `file` is for messages.
 pub(crate) fn read_times(column: &Column, format: Option<&str>, file: &str) -> Result<Times> {
     let parser =
         DateFormat::of_series(format).map_err(|problem| Error::Setting { key: "data.time_format", problem })?;
