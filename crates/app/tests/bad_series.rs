@@ -98,7 +98,7 @@ fn duplicate_timestamps_are_refused_unless_a_rule_says_which_counts() {
     let content = daily(200, |index, row| if index == 20 { format!("{row}\n{row}") } else { row });
     assert_contains(&error_of(&content, &[]), &["data.csv", "2023-01-21", "data.duplicates", "first"]);
     let (_, finished) = run(&content, &["--set", "data.duplicates=mean"]);
-    assert_contains(&finished.ok().stderr, &["with the timestamp of an earlier one"]);
+    assert_contains(&finished.ok().stderr, &["1 row with the timestamp of an earlier one"]);
 }
 
 #[test]

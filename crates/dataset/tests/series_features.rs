@@ -169,7 +169,8 @@ fn computed_columns_are_those_of_pandas() {
 #[test]
 fn the_calendar_is_known_over_the_horizon() {
     let (_folder, data) = file(&hourly(200, |i| i.to_string()));
-    let splits = open(&data, &SeriesFeaturesConfig::default(), windows(3, 2)).splits().unwrap();
+    let cyclic = SeriesFeaturesConfig { calendar_encoding: CalendarEncoding::Cyclic, ..Default::default() };
+    let splits = open(&data, &cyclic, windows(3, 2)).splits().unwrap();
     let of = ["hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "month_sin", "month_cos"];
     assert_eq!(splits.future_names(), of);
     // Friday 2016-07-01, 3 h and 4 h are the steps to forecast.
@@ -220,7 +221,8 @@ fn of_groups(data: SeriesDataConfig) -> SeriesDataConfig {
 fn series_are_told_apart() {
     let (_folder, data) = file(&grouped());
     let data = of_groups(data);
-    let source = open(&data, &SeriesFeaturesConfig::default(), windows(5, 2));
+    let cyclic = SeriesFeaturesConfig { calendar_encoding: CalendarEncoding::Cyclic, ..Default::default() };
+    let source = open(&data, &cyclic, windows(5, 2));
     let report = source.report();
     assert_eq!((report.n_series, report.lengths), (2, (40, 60)));
     assert_eq!(report.skipped.len(), 1);
@@ -337,7 +339,7 @@ fn reports_are_written() {
     assert!(text.contains("train: 70 steps from 2016-07-01 00:00:00 to 2016-07-02 23:00:00, 58 windows\n"), "{text}");
     let markdown = source.report().to_markdown();
     for part in
-        ["# Data: d\n", "## Warnings", "| y | 70 |", "- known over the horizon: `hour_sin`", "## Series left out"]
+        ["# Data: d\n", "## Warnings", "| y | 70 |", "- known over the horizon: `hour=0`", "## Series left out"]
     {
         assert!(markdown.contains(part), "{part} in {markdown}");
     }

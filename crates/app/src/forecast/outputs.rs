@@ -39,7 +39,6 @@ pub fn record_data(session: &Session, splits: &SeriesSplits) -> Result<()> {
         shape.horizon,
         targets.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
     ));
-    info.warnings.iter().for_each(|warning| session.console.warn(warning));
     run.log_params(&BTreeMap::from(
         [
             ("dataset_name", info.name.clone()),

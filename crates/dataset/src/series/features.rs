@@ -38,7 +38,7 @@ impl Default for SeriesFeaturesConfig {
             scaling: SeriesScaling::Standard,
             per_series: true,
             calendar: None,
-            calendar_encoding: CalendarEncoding::Cyclic,
+            calendar_encoding: CalendarEncoding::OneHot,
             lags: Vec::new(),
             differences: Vec::new(),
             rolling: RollingConfig::default(),
@@ -116,9 +116,10 @@ impl SeriesScaling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CalendarEncoding {
-    /// As sine and cosine, so that December is near January: two channels each (one for `is_weekend`).
+    /// As sine and cosine, so that December is near January: two channels each (one for `is_weekend`). Fewer inputs, for
+    /// `day_of_year` and `minute` above all.
     Cyclic,
-    /// A 0/1 channel for each hour, each weekday and so on.
+    /// A 0/1 channel for each hour, each weekday and so on: what an MLP learns most from.
     OneHot,
 }
 

@@ -10,16 +10,9 @@ const CONSOLE_GAPS: usize = 3;
 const MARKDOWN_GAPS: usize = 50;
 
 impl SeriesReport {
-    /// A few lines for the console.
+    /// A few lines for the console, without the warnings, which are to stand out.
     pub fn to_text(&self) -> String {
-        let mut text = String::new();
-        for line in self.lines(CONSOLE_GAPS) {
-            let _ = writeln!(text, "{line}");
-        }
-        for warning in &self.warnings {
-            let _ = writeln!(text, "warning: {warning}");
-        }
-        text
+        self.lines(CONSOLE_GAPS).join("\n")
     }
 
     /// What there is and what was done, one fact a line.
@@ -54,13 +47,16 @@ impl SeriesReport {
     /// Rows and values that were put in order or dropped.
     fn changes(&self) -> Vec<String> {
         let counts = [
-            (self.n_duplicates, "rows with the timestamp of an earlier one"),
-            (self.n_outside, "rows outside of `data.start` and `data.end`"),
-            (self.n_cut, "steps cut off by `data.max_series_length`"),
+            (self.n_duplicates, "row", "with the timestamp of an earlier one"),
+            (self.n_outside, "row", "outside of `data.start` and `data.end`"),
+            (self.n_cut, "step", "cut off by `data.max_series_length`"),
         ];
-        let counted = counts.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{} {what}", count(n)));
+        let several = |n: usize, what: &str| format!("{} {what}{}", count(n), if n == 1 { "" } else { "s" });
+        let counted = counts.into_iter().filter(|(n, ..)| *n > 0);
+        let counted = counted.map(|(n, what, how)| format!("{} {how}", several(n, what)));
         let ranges = self.out_of_range.iter().filter(|(_, n)| **n > 0);
-        let ranges = ranges.map(|(name, n)| format!("{} values of `{name}` outside of `data.valid_range`", count(*n)));
+        let ranges =
+            ranges.map(|(name, n)| format!("{} of `{name}` outside of `data.valid_range`", several(*n, "value")));
         counted.chain(ranges).collect()
     }
 
