@@ -37,7 +37,6 @@ fn to_polars(name: &str, column: &OutputColumn) -> PolarsResult<Series> {
         OutputColumn::Text(values) => Values::new(name, values).into_column(),
         OutputColumn::Whole(values) => Values::new(name, values).into_column(),
         OutputColumn::Number(values) => Values::new(name, values).into_column(),
-        OutputColumn::Single(values) => Values::new(name, values).into_column(),
         OutputColumn::Time(seconds) => {
             let milliseconds: Vec<i64> = seconds.iter().map(|time| time * 1000).collect();
             Values::new(name, milliseconds).cast(&DataType::Datetime(TimeUnit::Milliseconds, None))?.into_column()

@@ -26,10 +26,8 @@ pub enum OutputColumn {
     Text(Vec<String>),
     /// Whole numbers.
     Whole(Vec<i64>),
-    /// Numbers of double precision.
+    /// Numbers.
     Number(Vec<f64>),
-    /// Numbers of single precision.
-    Single(Vec<f32>),
     /// Seconds since 1970-01-01; a text such as `2016-07-01 13:00:00` in CSV, a timestamp in Parquet.
     Time(Vec<i64>),
 }
@@ -40,18 +38,16 @@ impl OutputColumn {
             Self::Text(values) => values.len(),
             Self::Whole(values) | Self::Time(values) => values.len(),
             Self::Number(values) => values.len(),
-            Self::Single(values) => values.len(),
         }
     }
 
     /// As it stands in a CSV file; numbers in their shortest exact form, NaN as an empty cell.
     fn text(&self, row: usize) -> String {
-        let number = |is_nan: bool, text: String| if is_nan { String::new() } else { text };
+        let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
         match self {
             Self::Text(values) => values[row].clone(),
             Self::Whole(values) => values[row].to_string(),
-            Self::Number(values) => number(values[row].is_nan(), values[row].to_string()),
-            Self::Single(values) => number(values[row].is_nan(), values[row].to_string()),
+            Self::Number(values) => number(values[row]),
             Self::Time(values) => format_time(values[row]),
         }
     }

@@ -204,3 +204,19 @@ fn back_tests_never_touch_the_test_part() {
     let short = error(BacktestConfig { folds: 2, step: Some(3), refit: true });
     assert_eq!(short, "`backtest.step`: a block of 3 steps has no window with a horizon of 4");
 }
+
+#[test]
+fn the_dialect_goes_with_the_model() {
+    let text = shops(80, 77, |i| format!("{i}")).replace(',', ";").replace(";5;", ";n/k;");
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { delimiter: ';', null_values: names(&["n/k"]), ..settings(data) };
+    let encoder = SeriesSource::open(&data, &plain(), &windows(6, 3)).unwrap().splits().unwrap().encoder;
+    let encoder = SeriesEncoder::from_json(&encoder.to_json().unwrap()).unwrap();
+    assert!(encoder.is_grouped());
+    assert_eq!(encoder.features().calendar, Some(Vec::new()));
+    let settings = encoder.file_settings();
+    let expected =
+        SeriesDataConfig { delimiter: ';', null_values: names(&["n/k"]), ..SeriesDataConfig::default() };
+    assert_eq!(settings, expected);
+    encoder.latest(&SeriesDataConfig { path: data.path, ..settings }).unwrap();
+}

@@ -203,6 +203,12 @@ impl SeriesDataConfig {
         }
     }
 
+    /// These settings for a file that is written as another one: how its cells are read.
+    pub(crate) fn with_dialect_of(self, other: &Self) -> Self {
+        let Self { delimiter, quote, has_header, columns, null_values, trim, .. } = other.clone();
+        Self { delimiter, quote, has_header, columns, null_values, trim, ..self }
+    }
+
     /// The name shown for the data set: `name`, else the file's stem, else the source's name.
     pub fn display_name(&self) -> String {
         match (&self.name, self.source) {

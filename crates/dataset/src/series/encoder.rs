@@ -21,7 +21,7 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 pub struct SeriesEncoder {
     version: u32,
-    /// Columns and rules. Says nothing of a file: neither where it is nor how it is divided.
+    /// Columns and rules. Of the file only how its cells are written: neither where it is nor how it is divided.
     pub(crate) data: SeriesDataConfig,
     /// With calendar and season filled in.
     pub(crate) features: SeriesFeaturesConfig,
@@ -49,7 +49,7 @@ impl SeriesEncoder {
             end: None,
             max_series_length: None,
             split: Default::default(),
-            ..data.with_file_of(&SeriesDataConfig::default())
+            ..data.with_file_of(&SeriesDataConfig::default()).with_dialect_of(data)
         };
         data.valid_range.retain(|column, _| roles.numbers().contains(&column.as_str()));
         let calendar = features.calendar.clone().unwrap_or_else(|| raw.frequency.calendar());
@@ -156,6 +156,22 @@ impl SeriesEncoder {
     /// Steps of a season.
     pub fn season_steps(&self) -> usize {
         self.features.season_steps.unwrap_or(1)
+    }
+
+    /// Whether a column of the file names the series of each row.
+    pub fn is_grouped(&self) -> bool {
+        self.data.group.is_some()
+    }
+
+    /// The inputs beside the columns, with calendar and season filled in.
+    pub fn features(&self) -> &SeriesFeaturesConfig {
+        &self.features
+    }
+
+    /// Settings for another file that is written as the one trained on: `delimiter`, `quote`, `has_header`, `columns`,
+    /// `null_values` and `trim`, and nothing else. With a path, they are what [`SeriesEncoder::latest`] takes.
+    pub fn file_settings(&self) -> SeriesDataConfig {
+        SeriesDataConfig::default().with_dialect_of(&self.data)
     }
 
     /// Look-back, horizon and strides.
