@@ -60,7 +60,9 @@ pub fn write_bundle<N: Net>(
     };
     let weights: Vec<String> = (0..members.len()).map(file).collect();
     for (member, file) in members.iter().zip(&weights) {
-        session.write_file(&format!("model/{file}"), |temporary| fs::copy(&member.weights, temporary).map(drop))?;
+        session.write_file(&format!("model/{file}"), |temporary| {
+            fs::copy(session.in_runs(&member.weights), temporary).map(drop)
+        })?;
     }
     session.write_text("model/preprocessor.json", preprocessor)?;
     session.write_text("extra_artifacts/preprocessor.json", preprocessor)?;

@@ -141,10 +141,15 @@ pub struct ShortcutFlags {
     pub weight_decay: Option<f64>,
 }
 
+/// ML_TABULAR_ENV.
+pub fn profile_of_environment() -> Option<String> {
+    env::var("ML_TABULAR_ENV").ok().filter(|name| !name.is_empty())
+}
+
 impl RunFlags {
     /// The profile: the flag, else ML_TABULAR_ENV.
     pub fn profile(&self) -> Option<String> {
-        self.env.clone().or_else(|| env::var("ML_TABULAR_ENV").ok().filter(|name| !name.is_empty()))
+        self.env.clone().or_else(profile_of_environment)
     }
 
     /// Named flags as config keys, then every `--set`, which is the most explicit.

@@ -147,19 +147,20 @@ impl Provider for Layer {
     }
 }
 
-/// Loads `file` with the chosen profile, the environment and the command line's overrides on top of `C`'s defaults.
+/// Loads `file` (or none) with the chosen profile, the environment and the command line's overrides on top of `C`'s
+/// defaults.
 ///
 /// `check` looks at ranges and gives the first wrong key with the reason.
 pub fn load<C: Serialize + DeserializeOwned + Default>(
-    file: &Path,
+    file: Option<&Path>,
     profile: Option<&str>,
     overrides: &[Override],
     check: impl Fn(&C) -> Result<(), (String, String)>,
 ) -> Result<Loaded<C>, Mistake> {
     let defaults = Value::serialize(C::default()).ok().and_then(Value::into_dict).unwrap_or_default();
-    let mut layers = file_layers(file, profile, &defaults)?;
+    let mut layers = file.map_or_else(|| Ok(Vec::new()), |file| file_layers(file, profile, &defaults))?;
     layers.extend(environment_layers());
-    load_layers(file, layers, overrides, &defaults, check)
+    load_layers(file.unwrap_or(Path::new("")), layers, overrides, &defaults, check)
 }
 
 /// Loads a run's own config again. Of the environment only MLflow's variables count: another seed, say, would make

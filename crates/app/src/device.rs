@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::console::Console;
+use crate::environment;
 use crate::exit::Mistake;
 
 /// The `device:` key.
@@ -32,7 +33,10 @@ impl DeviceKind {
             Self::Cuda => ("cuda", cfg!(feature = "cuda")),
             Self::Wgpu => ("wgpu", cfg!(feature = "wgpu")),
         };
-        let how = format!("build it in with `cargo run --features {name} --bin train_tabular_mlp`, or choose `auto`");
+        let how = format!(
+            "build it in with `cargo run --features {name} --bin {}`, or choose `auto`",
+            environment::program()
+        );
         if is_built { Ok(()) } else { Err(("device", format!("this build has no support for `{name}`; {how}"))) }
     }
 

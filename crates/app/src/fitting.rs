@@ -54,14 +54,13 @@ pub trait Learner {
 /// How a training went, and where its weights are.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Fitted {
-    /// Best epoch's weights.
+    /// Best epoch's weights, below the folder of the experiment's runs ([`Session::in_runs`]): a resumed run may find that
+    /// folder in another place.
     pub weights: PathBuf,
     /// Epoch of these weights, from 1.
     pub best_epoch: usize,
     /// Whole epochs trained.
     pub epochs: usize,
-    /// Metrics of all epochs, as CSV.
-    pub history: String,
 }
 
 /// What goes into a checkpoint beside the state of the loop.
@@ -96,8 +95,7 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
         }
     };
     bar.finish();
-    let history = epochs.history.to_csv();
-    session.write_text("training_history.csv", &history)?;
+    session.write_text("training_history.csv", &epochs.history.to_csv())?;
     if epochs.history.epochs() > 0 {
         plot_training(session, learner, &epochs.history, epochs.stopping.best())?;
     }
@@ -109,9 +107,7 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     let best = epochs.stopping.best();
     let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
     session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
-    // Absolute, because it is kept for a resumed run, which may have another working directory.
-    let weights = std::path::absolute(epochs.weights("best"))?;
-    Ok(Fitted { weights, best_epoch, epochs: epochs.history.epochs(), history })
+    Ok(Fitted { weights: session.below_runs(&epochs.weights("best")), best_epoch, epochs: epochs.history.epochs() })
 }
 
 /// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.

@@ -27,20 +27,22 @@ pub fn fold_scores(metrics: Vec<(String, f64)>) -> FoldScores {
     metrics.into_iter().map(|(name, value)| (name, Some(value).filter(|value| value.is_finite()))).collect()
 }
 
-/// Logs mean and standard deviation (of a sample, n - 1) of every metric to the session's run; writes the table, draws up
-/// to four metrics of `shown`, and says how the monitored one did.
+/// Logs mean and standard deviation (of a sample, n - 1; not of a single fold) of every metric to the session's run; writes
+/// the table, draws `headline` and up to three more metrics of `shown`, and says how the headline did.
 pub fn report_folds(
     session: &Session,
     names: &FoldNames,
     scores: &[FoldScores],
     shown: &[(&str, Direction)],
-    monitor: &str,
+    headline: &str,
 ) -> Result<()> {
     let summary = summarize(names, scores);
     session.log_metrics(&summary, 0);
     session.write_text(&format!("{}_results.csv", names.metrics), &to_csv(scores))?;
-    plot(session, names, scores, shown, &summary)?;
-    session.console.note(&describe(names, monitor, scores.len(), &summary));
+    let mut ordered = shown.to_vec();
+    ordered.sort_by_key(|(metric, _)| *metric != headline);
+    plot(session, names, scores, &ordered, &summary)?;
+    session.console.note(&describe(names, headline, scores.len(), &summary));
     Ok(())
 }
 
@@ -51,9 +53,12 @@ fn summarize(names: &FoldNames, scores: &[FoldScores]) -> Vec<(String, f64)> {
         let Some(values) = scores.iter().map(|fold| fold[column].1).collect::<Option<Vec<f64>>>() else { continue };
         let n = values.len() as f64;
         let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
         let (what, name) = (names.metrics, bare(names, name));
-        summary.extend([(format!("{what}_{name}_mean"), mean), (format!("{what}_{name}_std"), variance.sqrt())]);
+        summary.push((format!("{what}_{name}_mean"), mean));
+        if values.len() > 1 {
+            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
+            summary.push((format!("{what}_{name}_std"), variance.sqrt()));
+        }
     }
     summary
 }
@@ -108,11 +113,12 @@ fn to_csv(scores: &[FoldScores]) -> String {
 }
 
 /// `cross-validation, 5 folds: val_auc 0.912 ± 0.004`
-fn describe(names: &FoldNames, monitor: &str, folds: usize, summary: &[(String, f64)]) -> String {
+fn describe(names: &FoldNames, headline: &str, folds: usize, summary: &[(String, f64)]) -> String {
     let value = |what: &str| {
-        let name = format!("{}_{monitor}_{what}", names.metrics);
-        number(summary.iter().find(|(known, _)| *known == name).map_or(f64::NAN, |(_, value)| *value))
+        let name = format!("{}_{headline}_{what}", names.metrics);
+        summary.iter().find(|(known, _)| *known == name).map(|(_, value)| number(*value))
     };
-    let what = names.picture.replace('_', "-");
-    format!("{what}, {folds} folds: {}_{monitor} {} ± {}", names.split, value("mean"), value("std"))
+    let (what, mean) = (names.picture.replace('_', "-"), value("mean").unwrap_or_default());
+    let spread = value("std").map_or(String::new(), |std| format!(" ± {std}"));
+    format!("{what}, {folds} folds: {}_{headline} {mean}{spread}", names.split)
 }

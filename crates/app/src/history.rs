@@ -128,6 +128,8 @@ impl History {
 pub struct ResultTable {
     /// The network's name beside the baselines.
     model: &'static str,
+    /// The metric that models are compared by.
+    shown: &'static str,
     splits: Vec<String>,
     rows: Vec<(String, Vec<f64>)>,
     /// Best epoch and epochs trained of each network.
@@ -137,9 +139,10 @@ pub struct ResultTable {
 }
 
 impl ResultTable {
-    /// From the metrics of each split, all of the same problem type. `model` is the network's name in the table.
+    /// From the metrics of each split, all of the same problem type. `model` is the network's name in the table, `shown` the metric
+    /// that models are compared by.
     pub fn new(
-        model: &'static str,
+        (model, shown): (&'static str, &'static str),
         splits: &[(&str, &Metrics)],
         members: &[Fitted],
         baselines: Vec<ModelScores>,
@@ -153,6 +156,7 @@ impl ResultTable {
         });
         Self {
             model,
+            shown,
             splits: splits.iter().map(|(name, _)| (*name).to_owned()).collect(),
             rows: rows.collect(),
             members: members.iter().map(|member| (member.best_epoch, member.epochs)).collect(),
@@ -167,7 +171,9 @@ impl ResultTable {
         if self.baselines.is_empty() {
             return text;
         }
-        let shown: Vec<String> = self.rows.iter().skip(1).take(4).map(|(name, _)| format!("test_{name}")).collect();
+        let mut shown: Vec<&str> = self.rows.iter().skip(1).map(|(name, _)| name.as_str()).collect();
+        shown.sort_by_key(|name| *name != self.shown);
+        let shown: Vec<String> = shown.into_iter().take(4).map(|name| format!("test_{name}")).collect();
         let heading: Vec<&str> = std::iter::once("model").chain(shown.iter().map(String::as_str)).collect();
         let columns: Vec<Vec<(String, f64)>> = shown.iter().map(|metric| self.compare(metric)).collect();
         let names = self.compare("").into_iter().map(|(name, _)| name).enumerate();

@@ -38,18 +38,22 @@ pub fn file_digests(info: &DatasetInfo) -> String {
     info.files.iter().map(|file| file.sha256.as_str()).collect::<Vec<_>>().join(",")
 }
 
-/// Layers with shapes and parameter counts under a heading, for `model_summary.txt`.
-pub fn layer_table(heading: &str, layers: &[Layer]) -> String {
+/// Layers with shapes and parameter counts under a heading, for `model_summary.txt`. `sample`: what FLOPs are counted for.
+pub fn layer_table(heading: &str, layers: &[Layer], sample: &str) -> String {
     let width = |cell: fn(&Layer) -> usize, least: usize| layers.iter().map(cell).max().unwrap_or(0).max(least);
     let (name, kind, output) = (width(|l| l.name.len(), 5), width(|l| l.kind.len(), 4), width(|l| l.output.len(), 6));
-    let rule = "-".repeat(name + kind + output + 30);
+    let rule = "-".repeat(name + kind + output + 33);
     let mut text = format!(
-        "{heading}\n\n{:name$}  {:kind$}  {:output$}  {:>10}  {:>12}\n{rule}\n",
-        "layer", "kind", "output", "parameters", "FLOPs/row"
+        "{heading}\n\n{:name$}  {:kind$}  {:output$}  {:>10}  {:>15}\n{rule}\n",
+        "layer",
+        "kind",
+        "output",
+        "parameters",
+        format!("FLOPs/{sample}")
     );
     for layer in layers {
         text.push_str(&format!(
-            "{:name$}  {:kind$}  {:output$}  {:>10}  {:>12}\n",
+            "{:name$}  {:kind$}  {:output$}  {:>10}  {:>15}\n",
             layer.name, layer.kind, layer.output, layer.parameters, layer.flops
         ));
     }
@@ -57,6 +61,6 @@ pub fn layer_table(heading: &str, layers: &[Layer]) -> String {
     let flops: usize = layers.iter().map(|layer| layer.flops).sum();
     let kib = weight_bytes(layers) as f64 / 1024.0;
     text + &format!(
-        "{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per row, one forward pass: {flops}\n"
+        "{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per {sample}, one forward pass: {flops}\n"
     )
 }

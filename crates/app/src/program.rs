@@ -77,7 +77,7 @@ pub fn run<C: RunConfig>(
     }
     let overrides = flags.overrides(own)?;
     let profile = flags.profile();
-    let load = || config::load(file, profile.as_deref(), &overrides, C::check);
+    let load = || config::load(Some(file), profile.as_deref(), &overrides, C::check);
     let (mut loaded, resumed) = match &flags.resume {
         None => (load()?, None),
         Some(what) => {

@@ -165,13 +165,19 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     Ok(folder)
 }
 
-/// Run ids with a config in their output folder, newest first.
-fn list_runs(models_dir: &Path) -> String {
+/// The output folders of runs that have this file, newest first.
+pub fn newest_runs(models_dir: &Path, file: &str) -> Vec<PathBuf> {
     let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
     let runs = entries(models_dir).flat_map(|experiment| entries(&experiment).collect::<Vec<_>>());
     let mut runs: Vec<_> =
-        runs.filter_map(|run| Some((fs::metadata(run.join(EFFECTIVE_CONFIG)).ok()?.modified().ok()?, run))).collect();
+        runs.filter_map(|run| Some((fs::metadata(run.join(file)).ok()?.modified().ok()?, run))).collect();
     runs.sort();
-    let names: Vec<_> = runs.iter().rev().take(5).map(|(_, run)| run.display().to_string()).collect();
+    runs.into_iter().rev().map(|(_, run)| run).collect()
+}
+
+/// Runs that could be meant.
+fn list_runs(models_dir: &Path) -> String {
+    let newest = newest_runs(models_dir, EFFECTIVE_CONFIG);
+    let names: Vec<_> = newest.iter().take(5).map(|run| run.display().to_string()).collect();
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }

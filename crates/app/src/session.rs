@@ -386,6 +386,16 @@ impl Session {
         path.map(find).transpose()
     }
 
+    /// A path below the folder of the experiment's runs, without that folder.
+    pub fn below_runs(&self, path: &Path) -> PathBuf {
+        path.strip_prefix(&self.runs_folder).unwrap_or(path).to_owned()
+    }
+
+    /// Back from [`Session::below_runs`].
+    pub fn in_runs(&self, path: &Path) -> PathBuf {
+        self.runs_folder.join(path)
+    }
+
     /// Makes a folder below the run's output folder.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let folder = self.folder.join(name);
@@ -439,7 +449,8 @@ impl Session {
 
     /// Uploads the output folder and tells the store how the run ended.
     fn close(&self, error: Option<&anyhow::Error>) -> Outcome {
-        if self.log_artifacts {
+        // A nested run that failed at once has left no file.
+        if self.log_artifacts && self.folder.exists() {
             self.run.log_dir(&self.folder, "");
         }
         let outcome = match error {

@@ -196,6 +196,10 @@ fn wrong_settings_name_key_and_way_out() {
         (&["--set", "data.split={valid: 0.6, test: 0.6}"], &["data.split"]),
         (&["--set", "backtest={folds: 0}"], &["backtest"]),
         (&["--set", "training.early_stopping.monitor=val_auk"], &["monitor", "auk"]),
+        (&["--set", "training.early_stopping.monitor=val_auc"], &["no metric `auc`", "mase"]),
+        (&["--set", "training.class_weights=balanced"], &["class_weights", "forecast"]),
+        (&["--set", "predictions.stride=0"], &["predictions.stride"]),
+        (&["--set", "baselines=[repeat_last, repeat_last]"], &["baselines", "twice"]),
     ] {
         let (dir, finished) = run(&daily(200, plain), flags);
         assert_ne!(finished.code, 0, "{flags:?}");
@@ -206,11 +210,7 @@ fn wrong_settings_name_key_and_way_out() {
 
 #[test]
 fn settings_that_do_not_fit_the_data_end_the_run() {
-    for (n, setting, parts) in [
-        (200, "training.early_stopping.monitor=val_auc", ["no metric `auc`", "mase"]),
-        (200, "training.class_weights=balanced", ["class_weights", "forecast"]),
-        (60, "backtest={folds: 9}", ["`backtest", "folds"]),
-    ] {
+    for (n, setting, parts) in [(110, "backtest={folds: 9}", ["backtest", "folds"])] {
         let (dir, finished) = run(&daily(n, plain), &["--model", "dlinear", "--set", setting]);
         assert!([1, 2].contains(&finished.code), "{setting}: {}", finished.stderr);
         assert_contains(&finished.stderr, &parts);

@@ -26,7 +26,7 @@ fn a_panic_is_a_failed_run_with_the_reason() {
     }
     let overrides: Vec<Override> = overrides.iter().map(|text| Override::parse_set(text).unwrap()).collect();
     let file = root().join("configs/train_tabular_baseline.yaml");
-    let loaded = load::<Config>(&file, None, &overrides, Config::check).unwrap();
+    let loaded = load::<Config>(Some(&file), None, &overrides, Config::check).unwrap();
     let config: &Config = &loaded.config;
     let (mlflow, paths, logging) = (&config.mlflow, &config.paths, &config.logging);
     let setup = Setup { mlflow, paths, logging, run_name: "panics".to_owned(), tags: vec![], resumed: None };

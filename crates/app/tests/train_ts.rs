@@ -277,6 +277,62 @@ fn quantiles_intervals_ensemble_and_backtest_work_together() {
     assert!(fold.metrics.contains_key("test_mae") && !fold.metrics.contains_key("val_mae"), "{}", finished.stderr);
 }
 
+/// Scales of a fold's own, of a series that rises, would make its errors look smaller to the first fold's network.
+#[test]
+fn a_network_that_is_not_trained_again_keeps_its_scales() {
+    let dir = Workdir::new();
+    let rows: String = (0..400).map(|day| format!("{},{}\n", date(day), day * 3 + day % 7)).collect();
+    dir.write("rising.csv", format!("day,y\n{rows}"));
+    let data = ["--csv-path", "rising.csv", "--datetime-column", "day", "--target-column", "y"];
+    let size = ["--input-window", "14", "--horizon", "7", "--model", "nlinear", "--set", "windows.stride=1"];
+    let folds = ["--set", "backtest={folds: 3, refit: false}", "--set", "baselines=[]"];
+    train(&dir, &[&data[..], &size, &folds].concat()).ok();
+    let factors: BTreeMap<String, f64> = dir
+        .all_runs()
+        .iter()
+        .filter_map(|run| {
+            let factor = run.metrics["test_mae"].value / run.metrics["test_mae_scaled"].value;
+            Some((run.tags.get("backtest.fold")?.clone(), factor))
+        })
+        .collect();
+    assert_eq!(factors.len(), 3);
+    assert!(factors.values().all(|factor| (factor / factors["1"] - 1.0).abs() < 1e-9), "{factors:?}");
+}
+
+/// The day `index` days after 2023-01-01.
+fn date(index: usize) -> String {
+    let lengths = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31, 31, 29];
+    let (mut month, mut day) = (0, index);
+    while day >= lengths[month] {
+        day -= lengths[month];
+        month += 1;
+    }
+    format!("{}-{:02}-{:02}", 2023 + month / 12, month % 12 + 1, day + 1)
+}
+
+/// Billions with a deviation of 10: single precision could not tell the forecasts apart.
+#[test]
+fn written_forecasts_have_the_digits_of_large_numbers() {
+    let dir = Workdir::new();
+    let value = |day: usize| 1_000_000_000 + 10 * (day % 7) + day * 7 % 5;
+    let rows: String = (0..300).map(|day| format!("{},{}\n", date(day), value(day))).collect();
+    dir.write("large.csv", format!("day,y\n{rows}"));
+    let data = ["--csv-path", "large.csv", "--datetime-column", "day", "--target-column", "y", "--json"];
+    let size = ["--input-window", "14", "--horizon", "7", "--set", "windows.stride=1", "--set", "baselines=[]"];
+    let finished = train(&dir, &[&data[..], &size].concat()).ok();
+    let text = fs::read_to_string(outputs(&dir, &finished).join("predictions/test_predictions.csv")).unwrap();
+    let errors: Vec<f64> = text
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let cells: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap_or(f64::NAN)).collect();
+            (cells[3] - cells[4]).abs()
+        })
+        .collect();
+    let (mae, logged) = (errors.iter().sum::<f64>() / errors.len() as f64, &finished.json()["metrics"]["test_mae"]);
+    assert!((mae / logged.as_f64().unwrap() - 1.0).abs() < 1e-9, "{mae} {logged}");
+}
+
 #[test]
 fn a_forecast_continues_the_file_that_it_is_given() {
     let dir = Workdir::new();
@@ -284,7 +340,7 @@ fn a_forecast_continues_the_file_that_it_is_given() {
     // The newest model, the data it was trained on.
     let made = forecast(&dir, &[]).ok();
     let lines: Vec<&str> = made.stdout.lines().collect();
-    assert_eq!(lines[0], "step,time,forecast,lower,upper");
+    assert_eq!(lines[0], "step,time,y_pred,y_lower,y_upper");
     assert_eq!(lines.len(), 25);
     let last = made.stdout.lines().last().unwrap();
     assert!(last.starts_with("24,"), "{last}");
@@ -322,8 +378,15 @@ fn it_goes_on_training_a_model_with_new_data() {
     let dir = Workdir::new();
     let first = train(&dir, &["--json", "--set", "baselines=[]"]).ok();
     let run_id = first.json()["run_id"].as_str().unwrap().to_owned();
-    // Rows that the model has not seen: other borders of the same file would be refused.
-    let flags = ["--json", "--set", "baselines=[]", "--set", &format!("init_from={run_id}"), "--lookback", "24"];
+    // Another split of the same file has test rows that the model has seen; a later one has not.
+    let init_from = format!("init_from={run_id}");
+    let earlier = ["--set", "baselines=[]", "--set", &init_from, "--set", "data.split.test=0.4"];
+    let refused = train(&dir, &earlier);
+    assert_ne!(refused.code, 0);
+    assert!(refused.stderr.contains("the model has seen steps up to 2017-08-07 18:00:00"), "{}", refused.stderr);
+    let later = ["--set", "baselines=[]", "--set", &init_from, "--set", "data.split.test=0.1"];
+    train(&dir, &later).ok();
+    let flags = ["--json", "--set", "baselines=[]", "--set", &init_from, "--lookback", "24"];
     let second = train(&dir, &flags).ok();
     let run = &dir.runs()[0];
     assert_eq!(run.params["ts_input_window"], "168", "the model's");

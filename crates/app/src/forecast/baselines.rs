@@ -30,7 +30,8 @@ impl BaselineKind {
     /// All, in the order in which they are shown.
     pub const ALL: [Self; 4] = [Self::RepeatLast, Self::SeasonalNaive, Self::CalendarProfile, Self::LeastSquares];
 
-    fn name(self) -> &'static str {
+    /// The name used in a run file.
+    pub fn name(self) -> &'static str {
         match self {
             Self::RepeatLast => "repeat_last",
             Self::SeasonalNaive => "seasonal_naive",
@@ -103,14 +104,7 @@ impl Baseline {
         let shape = splits.shape();
         Ok(match kind {
             BaselineKind::RepeatLast => Self::RepeatLast,
-            BaselineKind::SeasonalNaive => match splits.season_steps() {
-                season if season > shape.lookback => bail!(
-                    "a season of {season} steps is longer than `windows.lookback: {}`; raise it, or set \
-                     `features.season_steps`",
-                    shape.lookback
-                ),
-                season_steps => Self::SeasonalNaive { season_steps },
-            },
+            BaselineKind::SeasonalNaive => Self::SeasonalNaive { season_steps: splits.season_steps() },
             BaselineKind::CalendarProfile => {
                 let channels = (0..shape.n_series).flat_map(|series| (0..shape.n_targets).map(move |t| (series, t)));
                 let profiles = channels.map(|(series, target)| profile_of(splits, series, target));
@@ -135,9 +129,14 @@ impl Baseline {
             done += n_windows;
             Ok(match self {
                 Self::RepeatLast => pasts.filter_map(|past| repeat_last(past, horizon)).flatten().collect(),
-                Self::SeasonalNaive { season_steps } => {
-                    pasts.filter_map(|past| seasonal_naive(past, *season_steps, horizon)).flatten().collect()
-                }
+                Self::SeasonalNaive { season_steps } => here
+                    .iter()
+                    .flat_map(|window| {
+                        (0..n_targets).map(move |target| last_season(splits, *window, target, *season_steps))
+                    })
+                    .filter_map(|season| seasonal_naive(&season, *season_steps, horizon))
+                    .flatten()
+                    .collect(),
                 Self::CalendarProfile { profiles } => {
                     let of_window = |window: &Window| {
                         let slots = splits.profile(*window);
@@ -150,6 +149,19 @@ impl Baseline {
             })
         }
     }
+}
+
+/// The season before a window, scaled, `[season]`: also where it is longer than the look-back. A missing value is that of a
+/// season earlier, or the last one known.
+fn last_season(splits: &SeriesSplits, window: Window, target: usize, season: usize) -> Vec<f32> {
+    let (series, origin) = (window.series as usize, window.origin as usize);
+    let (values, scale) = (&splits.values(series, target)[..origin], splits.scale(series, target));
+    let last = values.iter().rev().find(|value| value.is_finite()).copied().unwrap_or(scale.offset);
+    let at = |place: usize| {
+        let mut earlier = (1..).map_while(|seasons| (origin + place).checked_sub(seasons * season));
+        earlier.find_map(|step| values.get(step).copied().filter(|value| value.is_finite())).unwrap_or(last)
+    };
+    (0..season).map(|place| scale.apply(at(place)) as f32).collect()
 }
 
 /// The mean of each slot of the calendar over the train steps, scaled.

@@ -8,10 +8,10 @@ use burn::tensor::{Device, Tensor, TensorData};
 use dataset::{DatasetInfo, SeriesBatch, SeriesShape, SeriesSplits, Window};
 use modeling::{ForecastBatch, ForecastShape, Forecaster, ForecasterConfig};
 use training::metrics::{Direction, FORECAST_METRICS, forecast_direction_of};
-use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
+use training::{EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
-use crate::fitting::{Learner, check_monitor};
+use crate::fitting::Learner;
 use crate::forecast::scoring::{ForecastScores, score};
 use crate::history::Metrics;
 
@@ -41,11 +41,6 @@ impl<'a> ForecastJob<'a> {
     ) -> Result<Self> {
         let shape = forecast_shape(&splits.shape());
         model.check_shape(&shape).map_err(|(key, reason)| Mistake::new(format!("`model.{key}`: {reason}")))?;
-        if training.class_weights != ClassWeights::None || training.label_smoothing != 0.0 {
-            let problem = "`training.class_weights` and `training.label_smoothing` need classes; this is a forecast";
-            return Err(Mistake::new(problem).into());
-        }
-        check_monitor(training, |metric| forecast_direction_of(metric, !model.quantiles.is_empty()))?;
         Ok(Self { model, training, splits, shape, device: device.clone(), init_from: &[] })
     }
 
@@ -62,12 +57,14 @@ impl<'a> ForecastJob<'a> {
         Ok(scores)
     }
 
-    /// The metric that pictures compare models by: the monitored one, or `mae` where that is the loss or needs quantiles.
+    /// The metric that models are compared by: the monitored one; where that is the loss or needs quantiles, `mae`, of several
+    /// targets on the standardised scale, because their units may differ.
     pub fn shown_metric(&self) -> (&'static str, Direction) {
         let monitor = self.training.early_stopping.metric();
         let monitored = FORECAST_METRICS.iter().find(|metric| metric.name == monitor && monitor != "pinball");
         let direction = |metric: &training::metrics::ForecastMetric| Some((metric.name, metric.direction?));
-        monitored.and_then(direction).unwrap_or(("mae", Direction::Minimize))
+        let default = if self.shape.n_targets > 1 { "mae_scaled" } else { "mae" };
+        monitored.and_then(direction).unwrap_or((default, Direction::Minimize))
     }
 }
 

@@ -8,3 +8,4 @@ pub mod outputs;
 pub mod plots;
 pub mod predictions;
 pub mod scoring;
+pub mod table;

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dataset::{SeriesSource, SeriesSplits};
+use dataset::{OutputColumn, SeriesSource, SeriesSplits, Window, columns_to_csv, format_time};
 use modeling::{ForecastShape, ForecasterConfig, summarize_forecaster};
 use serde::{Deserialize, Serialize};
 use training::metrics::ForecastErrors;
 
 use crate::bundle::Net;
+use crate::exit::Mistake;
 use crate::fitting::Learner;
 use crate::forecast::intervals::Intervals;
 use crate::forecast::job::ForecastJob;
@@ -70,43 +71,39 @@ pub fn model_summary(job: &ForecastJob) -> String {
          {lookback} steps -> {horizon} steps, loss {}",
         job.loss_name()
     );
-    layer_table(&heading, &summarize_forecaster(job.model, &job.shape))
+    layer_table(&heading, &summarize_forecaster(job.model, &job.shape), "window")
 }
 
 /// `metrics_by_step.csv` and `metrics_by_series.csv`; the errors by step as metrics too, with the step of the horizon (from 1)
 /// as MLflow's step.
 pub fn write_tables(session: &Session, splits: &SeriesSplits, errors: &ForecastErrors) -> Result<()> {
-    let by_step = errors.by_step();
+    let (by_step, shape) = (errors.by_step(), splits.shape());
+    if session.logged.reaches("test_mae_by_step", 1) {
+        // Points of a metric cannot be replaced.
+        session.console.note("`test_*_by_step` stay those of before the run was resumed; `metrics_by_step.csv` is new");
+    }
     for (name, values) in by_step.iter().filter(|(name, _)| ["mae", "rmse", "coverage"].contains(name)) {
         for (step, value) in (1..).zip(values) {
             session.log_metrics(&[(format!("test_{name}_by_step"), *value)], step);
         }
     }
-    let steps: Vec<String> = (1..=splits.shape().horizon).map(|step| step.to_string()).collect();
-    session.write_text("metrics_by_step.csv", &to_csv(&["step"], &[steps], &by_step))?;
-    let channels = (0..splits.shape().n_series).flat_map(|series| {
-        splits.target_names().iter().map(move |target| (csv_cell(splits.series_name(series)), csv_cell(target)))
-    });
-    let (series, targets): (Vec<String>, Vec<String>) = channels.unzip();
-    let table = to_csv(&["series", "target"], &[series, targets], &errors.by_channel());
-    session.write_text("metrics_by_series.csv", &table)
+    let steps = OutputColumn::Whole((1..=shape.horizon as i64).collect());
+    session.write_text("metrics_by_step.csv", &to_csv(vec![("step", steps)], by_step)?)?;
+    let names = |series: usize| splits.target_names().iter().map(move |target| (series, target));
+    let (series, targets) = (0..shape.n_series)
+        .flat_map(names)
+        .map(|(series, target)| (splits.series_name(series).to_owned(), target.clone()))
+        .unzip();
+    let keys = vec![("series", OutputColumn::Text(series)), ("target", OutputColumn::Text(targets))];
+    session.write_text("metrics_by_series.csv", &to_csv(keys, errors.by_channel())?)
 }
 
-/// Columns of text, then columns of numbers.
-fn to_csv(names: &[&str], keys: &[Vec<String>], columns: &[(&str, Vec<f64>)]) -> String {
-    let heading: Vec<&str> = names.iter().copied().chain(columns.iter().map(|(name, _)| *name)).collect();
-    let mut text = heading.join(",") + "\n";
-    for row in 0..keys[0].len() {
-        let keys = keys.iter().map(|key| key[row].clone());
-        let values = columns.iter().map(|(_, values)| values[row].to_string());
-        text += &(keys.chain(values).collect::<Vec<_>>().join(",") + "\n");
-    }
-    text
-}
-
-/// A cell of a CSV file, in quotes where it needs them.
-fn csv_cell(text: &str) -> String {
-    if text.contains([',', '"', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text.to_owned() }
+/// Keys, then columns of numbers.
+fn to_csv(keys: Vec<(&str, OutputColumn)>, columns: Vec<(&str, Vec<f64>)>) -> Result<String> {
+    let numbers = columns.into_iter().map(|(name, values)| (name, OutputColumn::Number(values)));
+    let all: Vec<(String, OutputColumn)> =
+        keys.into_iter().chain(numbers).map(|(name, column)| (name.to_owned(), column)).collect();
+    Ok(columns_to_csv(&all)?)
 }
 
 /// What a bundle tells of the network.
@@ -118,6 +115,45 @@ pub struct ForecastNet {
     pub shape: ForecastShape,
     /// Widths of the prediction intervals; null without.
     pub intervals: Option<Intervals>,
+    /// Last valid step of each series (without a name where there is one series only), in epoch seconds: what came later
+    /// the model has not seen.
+    pub seen_until: BTreeMap<String, i64>,
+}
+
+impl ForecastNet {
+    /// An error if test windows of more training lie where the model has been trained or chosen.
+    pub fn check_unseen_test(&self, splits: &SeriesSplits) -> Result<(), Mistake> {
+        let first_test = times_of_series(splits, &splits.test, |times| times.first().copied(), i64::min);
+        for (series, first) in first_test {
+            let Some(seen) = self.seen_until.get(&series).filter(|seen| **seen >= first) else { continue };
+            let (first, seen) = (format_time(first), format_time(*seen));
+            let problem = format!("`init_from`: test begins at {first}, and the model has seen steps up to {seen}");
+            return Err(Mistake::new(problem).hint("divide the data by `data.split.test_from`, later than that"));
+        }
+        Ok(())
+    }
+
+    /// For [`ForecastNet::seen_until`].
+    pub fn last_seen(splits: &SeriesSplits) -> BTreeMap<String, i64> {
+        times_of_series(splits, &splits.valid, |times| times.last().copied(), i64::max)
+    }
+}
+
+/// One time of each series' windows.
+fn times_of_series(
+    splits: &SeriesSplits,
+    windows: &[Window],
+    of_window: impl Fn(&[i64]) -> Option<i64>,
+    better: impl Fn(i64, i64) -> i64,
+) -> BTreeMap<String, i64> {
+    let mut found: BTreeMap<String, i64> = BTreeMap::new();
+    for window in windows {
+        let Some(time) = of_window(&splits.times(*window)) else { continue };
+        let is_grouped = splits.encoder.is_grouped();
+        let name = if is_grouped { splits.series_name(window.series as usize).to_owned() } else { String::new() };
+        found.entry(name).and_modify(|known| *known = better(*known, time)).or_insert(time);
+    }
+    found
 }
 
 impl Net for ForecastNet {

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dataset::{SeriesSource, SeriesSplits, Window, format_time};
+use dataset::{SeriesSource, SeriesSplits, format_time};
 use modeling::Forecaster;
 use report::{
     ErrorByStep, ForecastWindow, ForecastWindows, Interval, ResidualsOverTime, SeriesOverview, SeriesPanel, SeriesPart,
@@ -143,7 +143,7 @@ impl Drawn {
         let shown = past.len().min(3 * job.shape.horizon);
         let (origin, times) = (window.origin as usize, splits.times(window));
         Ok(Self {
-            title: title_of(splits, window, name, error.mae, times[0]),
+            title: title_of(splits, name, &error, &times),
             target: splits.target_names()[error.target].clone(),
             history_times: seconds(past[past.len() - shown..].to_vec()),
             history: splits.values(window.series as usize, error.target)[origin - shown..origin].to_vec(),
@@ -155,13 +155,22 @@ impl Drawn {
     }
 }
 
-/// `median window, MAE 214 · 2018-03-02 05:00:00`
-fn title_of(splits: &SeriesSplits, window: Window, name: &str, mae: f64, first: i64) -> String {
-    let series = match splits.shape().n_series {
+/// `median window, MAE 214 · from 2018-03-02 05:00:00`. Windows of several series or targets are sorted by the standardised
+/// error, which then stands there too.
+fn title_of(splits: &SeriesSplits, name: &str, error: &WindowError, times: &[i64]) -> String {
+    let shape = splits.shape();
+    let series = match shape.n_series {
         1 => String::new(),
-        _ => format!("{} · ", splits.series_name(window.series as usize)),
+        _ => format!("{} · ", splits.series_name(error.window.series as usize)),
     };
-    format!("{name}, MAE {} · {series}from {}", number(mae), format_time(first))
+    let scaled = match shape.n_series * shape.n_targets {
+        1 => String::new(),
+        _ => format!(" ({} standardised)", number(error.mae_scaled)),
+    };
+    let from = format_time(times[0]);
+    let is_daily = times.iter().all(|time| format_time(*time).ends_with(" 00:00:00"));
+    let from = if is_daily { from.trim_end_matches(" 00:00:00") } else { &from };
+    format!("{name}, MAE {}{scaled} · {series}from {from}", number(error.mae))
 }
 
 fn draw_windows(title: &str, subtitle: &str, coverage: Option<f64>, drawn: &[Drawn], stem: &Path) -> Result<()> {

@@ -1,9 +1,7 @@
 //! The test windows, forecast once: scores, intervals, the file of forecasts, and what the pictures need.
 
-use std::path::Path;
-
 use anyhow::Result;
-use dataset::{OutputColumn, OutputFormat, SeriesSplits, Window, write_columns};
+use dataset::{OutputFormat, SeriesSplits, Window, write_columns};
 use modeling::Forecaster;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -11,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::forecast::intervals::Intervals;
 use crate::forecast::job::{ForecastJob, Networks};
 use crate::forecast::scoring::{Forecast, ForecastScores, channel_of, for_each_forecast, no_errors};
+use crate::forecast::table::{ForecastTable, Place};
 use crate::history::Metrics;
 use crate::session::Session;
 
@@ -37,10 +36,18 @@ impl Default for PredictionsConfig {
 }
 
 impl PredictionsConfig {
+    /// Looks at ranges; gives the wrong key and the reason.
+    pub fn check(&self) -> Result<(), (String, String)> {
+        match self.stride {
+            Some(0) => Err(("stride".to_owned(), "it must be at least 1, or null".to_owned())),
+            _ => Ok(()),
+        }
+    }
+
     fn stride(&self, splits: &SeriesSplits) -> usize {
         let shape = splits.shape();
         let rows = splits.test.len() * shape.n_targets * shape.horizon;
-        self.stride.unwrap_or(if rows > MANY_ROWS { shape.horizon } else { 1 }).max(1)
+        self.stride.unwrap_or(if rows > MANY_ROWS { shape.horizon } else { 1 })
     }
 }
 
@@ -91,7 +98,7 @@ pub fn score_test(
     let mut errors = no_errors(splits, levels);
     let (mut windows, mut pairs) = (Vec::new(), Pairs::default());
     let stride = config.stride(splits);
-    let mut rows = Rows::new(splits, levels, intervals.is_some());
+    let mut table = ForecastTable::new(splits.encoder.is_grouped(), job.shape.n_targets, levels);
     let pairs_stride = (splits.test.len() * job.shape.n_targets * job.shape.horizon).div_ceil(MOST_PAIRS);
     let visit = |window, forecast: &Forecast| {
         let channel = channel_of(splits, window, forecast.target);
@@ -102,7 +109,12 @@ pub fn score_test(
         }
         windows.push(window_error(window, forecast));
         if forecast.index.is_multiple_of(stride) {
-            rows.push(splits, window, forecast, bounds.as_ref().map(|(bounds, _)| bounds));
+            let place = Place {
+                series: splits.series_name(window.series as usize),
+                target: &splits.target_names()[forecast.target],
+                times: &splits.times(window),
+            };
+            table.push(&place, forecast, bounds.as_ref().map(|(bounds, _)| bounds));
         }
         if forecast.index.is_multiple_of(pairs_stride) {
             pairs.push(splits, window, forecast);
@@ -115,9 +127,9 @@ pub fn score_test(
         OutputFormat::Parquet => "parquet",
     };
     let path = session.folder("predictions")?.join(format!("test_predictions.{extension}"));
-    rows.write(config.format, &path)?;
+    write_columns(&table.into_columns(), config.format, &path)?;
     if stride > 1 {
-        session.console.note(&format!("predictions: every {stride}th test window is written, all of them are scored"));
+        session.console.note(&format!("predictions: one test window in {stride} is written, all of them are scored"));
     }
     let metrics = Metrics { loss: networks.mean_loss(), values: errors.values() };
     Ok(TestScores { scores: ForecastScores { metrics, errors }, windows, pairs })
@@ -136,86 +148,5 @@ impl Pairs {
         self.times.extend(splits.times(window).into_iter().map(|time| time as f64));
         self.actual.extend(forecast.actual.iter().map(shown));
         self.predicted.extend(forecast.point().iter().map(shown));
-    }
-}
-
-/// The columns of the file of forecasts: a row is one step of one target of one window.
-struct Rows {
-    series: Option<Vec<String>>,
-    target: Option<Vec<String>>,
-    window: Vec<i64>,
-    step: Vec<i64>,
-    time: Vec<i64>,
-    actual: Vec<f64>,
-    predicted: Vec<f32>,
-    bounds: Option<[Vec<f32>; 2]>,
-    levels: Vec<f64>,
-    quantiles: Vec<Vec<f32>>,
-}
-
-impl Rows {
-    fn new(splits: &SeriesSplits, levels: &[f64], has_bounds: bool) -> Self {
-        let shape = splits.shape();
-        Self {
-            series: (shape.n_series > 1).then(Vec::new),
-            target: (shape.n_targets > 1).then(Vec::new),
-            window: Vec::new(),
-            step: Vec::new(),
-            time: Vec::new(),
-            actual: Vec::new(),
-            predicted: Vec::new(),
-            bounds: has_bounds.then(Default::default),
-            levels: levels.to_vec(),
-            quantiles: vec![Vec::new(); levels.len()],
-        }
-    }
-
-    fn push(
-        &mut self,
-        splits: &SeriesSplits,
-        window: Window,
-        forecast: &Forecast,
-        bounds: Option<&(Vec<f64>, Vec<f64>)>,
-    ) {
-        let horizon = forecast.point().len();
-        let single = |values: &[f64]| values.iter().map(|&value| value as f32).collect::<Vec<f32>>();
-        if let Some(column) = &mut self.series {
-            let name = splits.series_name(window.series as usize);
-            column.extend(std::iter::repeat_n(name.to_owned(), horizon));
-        }
-        if let Some(column) = &mut self.target {
-            column.extend(std::iter::repeat_n(splits.target_names()[forecast.target].clone(), horizon));
-        }
-        self.window.extend(std::iter::repeat_n(forecast.index as i64, horizon));
-        self.step.extend(1..=horizon as i64);
-        self.time.extend(splits.times(window));
-        self.actual.extend(forecast.actual);
-        self.predicted.extend(single(forecast.point()));
-        if let (Some([lower, upper]), Some(bounds)) = (&mut self.bounds, bounds) {
-            lower.extend(single(&bounds.0));
-            upper.extend(single(&bounds.1));
-        }
-        for (column, values) in self.quantiles.iter_mut().zip(forecast.quantiles().chunks(horizon)) {
-            column.extend(single(values));
-        }
-    }
-
-    fn write(self, format: OutputFormat, path: &Path) -> Result<()> {
-        let mut columns: Vec<(String, OutputColumn)> = Vec::new();
-        let mut push = |name: &str, column| columns.push((name.to_owned(), column));
-        self.series.into_iter().for_each(|names| push("series", OutputColumn::Text(names)));
-        self.target.into_iter().for_each(|names| push("target", OutputColumn::Text(names)));
-        push("window", OutputColumn::Whole(self.window));
-        push("step", OutputColumn::Whole(self.step));
-        push("time", OutputColumn::Time(self.time));
-        push("y_test", OutputColumn::Number(self.actual));
-        push("y_pred", OutputColumn::Single(self.predicted));
-        for (name, values) in ["y_lower", "y_upper"].into_iter().zip(self.bounds.into_iter().flatten()) {
-            push(name, OutputColumn::Single(values));
-        }
-        for (level, values) in self.levels.iter().zip(self.quantiles) {
-            push(&format!("y_q{level}"), OutputColumn::Single(values));
-        }
-        Ok(write_columns(&columns, format, path)?)
     }
 }

@@ -1,26 +1,28 @@
 //! Forecasts what follows the last rows of a file, with a model that `train_ts_mlp` left: model -> rows -> forecast.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
 use clap::Args;
-use dataset::{Latest, LatestSeries, OutputColumn, OutputFormat, SeriesDataConfig, SeriesEncoder, write_columns};
+use dataset::{Latest, OutputColumn, OutputFormat, SeriesDataConfig, SeriesEncoder, write_columns};
 use modeling::Forecaster;
 
 use crate::bundle::TrainedModel;
+use crate::cli::profile_of_environment;
 use crate::config;
 use crate::console::{Console, print_result};
+use crate::download::find_or_download;
 use crate::exit::Mistake;
 use crate::forecast::intervals::Intervals;
 use crate::forecast::job::{Networks, load};
 use crate::forecast::outputs::ForecastNet;
 use crate::forecast::plots::{LatestPanel, plot_latest};
 use crate::forecast::scoring::Forecast;
+use crate::forecast::table::{ForecastTable, Place};
 use crate::program::RunConfig;
 use crate::recipes::ts_mlp::{self, Config};
-use crate::resume::EFFECTIVE_CONFIG;
+use crate::resume::{EFFECTIVE_CONFIG, newest_runs};
 
 #[allow(missing_docs)]
 #[derive(Args, Debug, Clone, Default)]
@@ -55,10 +57,9 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
 
     // Model
     let default = Some(PathBuf::from(ts_mlp::DEFAULT_CONFIG)).filter(|file| file.is_file());
-    let mut places = match flags.config.clone().or(default) {
-        Some(file) => config::load::<Config>(&file, None, &[], Config::check)?.config,
-        None => Config::default(),
-    };
+    let file = flags.config.clone().or(default);
+    let profile = file.as_ref().and_then(|_| profile_of_environment());
+    let mut places = config::load::<Config>(file.as_deref(), profile.as_deref(), &[], Config::check)?.config;
     if let Some(folder) = &flags.models_dir {
         places.paths.models_dir.clone_from(folder);
     }
@@ -68,7 +69,7 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     let encoder = SeriesEncoder::from_json(&model.preprocessor)?;
 
     // Rows
-    let data = data_of(flags, &model.folder)?;
+    let data = data_of(flags, &model.folder, &encoder, &console)?;
     let latest = encoder.latest(&data)?;
     latest.warnings.iter().for_each(|warning| console.warn_plainly(warning));
 
@@ -79,7 +80,7 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     let models = models.collect::<Result<Vec<Forecaster>>>()?;
     let scaled = Networks::of(&net.model, &net.shape, &models, &device).predict(&mut latest.batch.clone());
     let forecasts = forecasts(&scaled, &latest, net);
-    let columns = columns(&forecasts, &latest, encoder.target_names(), net);
+    let columns = columns(&forecasts, &latest, &encoder, net);
     match &flags.output {
         Some(path) => write_columns(&columns, format_of(path), path)?,
         None => print_columns(&columns)?,
@@ -92,12 +93,9 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
 
 /// The run below `models_dir` with the newest bundle of a forecaster.
 fn newest_model(models_dir: &Path) -> Result<String> {
-    let entries = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let runs = entries(models_dir).flat_map(|experiment| entries(&experiment).collect::<Vec<_>>());
     let is_forecaster = |run: &PathBuf| TrainedModel::<ForecastNet>::read(&run.join("model")).is_ok();
-    let modified = |run: PathBuf| Some((fs::metadata(run.join("model/bundle.json")).ok()?.modified().ok()?, run));
-    let newest = runs.filter(is_forecaster).filter_map(modified).max();
-    newest.map(|(_, run)| run.display().to_string()).ok_or_else(|| {
+    let newest = newest_runs(models_dir, "model/bundle.json").into_iter().find(is_forecaster);
+    newest.map(|run| run.display().to_string()).ok_or_else(|| {
         Mistake::new(format!("no forecaster below `{}`", models_dir.display()))
             .hint("train one with `cargo run --bin train_ts_mlp`, or name one with `--model`")
             .into()
@@ -105,27 +103,25 @@ fn newest_model(models_dir: &Path) -> Result<String> {
 }
 
 /// The file that is named, else the data that the model's run was given.
-fn data_of(flags: &ForecastFlags, folder: &Path) -> Result<SeriesDataConfig> {
-    let of_run = folder.parent().map(|run| run.join(EFFECTIVE_CONFIG)).filter(|file| file.is_file());
-    let known = of_run.map(|file| config::load_again::<Config>(&file, &[], Config::check)).transpose()?;
-    match (&flags.data, known) {
-        (Some(path), known) => Ok(SeriesDataConfig {
-            source: None,
-            path: Some(path.clone()),
-            url: None,
-            sha256: None,
-            name: None,
-            ..known.map(|known| known.config.data).unwrap_or_default()
-        }),
-        (None, Some(known)) => {
-            let (data, data_dir) = (known.config.data, known.config.paths.data_dir);
-            let below = data.path.as_ref().map(|path| data_dir.join(path)).filter(|path| path.exists());
-            Ok(SeriesDataConfig { path: below.or(data.path.clone()), ..data })
-        }
-        (None, None) => {
-            Err(Mistake::new("`--data` is needed: the model's folder does not say what it was trained on").into())
-        }
+fn data_of(
+    flags: &ForecastFlags,
+    model_folder: &Path,
+    encoder: &SeriesEncoder,
+    console: &Console,
+) -> Result<SeriesDataConfig> {
+    if let Some(path) = &flags.data {
+        return Ok(SeriesDataConfig { path: Some(path.clone()), ..encoder.file_settings() });
     }
+    let of_run = model_folder.parent().map(|run| run.join(EFFECTIVE_CONFIG)).filter(|file| file.is_file());
+    let Some(file) = of_run else {
+        let problem = "`--data` is needed: the model's folder does not say what it was trained on";
+        return Err(Mistake::new(problem).into());
+    };
+    let Config { data, paths, .. } = config::load_again::<Config>(&file, &[], Config::check)?.config;
+    let find = |path: &PathBuf| {
+        find_or_download("data.path", path, data.url.as_deref(), data.sha256.as_deref(), &paths.data_dir, console)
+    };
+    Ok(SeriesDataConfig { path: data.path.as_ref().map(find).transpose()?, ..data })
 }
 
 /// One for each target of each series.
@@ -139,54 +135,41 @@ fn forecasts<'a>(scaled: &[f32], latest: &Latest, net: &'a ForecastNet) -> Vec<F
     scaled.chunks(columns).enumerate().map(of_row).collect()
 }
 
-/// `series`, `target` (where there are several), `step`, `time`, `forecast`, `lower`, `upper`, quantiles.
 fn columns(
     forecasts: &[Forecast],
     latest: &Latest,
-    targets: &[String],
+    encoder: &SeriesEncoder,
     net: &ForecastNet,
 ) -> Vec<(String, OutputColumn)> {
-    let horizon = net.shape.horizon;
-    let series_of = |forecast: &Forecast| -> &LatestSeries { &latest.series[forecast.index] };
-    let repeated = |name: &dyn Fn(&Forecast) -> String| {
-        OutputColumn::Text(forecasts.iter().flat_map(|f| std::iter::repeat_n(name(f), horizon)).collect())
-    };
-    let numbers = |values: &dyn Fn(&Forecast) -> Vec<f64>| {
-        OutputColumn::Single(forecasts.iter().flat_map(values).map(|value| value as f32).collect())
-    };
-    let mut columns: Vec<(String, OutputColumn)> = Vec::new();
-    let mut push = |name: &str, column| columns.push((name.to_owned(), column));
-    if latest.series.len() > 1 {
-        push("series", repeated(&|forecast| series_of(forecast).name.clone()));
+    let mut table = ForecastTable::new(encoder.is_grouped(), net.shape.n_targets, &net.model.quantiles);
+    for forecast in forecasts {
+        let series = &latest.series[forecast.index];
+        let target = &encoder.target_names()[forecast.target];
+        let bounds = net.intervals.as_ref().map(|intervals| intervals.bounds(forecast));
+        table.push(&Place { series: &series.name, target, times: &series.times }, forecast, bounds.as_ref());
     }
-    if targets.len() > 1 {
-        push("target", repeated(&|forecast| targets[forecast.target].clone()));
-    }
-    push("step", OutputColumn::Whole(forecasts.iter().flat_map(|_| 1..=horizon as i64).collect()));
-    push("time", OutputColumn::Time(forecasts.iter().flat_map(|f| series_of(f).times.clone()).collect()));
-    push("forecast", numbers(&|forecast| forecast.point().to_vec()));
-    if let Some(intervals) = &net.intervals {
-        push("lower", numbers(&|forecast| intervals.bounds(forecast).0));
-        push("upper", numbers(&|forecast| intervals.bounds(forecast).1));
-    }
-    for (index, level) in net.model.quantiles.iter().enumerate() {
-        push(&format!("q{level}"), numbers(&|forecast| forecast.quantiles()[index * horizon..][..horizon].to_vec()));
-    }
-    columns
+    table.into_columns()
 }
 
 /// Parquet by the file's extension, else CSV.
 fn format_of(path: &Path) -> OutputFormat {
-    if path.extension().is_some_and(|extension| extension == "parquet") {
-        OutputFormat::Parquet
-    } else {
-        OutputFormat::Csv
-    }
+    let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+    if is_parquet { OutputFormat::Parquet } else { OutputFormat::Csv }
 }
 
 fn print_columns(columns: &[(String, OutputColumn)]) -> Result<()> {
     print_result(&dataset::columns_to_csv(columns).context("the forecast as CSV")?);
     Ok(())
+}
+
+/// The path without `.png` or `.svg`: both are written.
+fn picture_stem(path: &Path) -> Result<PathBuf, Mistake> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        None => Ok(path.to_owned()),
+        Some("png" | "svg") => Ok(path.with_extension("")),
+        Some(_) => Err(Mistake::new(format!("`--plot {}`: a picture is written as PNG and SVG", path.display()))
+            .hint("give a name that ends with `.png`")),
+    }
 }
 
 fn plot(
@@ -212,5 +195,5 @@ fn plot(
         }
     });
     let coverage = intervals.map(|intervals| intervals.coverage);
-    plot_latest("Forecast", coverage, panels.collect(), &path.with_extension(""))
+    plot_latest("Forecast", coverage, panels.collect(), &picture_stem(path)?)
 }

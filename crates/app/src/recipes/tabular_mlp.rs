@@ -167,7 +167,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
     if let Some(cv) = &config.cv {
-        cross_validate(cv, &source, config, &device, session)?;
+        cross_validate(cv, &source, (&config.model, &config.training), config.seed, &device, session)?;
     }
     let mut splits = source.splits()?;
     outputs::record_data(session, &splits)?;
@@ -192,11 +192,14 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let members = fit_members(&job, config.ensemble, config.seed, session)?;
 
     // Result: the best epochs' weights, the test rows scored once
-    let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<TabularMlp>>>()?;
+    let models = members
+        .iter()
+        .map(|member| job.load(&session.in_runs(&member.weights)))
+        .collect::<Result<Vec<TabularMlp>>>()?;
     let [train, valid, test] = job.score(&models);
     session.log_metrics(&test.metrics.named("test"), members[0].best_epoch);
     let scores = [("train", &train.metrics), ("val", &valid.metrics), ("test", &test.metrics)];
-    let result = ResultTable::new("mlp", &scores, &members, baselines);
+    let result = ResultTable::new(("mlp", job.shown_metric().0), &scores, &members, baselines);
     plot_test(session, &job, &test)?;
     plot_comparison(session, &result, job.shown_metric(), &format!("{} test rows", job.splits.test.n_rows()))?;
     measure_importance(&job, &models, config.seed, session)?;

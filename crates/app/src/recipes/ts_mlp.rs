@@ -8,7 +8,8 @@ use dataset::{BacktestConfig, SeriesDataConfig, SeriesEncoder, SeriesFeaturesCon
 use modeling::{Forecaster, ForecasterConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use training::TrainingConfig;
+use training::metrics::forecast_direction_of;
+use training::{ClassWeights, TrainingConfig};
 
 use crate::bundle::{TrainedModel, write_bundle};
 use crate::cli::{RunFlags, SeriesFlags};
@@ -54,7 +55,7 @@ pub struct Config {
     /// A rolling-origin back-test beside the run's own training, each fold as a nested run; null for none.
     pub backtest: Option<BacktestConfig>,
     /// A model to train on, with new data: a run's id, its output folder, or a folder with a `bundle.json`. Network,
-    /// columns, scaling and lengths are the model's; `model`, `features` and `windows` of this file are not used.
+    /// columns, scaling, look-back and horizon are the model's, whatever `model`, `features` and `windows` of this file say.
     pub init_from: Option<String>,
     /// Simple forecasts to see the network beside, each as a nested run.
     pub baselines: Vec<BaselineKind>,
@@ -113,10 +114,13 @@ impl RunConfig for Config {
         if let Some(coverage) = self.interval_coverage.filter(|coverage| !(*coverage > 0.0 && *coverage < 1.0)) {
             return Err(("interval_coverage".to_owned(), format!("`{coverage}` is not between 0 and 1, like 0.9")));
         }
+        self.predictions.check().map_err(|(key, reason)| (format!("predictions.{key}"), reason))?;
+        check_baselines(&self.baselines)?;
         program::check_threads(self.threads)?;
         program::check_ensemble(self.ensemble)?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
+        check_training(&self.training, !self.model.quantiles.is_empty())?;
         self.mlflow.check().map_err(|(key, reason)| (format!("mlflow.{key}"), reason))?;
         self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
     }
@@ -149,12 +153,38 @@ impl RunConfig for Config {
     }
 }
 
+/// What a forecaster cannot be trained with.
+fn check_training(training: &TrainingConfig, has_quantiles: bool) -> Result<(), (String, String)> {
+    let monitor = training.early_stopping.metric();
+    if let Err(names) = forecast_direction_of(monitor, has_quantiles) {
+        let problem = format!("no metric `{monitor}` of forecasts; there are {}", names.join(", "));
+        return Err(("training.early_stopping.monitor".to_owned(), problem));
+    }
+    for (key, is_plain) in [
+        ("training.class_weights", training.class_weights == ClassWeights::None),
+        ("training.label_smoothing", training.label_smoothing == 0.0),
+    ] {
+        if !is_plain {
+            return Err((key.to_owned(), "it needs classes, and this is a forecast".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+fn check_baselines(kinds: &[BaselineKind]) -> Result<(), (String, String)> {
+    match (1..kinds.len()).find(|&place| kinds[..place].contains(&kinds[place])) {
+        None => Ok(()),
+        Some(place) => Err(("baselines".to_owned(), format!("`{}` is listed twice", kinds[place].name()))),
+    }
+}
+
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &SeriesFlags) -> Result<()> {
     let settle = |config: &mut Config| {
         if let Some(model) = start_of(config)? {
             config.windows.lookback = model.net.shape.lookback;
             config.windows.horizon = model.net.shape.horizon;
+            config.features = SeriesEncoder::from_json(&model.preprocessor)?.features().clone();
             config.model = model.net.model;
         }
         Ok(())
@@ -178,13 +208,14 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let start = start_of(config)?;
     let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
+    warn_of_unused(config, session);
     plot_series(session, &source)?;
     if let Some(settings) = &config.backtest {
-        backtest(settings, &source, config, &device, session)?;
+        backtest(settings, &source, (&config.model, &config.training), config.seed, &device, session)?;
     }
     let splits = source.splits()?;
     outputs::record_data(session, &splits)?;
-    start.as_ref().map_or(Ok(()), |start| start.check_unseen_test(&splits.info))?;
+    start.as_ref().map_or(Ok(()), |start| start.net.check_unseen_test(&splits))?;
 
     // Model
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
@@ -205,7 +236,10 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let members = fit_members(&job, config.ensemble, config.seed, session)?;
 
     // Result: the best epochs' weights, intervals from the valid windows, the test windows scored once
-    let models = members.iter().map(|member| job.load(&member.weights)).collect::<Result<Vec<Forecaster>>>()?;
+    let models = members
+        .iter()
+        .map(|member| job.load(&session.in_runs(&member.weights)))
+        .collect::<Result<Vec<Forecaster>>>()?;
     let [train, valid] = [&splits.train, &splits.valid].map(|windows| job.score(&models, windows));
     let (train, valid) = (train?.metrics, valid?.metrics);
     let intervals = match config.interval_coverage {
@@ -221,9 +255,10 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let scores = [("train", &train), ("val", &valid), ("test", &test.scores.metrics)];
     plot_test(session, &job, &models, intervals.as_ref(), &test, &simple)?;
     let baselines = simple.into_iter().map(|(scores, _)| scores).collect();
-    let result = ResultTable::new(config.model.kind.name(), &scores, &members, baselines);
+    let result = ResultTable::new((config.model.kind.name(), metric), &scores, &members, baselines);
     plot_comparison(session, &result, job.shown_metric(), &format!("{} test windows", splits.test.len()))?;
-    let net = ForecastNet { model: config.model.clone(), shape: job.shape.clone(), intervals };
+    let seen_until = ForecastNet::last_seen(&splits);
+    let net = ForecastNet { model: config.model.clone(), shape: job.shape.clone(), intervals, seen_until };
     write_bundle(session, net, &splits.encoder.to_json()?, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
@@ -242,6 +277,39 @@ fn open_data(config: &Config, start: Option<&TrainedModel<ForecastNet>>, session
         Some(start) => {
             SeriesSource::open_for(&found, &config.windows, &SeriesEncoder::from_json(&start.preprocessor)?)?
         }
-        None => SeriesSource::open(&found, &config.features, &config.windows)?,
+        None => SeriesSource::open(&found, &config.used_features(), &config.windows)?,
     })
+}
+
+/// A linear network sees nothing but the targets' own past.
+fn warn_of_unused(config: &Config, session: &Session) {
+    let (data, features) = (&config.data, &config.features);
+    let has_columns = !data.past_covariates.is_empty() || !data.future_covariates.is_empty() || data.holiday.is_some();
+    let has_made = features.calendar.as_ref().is_some_and(|calendar| !calendar.is_empty())
+        || !(features.lags.is_empty() && features.differences.is_empty() && features.rolling.windows.is_empty());
+    if !config.model.uses_covariates() && (has_columns || has_made) {
+        let kind = config.model.kind.name();
+        session.console.warn(&format!(
+            "`model.kind: {kind}` looks at the past of the targets only, not at covariates, holidays and `features`; \
+             `mlp`, `tide` and `tsmixer` do"
+        ));
+    }
+}
+
+impl Config {
+    /// Without what the network would not look at: it would cost windows and time.
+    fn used_features(&self) -> SeriesFeaturesConfig {
+        let features = self.features.clone();
+        if self.model.uses_covariates() {
+            return features;
+        }
+        let none = SeriesFeaturesConfig::default();
+        SeriesFeaturesConfig {
+            calendar: Some(Vec::new()),
+            lags: none.lags,
+            differences: none.differences,
+            rolling: none.rolling,
+            ..features
+        }
+    }
 }

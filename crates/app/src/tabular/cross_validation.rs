@@ -3,12 +3,13 @@
 use anyhow::Result;
 use burn::tensor::Device;
 use dataset::{CrossValidationConfig, Source};
+use modeling::TabularMlpConfig;
+use training::TrainingConfig;
 use training::metrics::{Direction, METRICS};
 
 use crate::fitting::{Learner, fit};
 use crate::folds::{FoldNames, FoldScores, fold_scores, report_folds};
 use crate::outputs::log_input;
-use crate::recipes::tabular_mlp::Config;
 use crate::session::Session;
 use crate::tabular::job::TabularJob;
 
@@ -22,7 +23,8 @@ const NAMES: FoldNames =
 pub fn cross_validate(
     cv: &CrossValidationConfig,
     source: &Source,
-    config: &Config,
+    (model, training): (&TabularMlpConfig, &TrainingConfig),
+    seed: u64,
     device: &Device,
     session: &Session,
 ) -> Result<()> {
@@ -38,15 +40,15 @@ pub fn cross_validate(
         scores.push(session.nested(&name, &tags, |nested| {
             let mut splits = source.fold(&fold)?;
             log_input(&nested.run, &splits.info);
-            fit_fold(&TabularJob::new(&config.model, &config.training, &mut splits, device)?, config.seed, nested)
+            fit_fold(&TabularJob::new(model, training, &mut splits, device)?, seed, nested)
         })?);
     }
     let shown: Vec<(&str, Direction)> = METRICS.iter().map(|metric| (metric.name, metric.direction)).collect();
-    report_folds(session, &NAMES, &scores, &shown, config.training.early_stopping.metric())
+    report_folds(session, &NAMES, &scores, &shown, training.early_stopping.metric())
 }
 
 fn fit_fold(job: &TabularJob, seed: u64, session: &Session) -> Result<FoldScores> {
     let fitted = fit(job, seed, session)?;
-    let [_, valid, _] = job.score(&[job.load(&fitted.weights)?]);
+    let [_, valid, _] = job.score(&[job.load(&session.in_runs(&fitted.weights))?]);
     Ok(fold_scores(valid.metrics.named("val")))
 }

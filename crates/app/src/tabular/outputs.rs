@@ -67,7 +67,7 @@ pub fn model_summary(job: &TabularJob) -> String {
     let (n_numeric, n_categories) = (job.inputs.n_numeric, job.inputs.cardinalities.len());
     let loss = job.task.loss_name();
     let heading = format!("TabularMlp: {n_numeric} numeric inputs, {n_categories} embedded categories, loss {loss}");
-    layer_table(&heading, &summarize(job.model, &job.inputs, job.task.n_outputs()))
+    layer_table(&heading, &summarize(job.model, &job.inputs, job.task.n_outputs()), "row")
 }
 
 /// `classification_report.txt`: precision, recall, F1, support and AUC of every class on the test rows.
