@@ -338,8 +338,7 @@ fn reports_are_written() {
     assert!(text.starts_with("101 rows, 2 series of 40 to 60 steps, every h (inferred), without a zone\n"), "{text}");
     assert!(text.contains("train: 70 steps from 2016-07-01 00:00:00 to 2016-07-02 23:00:00, 58 windows\n"), "{text}");
     let markdown = source.report().to_markdown();
-    for part in
-        ["# Data: d\n", "## Warnings", "| y | 70 |", "- known over the horizon: `hour=0`", "## Series left out"]
+    for part in ["# Data: d\n", "## Warnings", "| y | 70 |", "- known over the horizon: `hour=0`", "## Series left out"]
     {
         assert!(markdown.contains(part), "{part} in {markdown}");
     }

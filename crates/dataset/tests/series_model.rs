@@ -215,8 +215,7 @@ fn the_dialect_goes_with_the_model() {
     assert!(encoder.is_grouped());
     assert_eq!(encoder.features().calendar, Some(Vec::new()));
     let settings = encoder.file_settings();
-    let expected =
-        SeriesDataConfig { delimiter: ';', null_values: names(&["n/k"]), ..SeriesDataConfig::default() };
+    let expected = SeriesDataConfig { delimiter: ';', null_values: names(&["n/k"]), ..SeriesDataConfig::default() };
     assert_eq!(settings, expected);
     encoder.latest(&SeriesDataConfig { path: data.path, ..settings }).unwrap();
 }

@@ -43,6 +43,8 @@ pub(crate) struct RawSeries {
     pub absent: Vec<Run>,
     /// Missing values of each number column as read, before filling.
     pub missing: Vec<Vec<Run>>,
+    /// Steps of each text column without a text, as read, before filling.
+    pub missing_texts: Vec<Vec<Run>>,
     /// Of those of columns known up to the forecast only, those that were filled by looking ahead.
     pub interpolated: Vec<Run>,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Raw {
     pub series: Vec<RawSeries>,
     /// Names of the number columns.
     pub number_names: Vec<String>,
+    /// Names of the text columns.
+    pub text_names: Vec<String>,
     /// Distinct texts of each text column, ascending.
     pub texts: Vec<Vec<String>>,
     pub counts: Counts,
@@ -109,7 +113,8 @@ pub(crate) fn clean(
     }
     let mut number_names: Vec<String> = roles.numbers().into_iter().map(String::from).collect();
     number_names.extend(derived_names(&roles.targets, features));
-    let mut raw = Raw { frequency, zone, series: cleaned, number_names, texts: all_texts, counts };
+    let text_names = roles.texts().into_iter().map(String::from).collect();
+    let mut raw = Raw { frequency, zone, series: cleaned, number_names, text_names, texts: all_texts, counts };
     if data.gaps == GapPolicy::Error {
         raw.check_no_gaps(table.origin())?;
     }
@@ -186,6 +191,8 @@ fn assemble(
     placed.cells.iter().for_each(|&(step, _)| has_row[step as usize] = true);
     let absent = missing_runs(n_known, |step| !has_row[step]);
     let missing = numbers.iter().map(|column| missing_runs(n_steps, |step| column[step].is_nan())).collect();
+    let is_empty = |place: u32| place == NO_ROW || place == NO_TEXT;
+    let missing_texts = texts.iter().map(|column| missing_runs(n_steps, |step| is_empty(column[step]))).collect();
     RawSeries {
         name: placed.name,
         start: placed.start,
@@ -197,6 +204,7 @@ fn assemble(
         holidays: placed.holidays,
         absent,
         missing,
+        missing_texts,
         interpolated: Vec::new(),
     }
 }
@@ -217,7 +225,7 @@ impl RawSeries {
             run.to > run.from
         };
         self.absent.retain_mut(shift);
-        self.missing.iter_mut().for_each(|runs| runs.retain_mut(shift));
+        self.missing.iter_mut().chain(&mut self.missing_texts).for_each(|runs| runs.retain_mut(shift));
         n_cut
     }
 
@@ -274,7 +282,8 @@ impl Raw {
         let mut count = 0;
         for series in &self.series {
             let whole = series.absent.iter().map(|run| ("every column is".to_string(), *run));
-            let columns = self.number_names.iter().zip(&series.missing);
+            let texts = self.text_names.iter().zip(&series.missing_texts);
+            let columns = self.number_names.iter().zip(&series.missing).chain(texts);
             let known = |run: &Run| Run { to: run.to.min(series.n_known), ..*run };
             let cells =
                 columns.flat_map(|(name, runs)| runs.iter().map(move |run| (format!("`{name}` is"), known(run))));

@@ -163,7 +163,7 @@ impl SeriesSource {
                     times: times.clone(),
                     values,
                     borders: parts.0.map(time),
-                    gaps: gaps.iter().map(|run| (time(run.from), time(run.to.min(series.n_known)))).collect(),
+                    gaps: gaps.iter().map(|run| (time(run.from), time(run.to.min(series.n_known) - 1))).collect(),
                 });
             }
         }
@@ -184,7 +184,7 @@ pub struct SeriesLine {
     pub values: Vec<f64>,
     /// Epoch seconds at which valid begins, test begins, and test ends.
     pub borders: [f64; 3],
-    /// (from, to) in epoch seconds: the first missing step, and the first after it that is there.
+    /// (from, to) in epoch seconds: the first and the last missing step.
     pub gaps: Vec<(f64, f64)>,
 }
 
