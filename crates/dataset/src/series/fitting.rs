@@ -40,13 +40,13 @@ pub(crate) fn divide(
     raw: &mut Raw,
     data: &SeriesDataConfig,
     windows: &WindowsConfig,
-    n_targets: usize,
+    targets: &[String],
     file: &str,
 ) -> Result<(Vec<Parts>, Vec<SkippedSeries>)> {
     let (mut kept, mut parts_of, mut skipped, mut first) = (Vec::new(), Vec::new(), Vec::new(), None);
     for series in std::mem::take(&mut raw.series) {
         let parts = Parts::new(&series, data, raw.frequency)?;
-        match fault(&series, &parts, windows, n_targets, file, data) {
+        match fault(&series, &parts, windows, targets, file, data) {
             None => {
                 kept.push(series);
                 parts_of.push(parts);
@@ -69,7 +69,7 @@ fn fault(
     series: &RawSeries,
     parts: &Parts,
     windows: &WindowsConfig,
-    n_targets: usize,
+    targets: &[String],
     file: &str,
     data: &SeriesDataConfig,
 ) -> Option<(String, SeriesError)> {
@@ -87,8 +87,9 @@ fn fault(
         let reason = format!("{found} steps, `data.split.borders` needs {border}");
         return Some((reason, SeriesError::BorderBeyond { file, of_series, border, found }));
     }
-    if !has_targets(series, &parts.range(0), n_targets) {
-        let short = format!("a target has no value in the train part ({} steps)", parts.0[0]);
+    let is_empty = |target: &usize| present(series, *target, &parts.range(0)).next().is_none();
+    if let Some(target) = (0..targets.len()).find(is_empty) {
+        let short = format!("`{}` has no value in the train part ({} steps)", targets[target], parts.0[0]);
         let reason = format!("{short}{of_series}");
         let hint = "enlarge it in `data.split`, or set `data.start`".to_string();
         return Some((short, SeriesError::NoWindow { file, part: PARTS[0], reason, hint }));

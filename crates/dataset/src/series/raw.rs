@@ -15,6 +15,7 @@ use super::gaps::{Run, fill, fill_texts, is_within, missing_runs};
 use super::grid::{Grid, Placed};
 use super::roles::Roles;
 use super::rolling::{difference, rolling};
+use crate::error::listed;
 use crate::{Result, Table, format_time};
 
 /// A text cell of a step without a row.
@@ -111,6 +112,9 @@ pub(crate) fn clean(
         raw.fill_gaps(data.gaps, data.max_gap_steps, roles.n_past_numbers());
         cleaned.push(raw);
     }
+    if cleaned.iter().all(|series| series.n_known == 0) {
+        return Err(no_values(table, roles, &counts).into());
+    }
     let mut number_names: Vec<String> = roles.numbers().into_iter().map(String::from).collect();
     number_names.extend(derived_names(&roles.targets, features));
     let text_names = roles.texts().into_iter().map(String::from).collect();
@@ -122,6 +126,15 @@ pub(crate) fn clean(
         series.derive(n_targets, features);
     }
     Ok(raw)
+}
+
+fn no_values(table: &Table, roles: &Roles, counts: &Counts) -> SeriesError {
+    let targets = roles.targets.iter().filter_map(|name| Some((name, counts.out_of_range.get(name)?)));
+    let removed = targets.filter(|(_, n)| **n > 0);
+    let removed: String =
+        removed.map(|(name, n)| format!(", {n} values of `{name}` are outside of `data.valid_range`")).collect();
+    let (file, rows) = (table.origin().to_string(), table.n_rows());
+    SeriesError::NoTargetValues { file, targets: listed(roles.targets.iter().map(String::as_str)), rows, removed }
 }
 
 /// One column by series and step.

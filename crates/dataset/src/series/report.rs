@@ -1,6 +1,6 @@
 //! What was read, what was done to it, and what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -222,9 +222,11 @@ impl SeriesReport {
                 self.n_future
             ));
         }
-        if data.targets.is_empty() && !roles.unused.is_empty() {
-            let names = listed(roles.unused.iter().map(String::as_str));
-            found.push(format!("columns without a role, not used: {names}"));
+        let reasons: BTreeSet<&str> = roles.unused.iter().map(|(_, reason)| *reason).collect();
+        for reason in reasons.into_iter().filter(|_| data.targets.is_empty()) {
+            let unused = roles.unused.iter().filter(|(_, other)| *other == reason);
+            let names = listed(unused.map(|(name, _)| name.as_str()));
+            found.push(format!("columns without a role, not used ({reason}): {names}"));
         }
         found
     }

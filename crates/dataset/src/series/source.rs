@@ -97,7 +97,7 @@ impl SeriesSource {
         model: Option<&SeriesEncoder>,
     ) -> Result<Self> {
         let file = table.origin().to_string();
-        let (parts, skipped) = divide(&mut raw, data, &unfitted.windows, roles.targets.len(), &file)?;
+        let (parts, skipped) = divide(&mut raw, data, &unfitted.windows, &roles.targets, &file)?;
         let mut warnings = Vec::new();
         let encoder = fit_encoder(&unfitted, &raw, &parts, model, &file, &mut warnings)?;
         let windows = enumerate(&raw, &encoder, &parts, &file)?;
@@ -190,7 +190,9 @@ pub struct SeriesLine {
 
 impl TableFacts {
     fn new(table: &Table, data: &SeriesDataConfig, roles: &Roles) -> Self {
-        let is_unused = |name: &str| data.ignore_columns.iter().chain(&roles.unused).any(|unused| unused == name);
+        let is_unused = |name: &str| {
+            data.ignore_columns.iter().chain(roles.unused.iter().map(|(name, _)| name)).any(|unused| unused == name)
+        };
         let used = table.columns().iter().filter(|column| !is_unused(&column.name));
         let typed = used.map(|column| (column.name.clone(), column.column_type().unwrap_or(ColumnType::Double)));
         Self {
