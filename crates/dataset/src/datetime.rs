@@ -180,6 +180,41 @@ pub(crate) struct DateFormat {
     tokens: Vec<Token>,
     /// Month and day where the text has none; 0 if it must have them.
     default: u32,
+    /// In ISO 8601 a zone may follow the minutes.
+    is_iso: bool,
+}
+
+/// What a text says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Reading {
+    pub moment: Moment,
+    /// In seconds east of Greenwich, if the text has one.
+    pub zone: Option<i32>,
+    /// Whether there is more than the whole second.
+    pub has_fraction: bool,
+    unit: Unit,
+}
+
+/// The finest that a text names.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Unit {
+    Year,
+    Month,
+    Day,
+    Time,
+}
+
+impl Reading {
+    /// The last second of the year, the month or the day, where the text names no time of day; else the moment.
+    pub(crate) fn last_second(&self) -> i64 {
+        let months_on = |n: i64| self.moment.in_month(self.moment.month_number() + n, 1).epoch() - 1;
+        match self.unit {
+            Unit::Year => months_on(12),
+            Unit::Month => months_on(1),
+            Unit::Day => self.moment.epoch() + DAY_SECONDS - 1,
+            Unit::Time => self.moment.epoch(),
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -190,6 +225,8 @@ enum Token {
     Literal(char),
     /// The rest may be left out from here on.
     OptionalRest,
+    /// A point and digits, or nothing.
+    Fraction,
     /// A time zone, or none.
     Zone,
 }
@@ -205,12 +242,12 @@ impl DateFormat {
         use Token::{Field, Literal, OptionalRest};
         if format == Self::ISO {
             let day = [Field('Y'), Literal('-'), Field('m'), Literal('-'), Field('d'), OptionalRest, Literal('T')];
-            return Ok(Self { tokens: [&day, Self::ISO_TIME].concat(), default: 0 });
+            return Ok(Self { tokens: [&day, Self::ISO_TIME].concat(), default: 0, is_iso: true });
         }
         let tokens = Self::tokens(format)?;
         let has = |wanted: char| tokens.iter().any(|token| matches!(token, Field(field) if *field == wanted));
         if (has('Y') || has('y')) && (has('m') || has('b')) && has('d') {
-            return Ok(Self { tokens, default: 0 });
+            return Ok(Self { tokens, default: 0, is_iso: false });
         }
         Err(format!("`{format}` lacks a year (%Y), a month (%m) or a day (%d)"))
     }
@@ -222,12 +259,12 @@ impl DateFormat {
         let Some(format) = format.filter(|format| *format != Self::ISO) else {
             let month = [Field('Y'), OptionalRest, Literal('-'), Field('m')];
             let day = [OptionalRest, Literal('-'), Field('d'), OptionalRest, Literal('T')];
-            return Ok(Self { tokens: [&month, &day[..], Self::ISO_TIME].concat(), default: 1 });
+            return Ok(Self { tokens: [&month, &day[..], Self::ISO_TIME].concat(), default: 1, is_iso: true });
         };
         let tokens = Self::tokens(format)?;
         let is_year = |token: &Token| matches!(token, Field('Y' | 'y'));
         if tokens.iter().any(is_year) {
-            return Ok(Self { tokens, default: 1 });
+            return Ok(Self { tokens, default: 1, is_iso: false });
         }
         Err(format!("`{format}` lacks a year (%Y)"))
     }
@@ -240,8 +277,7 @@ impl DateFormat {
         Token::OptionalRest,
         Token::Literal(':'),
         Token::Field('S'),
-        Token::OptionalRest,
-        Token::Field('f'),
+        Token::Fraction,
         Token::Zone,
     ];
 
@@ -266,34 +302,62 @@ impl DateFormat {
 
     /// The moment, or `None` if the text is not written that way or names no day, such as February 30.
     pub(crate) fn parse(&self, text: &str) -> Option<Moment> {
-        self.parse_zoned(text).map(|(moment, _)| moment)
+        self.read(text).map(|reading| reading.moment)
     }
 
-    /// As [`Self::parse`], with the zone in seconds east of Greenwich, if the text has one.
-    pub(crate) fn parse_zoned(&self, text: &str) -> Option<(Moment, Option<i32>)> {
+    /// As [`Self::parse`], with all that the text says.
+    pub(crate) fn read(&self, text: &str) -> Option<Reading> {
         let mut rest = text;
-        let mut zone = None;
-        let mut moment = Moment { year: 0, month: self.default, day: self.default, second_of_day: 0 };
+        let moment = Moment { year: 0, month: self.default, day: self.default, second_of_day: 0 };
+        let mut reading = Reading { moment, zone: None, has_fraction: false, unit: Unit::Year };
         for &token in &self.tokens {
+            let is_skipped = self.is_iso && rest.starts_with(['Z', '+', '-']);
             match token {
                 Token::OptionalRest if rest.is_empty() => break,
                 Token::OptionalRest => {}
                 Token::Literal('T') => rest = rest.strip_prefix(['T', ' '])?,
-                Token::Literal(':') if rest.starts_with(['Z', '+', '-']) => {}
+                Token::Literal(':') | Token::Field('S') if is_skipped => {}
                 Token::Literal(literal) => rest = rest.strip_prefix(literal)?,
-                Token::Field('S') if rest.starts_with(['Z', '+', '-']) => {}
-                Token::Field(field) => rest = moment.take(field, rest)?,
+                Token::Fraction => {
+                    if let Some(digits) = rest.strip_prefix('.') {
+                        rest = reading.take('f', digits)?;
+                    }
+                }
+                Token::Field(field) => rest = reading.take(field, rest)?,
                 Token::Zone if !rest.is_empty() => {
-                    zone = Some(parse_zone(rest)?);
+                    reading.zone = Some(parse_zone(rest)?);
                     rest = "";
                 }
                 Token::Zone => {}
             }
         }
+        let moment = reading.moment;
         let is_day = (1..=12).contains(&moment.month)
             && (1..=days_in_month(moment.year, moment.month)).contains(&moment.day)
             && moment.second_of_day <= 86_400;
-        (rest.is_empty() && is_day).then_some((moment, zone))
+        (rest.is_empty() && is_day).then_some(reading)
+    }
+}
+
+impl Reading {
+    /// Reads one field from the beginning of `text`; the rest of it.
+    fn take<'a>(&mut self, field: char, text: &'a str) -> Option<&'a str> {
+        let unit = match field {
+            'Y' | 'y' => Unit::Year,
+            'm' | 'b' => Unit::Month,
+            'd' => Unit::Day,
+            _ => Unit::Time,
+        };
+        if unit > self.unit {
+            self.unit = unit;
+        }
+        if field != 'f' {
+            return self.moment.take(field, text);
+        }
+        let rest = text.trim_start_matches(|character: char| character.is_ascii_digit());
+        let digits = &text[..text.len() - rest.len()];
+        self.has_fraction = digits.bytes().any(|digit| digit != b'0');
+        (!digits.is_empty()).then_some(rest)
     }
 }
 
@@ -304,11 +368,6 @@ impl Moment {
             let name = text.get(..3)?.to_ascii_lowercase();
             self.month = MONTHS.iter().position(|month| *month == name)? as u32 + 1;
             return text.get(3..);
-        }
-        if field == 'f' {
-            // Fractions of a second do not matter; in ISO 8601 the point comes with them.
-            let digits = text.strip_prefix('.').unwrap_or(text);
-            return Some(digits.trim_start_matches(|character: char| character.is_ascii_digit()));
         }
         let most = if field == 'Y' { 4 } else { 2 };
         let n_digits = text.bytes().take(most).take_while(u8::is_ascii_digit).count();
@@ -373,10 +432,24 @@ mod tests {
     }
 
     #[test]
+    fn a_day_a_month_or_a_year_has_a_last_second() {
+        let last = |format: Option<&str>, text: &str| {
+            format_time(DateFormat::of_series(format).unwrap().read(text).unwrap().last_second())
+        };
+        assert_eq!(last(None, "2016"), "2016-12-31 23:59:59");
+        assert_eq!(last(None, "2016-02"), "2016-02-29 23:59:59");
+        assert_eq!(last(None, "2016-12"), "2016-12-31 23:59:59");
+        assert_eq!(last(None, "2016-07-02"), "2016-07-02 23:59:59");
+        assert_eq!(last(None, "2016-07-02 13:00"), "2016-07-02 13:00:00");
+        assert_eq!(last(Some("%d.%m.%Y"), "02.07.2016"), "2016-07-02 23:59:59");
+    }
+
+    #[test]
     fn timestamps_of_series_are_read() {
         let read = |format: Option<&str>, text: &str| {
-            let (moment, zone) = DateFormat::of_series(format).unwrap().parse_zoned(text)?;
-            Some((format_time(moment.epoch()), zone))
+            let reading = DateFormat::of_series(format).unwrap().read(text)?;
+            assert_eq!(reading.has_fraction, text.contains(".25"));
+            Some((format_time(reading.moment.epoch()), reading.zone))
         };
         let iso = [
             ("2016", "2016-01-01 00:00:00", None),
@@ -384,6 +457,7 @@ mod tests {
             ("2016-07-02", "2016-07-02 00:00:00", None),
             ("2016-07-02 13:05", "2016-07-02 13:05:00", None),
             ("2016-07-02T13:05:09.250", "2016-07-02 13:05:09", None),
+            ("2016-07-02T13:05:09.000+01:00", "2016-07-02 13:05:09", Some(3600)),
             ("2016-07-02T13:05Z", "2016-07-02 13:05:00", Some(0)),
             ("2016-07-02 13:05:09-0330", "2016-07-02 13:05:09", Some(-12_600)),
             ("2016-07-02 13:05+05", "2016-07-02 13:05:00", Some(18_000)),
@@ -391,11 +465,14 @@ mod tests {
         for (text, expected, zone) in iso {
             assert_eq!(read(None, text), Some((expected.to_string(), zone)), "{text}");
         }
-        for text in
-            ["", "16", "2016-13", "2016-07-32", "2016-07-02 25:00", "2016-07-02 13:05 CET", "2016-07-02 13:05+1"]
+        let wrong =
+            ["", "16", "2016-13", "2016-07-32", "2016-07-02 25:00", "2016-07-02 13:05 CET", "2016-07-02 13:05+1"];
+        for text in wrong.into_iter().chain(["2016-07-02 13:05:09250", "2016-07-02 13:05:09.", "2016-07-02 13:05:09,2"])
         {
             assert_eq!(read(None, text), None, "{text}");
         }
+        assert_eq!(read(Some("%Y-%m-%d %H:%M:%S%z"), "2016-07-02 13:05Z"), None, "only ISO 8601 may lack seconds");
+        assert!(read(Some("%Y-%m-%d %H:%M:%S.%f"), "2016-07-02 13:05:09.25").is_some());
         assert_eq!(read(Some("%b %Y"), "Mar 1999"), Some(("1999-03-01 00:00:00".to_string(), None)));
         let zoned = Some(("2016-07-01 08:00:00".to_string(), Some(7200)));
         assert_eq!(read(Some("%d.%m.%Y %H:%M%z"), "01.07.2016 08:00+02:00"), zoned);

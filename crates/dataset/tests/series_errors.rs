@@ -140,7 +140,7 @@ fn runs_of_missing_values() {
     assert_eq!(found, expected);
     let only_at_the_end = hourly(60, |i| if i < 50 { String::new() } else { i.to_string() });
     let found = message(&only_at_the_end, unchanged);
-    assert!(found.contains("no whole window in train: a target has no value in the train part (42 steps)"), "{found}");
+    assert!(found.contains("no whole window in train: `y` has no value in the train part (42 steps);"), "{found}");
 }
 
 #[test]
@@ -262,4 +262,51 @@ fn settings_that_cannot_be() {
     assert!(windows(0, 2).check().unwrap_err().to_string().starts_with("`windows.lookback`: `0` is not"));
     let backtest = BacktestConfig { folds: 0, ..BacktestConfig::default() };
     assert!(backtest.check().unwrap_err().to_string().starts_with("`backtest.folds`: `0` is not"));
+}
+
+#[test]
+fn targets_without_a_value() {
+    let expected = "`FILE`: no row has a value of a target (`y`); 40 rows were read; look at `data.targets`, \
+                    `data.null_values` and `data.valid_range`";
+    let empty = |data: &mut SeriesDataConfig| data.targets = vec!["y".to_string()];
+    assert_eq!(message(&hourly(40, |_| String::new()), empty), expected);
+    let out = message(&good(), |data| data.valid_range = [("y".to_string(), [1e6, 2e6])].into());
+    assert!(out.contains("40 rows were read, 40 values of `y` are outside of `data.valid_range`;"), "{out}");
+}
+
+#[test]
+fn fractions_of_a_second() {
+    let found = message(&with_row(3, "2016-07-01 02:00:00.5,1"), unchanged);
+    let expected = "`FILE`, column `t`, row 3: `2016-07-01 02:00:00.5` has a fraction of a second; steps below one \
+                    second are not supported: resample the rows";
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn zones_of_the_run_file() {
+    let found = message(&good(), |data| data.start = Some("2016-07-01T05:00+02:00".to_string()));
+    let expected = "`data.start`: `2016-07-01T05:00+02:00` is in zone +02:00, but the timestamps of the data are \
+                    without a zone; leave the zone out";
+    assert_eq!(found, expected);
+    let zoned = good().replace(":00,", ":00Z,");
+    let found = message(&zoned, |data| {
+        data.split.valid_from = Some("2016-07-01T20:00Z".to_string());
+        data.split.test_from = Some("2016-07-02T00:00-01:00".to_string());
+    });
+    assert!(found.starts_with("`data.split.test_from`") && found.contains("are in zone +00:00"), "{found}");
+}
+
+/// The name of a series that is left out stands once in the warning.
+#[test]
+fn series_left_out_are_named_once() {
+    let mut text = "t,g,y\n".to_string();
+    for i in 0..60 {
+        let late = if i < 50 { String::new() } else { i.to_string() };
+        text += &format!("{0},a,{1}\n{0},b,{late}\n", hour(i), i % 7);
+    }
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { group: Some("g".to_string()), ..data };
+    let source = SeriesSource::open(&data, &plain(), &windows(4, 2)).unwrap();
+    let told = "1 series left out (`y` has no value in the train part (42 steps)): `b`";
+    assert_eq!(source.report().warnings, [told]);
 }

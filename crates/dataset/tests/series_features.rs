@@ -82,7 +82,8 @@ fn gaps_are_filled_as_pandas_does() {
     let line = &source.lines()[0];
     same(&line.values, &[2.0, NAN, NAN, 7.1, NAN, 3.0, 8.0, 9.0, 1.0, 2.0]);
     assert_eq!(line.gaps.len(), 2);
-    assert_eq!(line.gaps[1].1 - line.gaps[1].0, 3600.0);
+    let at = |step: usize| line.times[step];
+    assert_eq!(line.gaps, [(at(1), at(2)), (at(4), at(4))], "the first and the last missing step");
     assert_eq!(line.borders[0], line.times[8]);
 }
 
@@ -188,11 +189,11 @@ fn the_calendar_is_known_over_the_horizon() {
         ..plain()
     };
     let splits = open(&data, &features, windows(3, 2)).splits().unwrap();
-    assert_eq!(splits.shape().n_future, 8);
+    assert_eq!(splits.shape().n_future, 7, "train ends on a Wednesday, with the weekdays 4, 5, 6, 0, 1 and 2");
     let saturday = splits.train.iter().find(|window| window.origin == 24 + 3).unwrap();
     let batch = splits.batch(&[*saturday]);
     let at_first = |channel: usize| batch.future_covariates[channel * 5];
-    assert_eq!((0..8).map(at_first).collect::<Vec<f32>>(), [0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
+    assert_eq!((0..7).map(at_first).collect::<Vec<f32>>(), [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 1.0]);
 }
 
 /// Two series of different lengths, starts and scales in one file, row by row in turn, and one with a single row.
@@ -276,7 +277,7 @@ fn constants_are_told() {
     let text = (0..40).fold("t,y,z\n".to_string(), |text, i| text + &format!("{},{i},5\n", hour(i)));
     let (_folder, data) = file(&text);
     let source = open(&data, &SeriesFeaturesConfig::default(), windows(3, 2));
-    let told = "`z` is constant in the train steps, so it tells nothing; its scale is 1";
+    let told = "`z` is constant in the train steps; its scale is 1";
     assert_eq!(source.report().warnings, [told]);
     let splits = source.splits().unwrap();
     assert_eq!(splits.scale(0, 1), Scale { offset: 5.0, factor: 1.0 });
@@ -401,14 +402,15 @@ fn series_can_be_out_of_step() {
         serde_json::from_str(r#"{"calendar": ["hour", "minute", "day_of_month"], "calendar_encoding": "one_hot"}"#)
             .unwrap();
     let splits = open(&data, &features, windows(2, 1)).splits().unwrap();
-    assert_eq!(splits.shape().n_future, 24 + 60 + 31);
+    let names = splits.future_names();
+    // Hours 0 to 23, minutes 0 and 30, and days 1 and 2 of the train steps.
+    assert_eq!((names.len(), &names[24..]), (28, &["minute=0", "minute=30", "day=1", "day=2"].map(String::from)[..]));
     for (series, origin, hour, minute) in [(0, 30, 6, 0), (1, 30, 11, 30)] {
         let window = Window { series, origin };
         assert_eq!(format_time(splits.times(window)[0])[11..16], format!("{hour:02}:{minute:02}"));
         let batch = splits.batch(&[window]);
-        let on: Vec<usize> =
-            (0..24 + 60 + 31).filter(|channel| batch.future_covariates[channel * 3 + 2] == 1.0).collect();
-        assert_eq!(on, [hour, 24 + minute, 24 + 60 + 1], "the second day");
+        let on: Vec<usize> = (0..28).filter(|channel| batch.future_covariates[channel * 3 + 2] == 1.0).collect();
+        assert_eq!(on, [hour, 24 + minute / 30, 27], "the second day");
     }
 }
 
@@ -428,4 +430,168 @@ fn business_days_have_no_weekends() {
     let monday = splits.valid.iter().find(|window| splits.profile(**window) == [0]).unwrap();
     assert_eq!(format_time(splits.times(*monday)[0]), "2016-07-25 00:00:00");
     assert_eq!(format_time(splits.past_times(*monday)[2]), "2016-07-22 00:00:00");
+}
+
+/// Months from August on are in valid and test only: no weight of them would be learned.
+#[test]
+fn calendar_levels_are_those_of_train_steps() {
+    let days = (0..300).fold("t,y\n".to_string(), |text, i| text + &format!("{},{}\n", hour(24 * i), i % 7));
+    let (_folder, data) = file(&days);
+    let features = SeriesFeaturesConfig {
+        calendar: Some(vec![DatetimePart::Month, DatetimePart::Hour, DatetimePart::DayOfYear]),
+        ..SeriesFeaturesConfig::default()
+    };
+    let source = open(&data, &features, windows(3, 2));
+    let splits = source.splits().unwrap();
+    // From 2016-07-01, 210 train days: to January. All are at hour 0, which tells nothing.
+    let levels = ["month=1", "month=7", "month=8", "month=9", "month=10", "month=11", "month=12"];
+    assert_eq!(splits.future_names(), [&levels[..], &["day_of_year_sin", "day_of_year_cos"]].concat());
+    let april = splits.test.last().unwrap();
+    assert!(splits.batch(&[*april]).future_covariates[..7 * 5].iter().all(|value| *value == 0.0));
+    let stored = SeriesEncoder::from_json(&splits.encoder.to_json().unwrap()).unwrap();
+    assert_eq!((stored.future_names(), stored.shape()), (splits.future_names().to_vec(), splits.shape()));
+    // The first fold learns from 120 days: to October.
+    let fold = &source.backtest(&BacktestConfig::default()).unwrap()[0];
+    assert_eq!(source.fold(fold).unwrap().future_names()[..5], [&levels[1..5], &["day_of_year_sin"]].concat());
+}
+
+/// 15-minute data has 4 minutes, not 60.
+#[test]
+fn minutes_are_those_of_the_data() {
+    let minutes = (0..400)
+        .fold("t,y\n".to_string(), |text, i| text + &format!("{},{}\n", format_time(1_467_331_200 + 900 * i), i % 7));
+    let (_folder, data) = file(&minutes);
+    let splits = open(&data, &SeriesFeaturesConfig::default(), windows(3, 2)).splits().unwrap();
+    assert_eq!(splits.future_names()[..4], ["minute=0", "minute=15", "minute=30", "minute=45"]);
+}
+
+/// What training never saw change is 0 in all steps, whatever it does later.
+#[test]
+fn a_constant_covariate_is_no_input() {
+    let text = (0..100).fold("t,y,z\n".to_string(), |text, i| {
+        text + &format!("{},{},{}\n", hour(i), i % 7, if i < 80 { 5 } else { 900 })
+    });
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { targets: names(&["y"]), past_covariates: names(&["z"]), ..data };
+    for scaling in [SeriesScaling::Standard, SeriesScaling::MinMax, SeriesScaling::None] {
+        let features = SeriesFeaturesConfig { scaling, ..plain() };
+        let splits = open(&data, &features, windows(3, 2)).splits().unwrap();
+        let told = "`z` is constant in the train steps, so it is no input: the model sees 0 in all steps";
+        assert_eq!(splits.info.warnings, [told]);
+        let stored = SeriesEncoder::from_json(&splits.encoder.to_json().unwrap()).unwrap();
+        assert_eq!(stored, splits.encoder);
+        assert!(splits.batch(&splits.test).past_covariates.iter().all(|value| *value == 0.0), "{scaling:?}");
+    }
+}
+
+/// A series at rest does not outweigh the others when its errors are divided by its scale.
+#[test]
+fn a_constant_target_has_the_scale_of_the_other_series() {
+    let mut text = "t,g,y\n".to_string();
+    for i in 0..60 {
+        let rest = if i < 50 { 8 } else { 9 };
+        text += &format!("{0},a,{1}\n{0},b,{rest}\n{0},c,{2}\n", hour(i), 100 * (i % 2), 300 * (i % 2));
+    }
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { group: Some("g".to_string()), ..data };
+    let features = SeriesFeaturesConfig { calendar: Some(Vec::new()), ..SeriesFeaturesConfig::default() };
+    let splits = open(&data, &features, windows(3, 2)).splits().unwrap();
+    let expected = [(50.0, 50.0), (8.0, 100.0), (150.0, 150.0)];
+    assert_eq!([0, 1, 2].map(|series| splits.scale(series, 0)).map(|scale| (scale.offset, scale.factor)), expected);
+    let told = "`y` is constant in the train steps of 1 of 3 series (first `b`); its scale there is the mean of the \
+                other series'";
+    assert_eq!(splits.info.warnings, [told]);
+}
+
+#[test]
+fn what_rounds_away_without_scaling_is_told() {
+    let (_folder, data) = file(&hourly(60, |i| (10_000_000 + i % 3).to_string()));
+    let warnings = open(&data, &plain(), windows(3, 2)).report().warnings.clone();
+    assert!(
+        warnings.len() == 1 && warnings[0].starts_with("`y` varies by less than a hundred-thousandth"),
+        "{warnings:?}"
+    );
+    assert_eq!(
+        open(&data, &SeriesFeaturesConfig { calendar: Some(Vec::new()), ..Default::default() }, windows(3, 2))
+            .report()
+            .warnings,
+        [""; 0]
+    );
+}
+
+/// Steps 0 to 69 train, 70 to 79 valid, 80 to 99 test; one missing value in each.
+#[test]
+fn filled_values_that_are_scored_are_told() {
+    let text = hourly(100, |i| if [20, 75, 90].contains(&i) { String::new() } else { (i % 7).to_string() });
+    let (_folder, data) = file(&text);
+    let warnings =
+        |gaps| open(&SeriesDataConfig { gaps, ..data.clone() }, &plain(), windows(3, 2)).report().warnings.clone();
+    let told = "2 of 30 scored values (valid and test) were filled by `gaps: forward_fill`, not measured";
+    assert_eq!(warnings(GapPolicy::ForwardFill), [told]);
+    assert_eq!(warnings(GapPolicy::Mask), [""; 0]);
+}
+
+#[test]
+fn empty_texts_are_missing() {
+    let word = |i: usize| ["calm", "rain", ""][if [5, 30].contains(&i) { 2 } else { i % 2 }];
+    let text = (0..60).fold("t,y,word\n".to_string(), |text, i| text + &format!("{},{},{}\n", hour(i), i % 5, word(i)));
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { targets: names(&["y"]), past_covariates: names(&["word"]), ..data };
+    let report = open(&data, &plain(), windows(3, 2)).report().clone();
+    assert_eq!(report.n_missing, [("word".to_string(), 2)].into());
+    assert_eq!((report.n_filled.len(), report.gaps.len(), report.gaps[0].column.as_deref()), (0, 2, Some("word")));
+    let data = SeriesDataConfig { gaps: GapPolicy::Error, ..data };
+    let error = SeriesSource::open(&data, &plain(), &windows(3, 2)).unwrap_err().to_string();
+    assert!(error.contains(&format!("`word` is missing from {} to", hour(5))), "{error}");
+}
+
+/// Columns that are no targets by default, each with its reason.
+#[test]
+fn columns_that_are_passed_over_are_told() {
+    let text =
+        (0..60).fold(",t,y,word,nothing\n".to_string(), |text, i| text + &format!("{i},{},{},calm,\n", hour(i), i % 5));
+    let (_folder, data) = file(&text);
+    let expected = [
+        "columns without a role, not used (empty): `nothing`",
+        "columns without a role, not used (no name in the header): `unnamed_1`",
+        "columns without a role, not used (no numbers): `word`",
+    ];
+    assert_eq!(open(&data, &plain(), windows(3, 2)).report().warnings, expected);
+}
+
+#[test]
+fn series_without_windows_are_named() {
+    let mut text = "t,g,y\n".to_string();
+    for (name, n) in [("a", 100), ("b", 12), ("c", 12)] {
+        (0..n).for_each(|i| text += &format!("{},{name},{}\n", hour(i), i % 7));
+    }
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { group: Some("g".to_string()), ..data };
+    let expected = ["2 series have no window in valid: `b`, `c`"];
+    assert_eq!(open(&data, &plain(), windows(3, 2)).report().warnings, expected);
+}
+
+/// Lags need history: the first origins without it are not there, rather than told as missing.
+#[test]
+fn history_is_not_missing() {
+    let (_folder, data) = file(&hourly(100, |i| (i * i % 11).to_string()));
+    let features = SeriesFeaturesConfig { lags: vec![10], ..plain() };
+    let source = open(&data, &features, windows(3, 2));
+    assert_eq!(source.report().parts[0].n_left_out, 0);
+    assert_eq!(source.splits().unwrap().train[0].origin, 13);
+    let error = SeriesSource::open(&data, &SeriesFeaturesConfig { lags: vec![80], ..plain() }, &windows(3, 2));
+    let expected = "there is no whole window in train: its longest series has 70 steps there, but a window takes \
+                    3 + 2 + 80 = 85 (look-back + horizon + what lags and rolling statistics reach back)";
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains(expected), "{error}");
+}
+
+/// As pandas slices: `2016-07-03` is the whole day.
+#[test]
+fn an_end_without_a_time_is_whole() {
+    let (_folder, data) = file(&hourly(100, |i| (i % 7).to_string()));
+    for (end, n) in [("2016-07-03", 72), ("2016-07-03 00:00", 49), ("2016-07", 100)] {
+        let data = SeriesDataConfig { end: Some(end.to_string()), ..data.clone() };
+        assert_eq!(open(&data, &plain(), windows(3, 2)).report().n_steps, n, "{end}");
+    }
 }

@@ -65,7 +65,7 @@ impl Case {
                     step,
                     targets: (0..n_targets).map(|_| cell(draws)).collect(),
                     past: cell(draws),
-                    word: draws.chance(90).then(|| WORDS[draws.below(3)]),
+                    word: (draws.chance(90) || gaps == GapPolicy::Error).then(|| WORDS[draws.below(3)]),
                     known: cell(draws),
                     color: COLORS[draws.below(3)],
                 };

@@ -167,6 +167,9 @@ fn new_texts_are_no_level() {
     let splits = SeriesSource::open(&data, &plain(), &windows(2, 1)).unwrap().splits().unwrap();
     assert_eq!(splits.future_names(), ["color=blue", "color=red"]);
     let window = splits.test.iter().find(|window| window.origin == 53).unwrap();
+    let told = "`color` has texts in 6 valid and test steps that no train step has (first `green`): they are none of its \
+                levels";
+    assert_eq!(splits.info.warnings, [told]);
     // Steps 51 (red), 52 (blue), 53 (green).
     assert_eq!(splits.batch(&[*window]).future_covariates, [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);
 }
@@ -218,4 +221,47 @@ fn the_dialect_goes_with_the_model() {
     let expected = SeriesDataConfig { delimiter: ';', null_values: names(&["n/k"]), ..SeriesDataConfig::default() };
     assert_eq!(settings, expected);
     encoder.latest(&SeriesDataConfig { path: data.path, ..settings }).unwrap();
+}
+
+/// Over the horizon an empty text is missing, and one that is no level is told.
+#[test]
+fn texts_of_the_horizon_are_checked() {
+    let colors = |last: &str| {
+        (0..62).fold("t,y,color\n".to_string(), |text, i| {
+            let color = if i == 61 { last } else { ["red", "blue"][i % 2] };
+            text + &format!("{},{},{color}\n", hour(i), if i < 60 { (i % 5).to_string() } else { String::new() })
+        })
+    };
+    let (_folder, data) = file(&colors("red"));
+    let data = SeriesDataConfig { targets: names(&["y"]), future_covariates: names(&["color"]), ..data };
+    let encoder = SeriesSource::open(&data, &plain(), &windows(4, 2)).unwrap().splits().unwrap().encoder;
+    assert_eq!(latest(&encoder, &colors("red")).unwrap().warnings, [""; 0]);
+    let told = "`color` is `green` or the like in 1 steps: none of the texts that the model has learned";
+    assert_eq!(latest(&encoder, &colors("green")).unwrap().warnings, [told]);
+    let error = latest(&encoder, &colors("")).unwrap_err();
+    assert!(error.contains(&format!("needs `color` for all 2 steps, but it is missing at {}", hour(61))), "{error}");
+}
+
+#[test]
+fn a_text_column_without_a_level_is_told() {
+    let text = (0..60).fold("t,y,color\n".to_string(), |text, i| {
+        text + &format!("{},{},{}\n", hour(i), i % 5, if i < 50 { "" } else { "red" })
+    });
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { targets: names(&["y"]), past_covariates: names(&["color"]), ..data };
+    let source = SeriesSource::open(&data, &plain(), &windows(4, 2)).unwrap();
+    assert_eq!(source.report().warnings, ["`color` has no text in the train steps, so it is no input"]);
+}
+
+/// A series whose valid part is empty has no block, so its times are not those of the scored steps.
+#[test]
+fn empty_blocks_have_no_time() {
+    let mut text = "t,shop,y\n".to_string();
+    (0..100).for_each(|i| text += &format!("{},a,{}\n", hour(i), i % 7));
+    (2000..2006).for_each(|i| text += &format!("{},b,{}\n", hour(i), i % 7));
+    let (_folder, data) = file(&text);
+    let data = SeriesDataConfig { group: Some("shop".to_string()), ..data };
+    let source = SeriesSource::open(&data, &plain(), &windows(3, 2)).unwrap();
+    let folds = source.backtest(&BacktestConfig { folds: 1, ..BacktestConfig::default() }).unwrap();
+    assert_eq!((format_time(folds[0].scored.0), format_time(folds[0].scored.1)), (hour(70), hour(79)));
 }

@@ -91,7 +91,7 @@ pub struct ForecasterConfig {
     /// Quantiles to forecast, ascending, 0.5 among them (it is the point forecast), trained with the pinball loss;
     /// empty: a point forecast, trained with `loss`. Nothing keeps the quantiles of a step from crossing.
     pub quantiles: Vec<f64>,
-    /// What a point forecast is trained on, on the standardised scale.
+    /// What a point forecast is trained on, on the scale of `features.scaling` (standardised by default).
     pub loss: PointLoss,
     /// Error from which on the loss grows linearly. Used with `loss: huber`.
     pub huber_delta: f64,

@@ -9,13 +9,17 @@ use super::windows::Parts;
 use crate::{Error, Result};
 
 /// One block that is scored, by a model of what came before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct BacktestFold {
     /// From 1, in the order of time.
     pub fold: usize,
     /// Epoch seconds of the first and the last scored step, over all series.
     pub scored: (i64, i64),
-    pub(crate) parts: Vec<Parts>,
+    parts: Vec<Parts>,
+    /// Fitted on its own train steps.
+    encoder: SeriesEncoder,
+    windows: Windows,
+    warnings: Vec<String>,
 }
 
 impl SeriesSource {
@@ -29,61 +33,66 @@ impl SeriesSource {
             let problem = format!("a block of {step} steps has no window with a horizon of {horizon}");
             return Err(Error::Setting { key: "backtest.step", problem });
         }
-        let folds: Vec<BacktestFold> = (1..=config.folds).map(|fold| self.block(fold, config)).collect();
-        let first = &folds[0];
-        let longest = first.parts.iter().map(|parts| parts.0[0]).max().unwrap_or(0);
-        if longest < self.unfitted.windows.lookback + horizon {
+        let blocks: Vec<Vec<Parts>> = (1..=config.folds).map(|fold| self.block(fold, config)).collect();
+        let longest = blocks[0].iter().map(|parts| parts.0[0]).max().unwrap_or(0);
+        let reach = self.unfitted.reach();
+        let needed = self.unfitted.windows.lookback + horizon + reach;
+        if longest < needed {
+            let what = if reach > 0 { " + what lags and rolling statistics reach back" } else { "" };
             let problem = format!(
-                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon = {}; \
-                 lower `backtest.folds` or `backtest.step`",
+                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon{what} = \
+                 {needed}; lower `backtest.folds` or `backtest.step`",
                 config.folds,
-                self.unfitted.windows.lookback + horizon
             );
             return Err(Error::Setting { key: "backtest.folds", problem });
         }
-        for fold in &folds {
-            self.fit_fold(fold, None).map_err(|error| {
-                let problem = format!("block {} of {}: {error}", fold.fold, config.folds);
-                Error::Setting { key: "backtest.folds", problem }
-            })?;
-        }
-        Ok(folds)
+        (1..).zip(blocks).map(|(fold, parts)| self.fitted(fold, parts, config.folds)).collect()
     }
 
-    fn block(&self, fold: usize, config: &BacktestConfig) -> BacktestFold {
+    /// The parts of each series.
+    fn block(&self, fold: usize, config: &BacktestConfig) -> Vec<Parts> {
         let after = config.folds - fold;
         let divide = |parts: &Parts| {
             let step = config.step.unwrap_or_else(|| parts.range(1).len());
             let border = |blocks: usize| parts.0[1].saturating_sub(blocks * step);
             Parts([border(after + 2), border(after + 1), border(after)])
         };
-        let parts: Vec<Parts> = self.parts.iter().map(divide).collect();
+        self.parts.iter().map(divide).collect()
+    }
+
+    fn fitted(&self, fold: usize, parts: Vec<Parts>, n_folds: usize) -> Result<BacktestFold> {
+        let (encoder, windows, warnings) = self.fit_block(&parts, None).map_err(|error| {
+            let problem = format!("block {fold} of {n_folds}: {error}");
+            Error::Setting { key: "backtest.folds", problem }
+        })?;
         let time = |series: usize, step: usize| self.raw.series[series].time(self.raw.frequency, step);
-        let first = parts.iter().enumerate().map(|(i, parts)| time(i, parts.0[1])).min();
-        let last = parts.iter().enumerate().map(|(i, parts)| time(i, parts.0[2].max(1) - 1)).max();
-        BacktestFold { fold, scored: (first.unwrap_or(0), last.unwrap_or(0)), parts }
+        let scored = || parts.iter().map(|parts| parts.range(2)).enumerate().filter(|(_, steps)| !steps.is_empty());
+        let first = scored().map(|(series, steps)| time(series, steps.start)).min();
+        let last = scored().map(|(series, steps)| time(series, steps.end - 1)).max();
+        let scored = (first.unwrap_or(0), last.unwrap_or(0));
+        Ok(BacktestFold { fold, scored, parts, encoder, windows, warnings })
     }
 
     /// The windows of a fold, with everything fitted on its own train steps.
     pub fn fold(&self, fold: &BacktestFold) -> Result<SeriesSplits> {
-        let (encoder, windows, warnings) = self.fit_fold(fold, None)?;
-        Ok(self.with_windows(&fold.parts, encoder, windows, warnings))
+        let BacktestFold { parts, encoder, windows, warnings, .. } = fold.clone();
+        Ok(self.with_windows(&parts, encoder, windows, warnings))
     }
 
     /// The windows of a fold for a model that was trained before, such as that of the first fold: nothing is fitted.
     pub fn fold_for(&self, fold: &BacktestFold, model: &SeriesEncoder) -> Result<SeriesSplits> {
-        let (encoder, windows, warnings) = self.fit_fold(fold, Some(model))?;
+        let (encoder, windows, warnings) = self.fit_block(&fold.parts, Some(model))?;
         Ok(self.with_windows(&fold.parts, encoder, windows, warnings))
     }
 
-    fn fit_fold(
+    fn fit_block(
         &self,
-        fold: &BacktestFold,
+        parts: &[Parts],
         model: Option<&SeriesEncoder>,
     ) -> Result<(SeriesEncoder, Windows, Vec<String>)> {
         let mut warnings = Vec::new();
-        let encoder = fit_encoder(&self.unfitted, &self.raw, &fold.parts, model, &self.file, &mut warnings)?;
-        let windows = enumerate(&self.raw, &encoder, &fold.parts, &self.file)?;
+        let encoder = fit_encoder(&self.unfitted, &self.raw, parts, model, &self.file, &mut warnings)?;
+        let windows = enumerate(&self.raw, &encoder, parts, &self.file)?;
         Ok((encoder, windows, warnings))
     }
 }

@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::encoder::zone_name;
 use super::frequency::Frequency;
 use super::generator::traffic_demo;
-use crate::datetime::DateFormat;
+use crate::datetime::{DateFormat, Reading};
 use crate::{DataConfig, Error, Format, Result, Table};
 
 /// Where time series come from, which columns they are, how their timestamps are made regular, and how they are split.
@@ -60,7 +61,7 @@ pub struct SeriesDataConfig {
     pub valid_range: BTreeMap<String, [f64; 2]>,
     /// The first timestamp to use.
     pub start: Option<String>,
-    /// The last timestamp to use.
+    /// The last timestamp to use; a day, a month or a year is used to its end.
     pub end: Option<String>,
     /// The distance between two steps, in pandas' words: `15min`, `h`, `2h`, `D`, `B` (Monday to Friday), `W`, `MS`,
     /// `ME`, `QS`, `QE`, `YS`, `YE`; null to take it from the timestamps.
@@ -75,7 +76,8 @@ pub struct SeriesDataConfig {
     pub max_gap_steps: Option<usize>,
     /// Keeps the last steps of each series only, at most this many.
     pub max_series_length: Option<usize>,
-    /// What happens to a series shorter than look-back + horizon.
+    /// What happens to a series that is shorter than look-back + horizon or than `split.borders`, or whose train part has
+    /// no value of a target.
     pub short_series: ShortSeries,
     /// How each series is divided, in the order of time, into train, valid and test.
     pub split: SeriesSplitConfig,
@@ -222,14 +224,41 @@ impl SeriesDataConfig {
     }
 
     pub(crate) fn end_time(&self) -> Result<Option<i64>> {
-        self.end.as_deref().map(|text| self.parse_time("data.end", text)).transpose()
+        let end = self.end.as_deref().map(|text| self.read_time("data.end", text)).transpose()?;
+        Ok(end.map(|end| end.last_second()))
     }
 
     /// A time of the run file, in ISO 8601 or as in the data.
-    pub(crate) fn parse_time(&self, key: &'static str, text: &str) -> Result<i64> {
-        let parse = |format: Option<&str>| DateFormat::of_series(format).ok()?.parse(text);
-        match parse(None).or_else(|| parse(self.time_format.as_deref())) {
-            Some(moment) => Ok(moment.epoch()),
+    fn parse_time(&self, key: &'static str, text: &str) -> Result<i64> {
+        Ok(self.read_time(key, text)?.moment.epoch())
+    }
+
+    /// An error if a time of the run file names another zone than that of the data, whose clock is read as written.
+    pub(crate) fn check_zones(&self, zone: Option<i32>) -> Result<()> {
+        let split = &self.split;
+        let times = [
+            ("data.start", &self.start),
+            ("data.end", &self.end),
+            ("data.split.valid_from", &split.valid_from),
+            ("data.split.test_from", &split.test_from),
+        ];
+        for (key, text) in times {
+            let Some(text) = text else { continue };
+            let own = self.read_time(key, text)?.zone;
+            if own.is_some() && own != zone {
+                let (own, zone) = (zone_name(own), zone_name(zone));
+                let problem =
+                    format!("`{text}` is {own}, but the timestamps of the data are {zone}; leave the zone out");
+                return invalid(key, problem);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_time(&self, key: &'static str, text: &str) -> Result<Reading> {
+        let read = |format: Option<&str>| DateFormat::of_series(format).ok()?.read(text);
+        match read(None).or_else(|| read(self.time_format.as_deref())) {
+            Some(reading) => Ok(reading),
             None => invalid(key, format!("`{text}` is no time written like `2016-07-01 13:00` or `2016-07-01`")),
         }
     }
@@ -310,7 +339,7 @@ impl GapPolicy {
     }
 }
 
-/// What happens to a series shorter than look-back + horizon.
+/// What happens to a series without enough steps to learn from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ShortSeries {

@@ -6,7 +6,7 @@ use super::config::SeriesDataConfig;
 use super::error::SeriesError;
 use super::features::{SeriesFeaturesConfig, WindowsConfig};
 use super::frequency::Frequency;
-use super::layout::{Layout, part_names};
+use super::layout::{CalendarChannel, Layout};
 use super::raw::{Raw, derived_names};
 use super::roles::{Covariate, Roles};
 use super::scaling::{Scale, Scales};
@@ -30,11 +30,13 @@ pub struct SeriesEncoder {
     /// Of the timestamps, in seconds east of Greenwich.
     pub(crate) zone: Option<i32>,
     pub(crate) covariates: Vec<Covariate>,
+    /// Channels of the calendar.
+    pub(crate) calendar: Vec<CalendarChannel>,
     pub(crate) scales: Scales,
 }
 
 impl SeriesEncoder {
-    /// Without what is fitted: levels and scales.
+    /// Without what is fitted: levels, calendar and scales.
     pub(crate) fn unfitted(
         data: &SeriesDataConfig,
         features: &SeriesFeaturesConfig,
@@ -66,6 +68,7 @@ impl SeriesEncoder {
             frequency: raw.frequency,
             zone: raw.zone,
             covariates: roles.covariates.clone(),
+            calendar: Vec::new(),
             scales: Scales::default(),
         }
     }
@@ -119,13 +122,6 @@ impl SeriesEncoder {
         names.extend(covariates.map(|covariate| covariate.name.clone()));
         names.extend(derived_names(&self.data.targets, &self.features));
         names
-    }
-
-    /// Channels of the calendar.
-    pub(crate) fn calendar_names(&self) -> Vec<String> {
-        let encoding = self.features.calendar_encoding;
-        let parts = self.features.calendar.iter().flatten();
-        parts.flat_map(|&part| part_names(part, encoding)).collect()
     }
 
     /// Sizes of what a model of this data sees; `n_series` is how many series have scales of their own.

@@ -15,6 +15,13 @@ pub enum SeriesError {
     #[error("`{file}`: no column is left to forecast; name numeric columns in `data.targets`")]
     NoTargets { file: String },
 
+    /// Targets without any value. `removed`: how many `data.valid_range` took out, or nothing.
+    #[error(
+        "`{file}`: no row has a value of a target ({targets}); {rows} rows were read{removed}; look at `data.targets`, \
+         `data.null_values` and `data.valid_range`"
+    )]
+    NoTargetValues { file: String, targets: String, rows: usize, removed: String },
+
     /// A row without a timestamp.
     #[error("`{file}`, column `{column}`, row {row}: the timestamp is missing; fill or remove the row")]
     MissingTimestamp { file: String, column: String, row: usize },
@@ -25,6 +32,13 @@ pub enum SeriesError {
          `data.time_format` (such as `%d/%m/%Y %H:%M`), or correct the value"
     )]
     NotATimestamp { file: String, column: String, row: usize, value: String, format: String },
+
+    /// A time between two seconds.
+    #[error(
+        "`{file}`, column `{column}`, row {row}: `{value}` has a fraction of a second; steps below one second are not \
+         supported: resample the rows"
+    )]
+    Fraction { file: String, column: String, row: usize, value: String },
 
     /// Clocks that cannot be compared.
     #[error(

@@ -116,10 +116,10 @@ impl SeriesScaling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CalendarEncoding {
-    /// As sine and cosine, so that December is near January: two channels each (one for `is_weekend`). Fewer inputs, for
-    /// `day_of_year` and `minute` above all.
+    /// As sine and cosine, so that December is near January: two channels each (one for `is_weekend`).
     Cyclic,
-    /// A 0/1 channel for each hour, each weekday and so on: what an MLP learns most from.
+    /// A 0/1 channel for each hour, each weekday and so on that train steps have: what an MLP learns most from.
+    /// `day_of_year` is cyclic even so.
     OneHot,
 }
 

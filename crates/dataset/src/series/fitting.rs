@@ -8,15 +8,19 @@ use serde::Serialize;
 use super::config::{SeriesDataConfig, ShortSeries};
 use super::encoder::SeriesEncoder;
 use super::error::{SeriesError, of_series};
-use super::features::WindowsConfig;
-use super::layout::Layout;
+use super::features::{SeriesScaling, WindowsConfig};
+use super::layout::{CalendarChannel, Layout};
 use super::raw::{Raw, RawSeries};
-use super::scaling::{Scale, fit, has_targets};
+use super::scaling::{Scale, fit, has_targets, present};
 use super::store::Window;
 use super::windows::{Holes, Parts, windows_of};
+use crate::datetime::Moment;
+use crate::error::listed;
 use crate::split::PARTS;
 use crate::{Result, format_time};
 
+/// A deviation below this share of the largest value is near the rounding of single precision.
+const FINEST: f64 = 1e-5;
 /// More 0/1 channels of one column than this are a mistake.
 const MAX_LEVELS: usize = 1000;
 
@@ -36,13 +40,13 @@ pub(crate) fn divide(
     raw: &mut Raw,
     data: &SeriesDataConfig,
     windows: &WindowsConfig,
-    n_targets: usize,
+    targets: &[String],
     file: &str,
 ) -> Result<(Vec<Parts>, Vec<SkippedSeries>)> {
     let (mut kept, mut parts_of, mut skipped, mut first) = (Vec::new(), Vec::new(), Vec::new(), None);
     for series in std::mem::take(&mut raw.series) {
         let parts = Parts::new(&series, data, raw.frequency)?;
-        match fault(&series, &parts, windows, n_targets, file, data) {
+        match fault(&series, &parts, windows, targets, file, data) {
             None => {
                 kept.push(series);
                 parts_of.push(parts);
@@ -65,7 +69,7 @@ fn fault(
     series: &RawSeries,
     parts: &Parts,
     windows: &WindowsConfig,
-    n_targets: usize,
+    targets: &[String],
     file: &str,
     data: &SeriesDataConfig,
 ) -> Option<(String, SeriesError)> {
@@ -83,16 +87,18 @@ fn fault(
         let reason = format!("{found} steps, `data.split.borders` needs {border}");
         return Some((reason, SeriesError::BorderBeyond { file, of_series, border, found }));
     }
-    if !has_targets(series, &parts.range(0), n_targets) {
-        let reason = format!("a target has no value in the train part ({} steps){of_series}", parts.0[0]);
+    let is_empty = |target: &usize| present(series, *target, &parts.range(0)).next().is_none();
+    if let Some(target) = (0..targets.len()).find(is_empty) {
+        let short = format!("`{}` has no value in the train part ({} steps)", targets[target], parts.0[0]);
+        let reason = format!("{short}{of_series}");
         let hint = "enlarge it in `data.split`, or set `data.start`".to_string();
-        return Some((reason.clone(), SeriesError::NoWindow { file, part: PARTS[0], reason, hint }));
+        return Some((short, SeriesError::NoWindow { file, part: PARTS[0], reason, hint }));
     }
     None
 }
 
-/// Fits levels and scales on the train steps. `model`: what it knows stays, and only series that it does not know are
-/// fitted.
+/// Fits levels, calendar and scales on the train steps. `model`: what it knows stays, and only series that it does not
+/// know are fitted.
 pub(crate) fn fit_encoder(
     unfitted: &SeriesEncoder,
     raw: &Raw,
@@ -107,47 +113,131 @@ pub(crate) fn fit_encoder(
     let fitted = fit(raw, &train, &encoder.features, n_targets);
     if let Some(model) = model {
         encoder.covariates = model.covariates.clone();
+        encoder.calendar = model.calendar.clone();
         let mut unknown = fitted.scales.of_series;
         unknown.retain(|name, _| model.scales.of(name).is_none());
         encoder.scales = model.scales.clone();
         if !unknown.is_empty() {
-            let names = crate::error::listed(unknown.keys().map(String::as_str));
+            let names = listed(unknown.keys().map(String::as_str));
             warnings.push(format!("not in the training of the model, so scaled by their own train steps: {names}"));
             encoder.scales.of_series.extend(unknown);
         }
+        warnings.extend(unseen_texts(raw, parts, &encoder));
         return Ok(encoder);
     }
     encoder.scales = fitted.scales;
+    encoder.calendar = calendar(raw, &train, &encoder);
+    fit_levels(&mut encoder, raw, &train, file)?;
+    let n_fitted =
+        raw.series.iter().zip(&train).filter(|(series, steps)| has_targets(series, steps, n_targets)).count();
+    let is_constant = |names: &Vec<String>| names.len() >= n_fitted;
+    if fitted.constant[..n_targets].iter().all(is_constant) {
+        let targets = listed(encoder.data.targets.iter().map(String::as_str));
+        return Err(SeriesError::ConstantTargets { file: file.to_string(), targets }.into());
+    }
+    for (channel, series) in fitted.constant.iter().enumerate().filter(|(_, series)| !series.is_empty()) {
+        let name = &raw.number_names[channel];
+        warnings.push(constant(name, series, n_fitted, channel < n_targets, encoder.features.per_series));
+    }
+    warnings.extend(too_fine(raw, &train, &encoder));
+    warnings.extend(unseen_texts(raw, parts, &encoder));
+    Ok(encoder)
+}
+
+fn calendar(raw: &Raw, train: &[Range<usize>], encoder: &SeriesEncoder) -> Vec<CalendarChannel> {
+    let times = raw
+        .series
+        .iter()
+        .zip(train)
+        .flat_map(|(series, steps)| steps.clone().map(|step| Moment::from_epoch(series.time(raw.frequency, step))));
+    let parts = encoder.features.calendar.as_deref().unwrap_or_default();
+    CalendarChannel::fit(parts, encoder.features.calendar_encoding, times)
+}
+
+fn fit_levels(encoder: &mut SeriesEncoder, raw: &Raw, train: &[Range<usize>], file: &str) -> Result<()> {
     let texts = encoder.covariates.iter_mut().filter(|covariate| covariate.is_text());
     for (column, covariate) in texts.enumerate() {
-        let levels = levels(raw, &train, column);
+        let levels = levels(raw, train, column);
         if levels.len() > MAX_LEVELS {
             let (file, column) = (file.to_string(), covariate.name.clone());
             return Err(SeriesError::TooManyLevels { file, column, levels: levels.len() }.into());
         }
         covariate.levels = Some(levels);
     }
-    let n_fitted =
-        raw.series.iter().zip(&train).filter(|(series, steps)| has_targets(series, steps, n_targets)).count();
-    let is_constant = |names: &Vec<String>| names.len() >= n_fitted;
-    if fitted.constant[..n_targets].iter().all(is_constant) {
-        let targets = crate::error::listed(encoder.data.targets.iter().map(String::as_str));
-        return Err(SeriesError::ConstantTargets { file: file.to_string(), targets }.into());
-    }
-    for (name, series) in raw.number_names.iter().zip(fitted.constant).filter(|(_, series)| !series.is_empty()) {
-        warnings.push(constant(name, &series, n_fitted, encoder.features.per_series));
-    }
-    Ok(encoder)
+    Ok(())
 }
 
-fn constant(name: &str, series: &[String], n_series: usize, per_series: bool) -> String {
+/// `series`: those in which the channel is constant.
+fn constant(name: &str, series: &[String], n_series: usize, is_target: bool, per_series: bool) -> String {
+    let what = if is_target { "" } else { ", so it is no input: the model sees 0 in all steps" };
     if n_series == 1 || !per_series {
-        return format!("`{name}` is constant in the train steps, so it tells nothing; its scale is 1");
+        let what = if is_target { "; its scale is 1" } else { what };
+        return format!("`{name}` is constant in the train steps{what}");
     }
-    let hint =
-        if series.len() == n_series { "; `features.per_series: false` would keep what tells series apart" } else { "" };
     let n = series.len();
-    format!("`{name}` is constant in the train steps of {n} of {n_series} series (first `{}`){hint}", series[0])
+    let what = match (is_target, n == n_series) {
+        (true, true) => "; its scale is 1; `features.per_series: false` would keep what tells series apart",
+        (true, false) => "; its scale there is the mean of the other series'",
+        (false, true) => {
+            "; the model sees 0 in all steps; `features.per_series: false` would keep what tells series apart"
+        }
+        (false, false) => "; there the model sees 0 in all steps",
+    };
+    format!("`{name}` is constant in the train steps of {n} of {n_series} series (first `{}`){what}", series[0])
+}
+
+/// Numbers whose differences single precision would round away, since nothing is taken off them.
+fn too_fine(raw: &Raw, train: &[Range<usize>], encoder: &SeriesEncoder) -> Vec<String> {
+    if encoder.features.scaling != SeriesScaling::None {
+        return Vec::new();
+    }
+    let is_fine = |channel: usize| {
+        raw.series.iter().zip(train).any(|(series, steps)| {
+            let values: Vec<f64> = present(series, channel, steps).collect();
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            let variance = values.iter().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values.len() as f64;
+            let largest = values.iter().fold(0.0, |most: f64, x| most.max(x.abs()));
+            variance > 0.0 && variance.sqrt() < FINEST * largest
+        })
+    };
+    let fine = raw.number_names.iter().enumerate().filter(|(channel, _)| is_fine(*channel));
+    let warning = |(_, name): (usize, &String)| {
+        format!(
+            "`{name}` varies by less than a hundred-thousandth of its size, which is lost to rounding without scaling; \
+             set `features.scaling: standard`"
+        )
+    };
+    fine.map(warning).collect()
+}
+
+/// Texts of valid and test that are none of the levels, and columns without any level.
+fn unseen_texts(raw: &Raw, parts: &[Parts], encoder: &SeriesEncoder) -> Vec<String> {
+    let mut warnings = Vec::new();
+    let covariates = encoder.covariates.iter().filter_map(|covariate| Some((covariate, covariate.levels.as_ref()?)));
+    for (column, (covariate, levels)) in covariates.enumerate() {
+        if levels.is_empty() {
+            warnings.push(format!("`{}` has no text in the train steps, so it is no input", covariate.name));
+            continue;
+        }
+        let is_unseen: Vec<bool> = raw.texts[column].iter().map(|text| !levels.contains(text)).collect();
+        let scored = raw
+            .series
+            .iter()
+            .zip(parts)
+            .flat_map(|(series, parts)| &series.texts[column][parts.range(1).start..parts.range(2).end]);
+        let unseen = |place: &&u32| is_unseen.get(**place as usize).copied().unwrap_or(false);
+        let unseen: Vec<u32> = scored.filter(unseen).copied().collect();
+        if let Some(&first) = unseen.first() {
+            warnings.push(format!(
+                "`{}` has texts in {} valid and test steps that no train step has (first `{}`): they are none of its \
+                 levels",
+                covariate.name,
+                unseen.len(),
+                raw.texts[column][first as usize]
+            ));
+        }
+    }
+    warnings
 }
 
 /// The texts that occur in the train steps, ascending.
@@ -183,7 +273,7 @@ pub(crate) fn enumerate(raw: &Raw, encoder: &SeriesEncoder, parts: &[Parts], fil
         if encoder.scales.of(&series.name).is_none() {
             continue;
         }
-        let holes = Holes::new(series, &layout, &encoder.windows);
+        let holes = Holes::new(series, &layout, encoder);
         let mut is_ahead = vec![false; series.n_steps];
         series.interpolated.iter().for_each(|run| is_ahead[run.from..run.to].fill(true));
         for (part, longest) in longest.iter_mut().enumerate() {
@@ -215,13 +305,18 @@ fn no_window(
     file: &str,
 ) -> SeriesError {
     let WindowsConfig { lookback, horizon, .. } = encoder.windows;
-    let (file, name) = (file.to_string(), PARTS[part]);
+    let (file, name, reach) = (file.to_string(), PARTS[part], encoder.reach());
     let (n_whole, series, from) = match longest {
         Some(longest) if n_left_out > 0 => longest,
         _ => {
             let most = parts.iter().map(|parts| parts.range(part).len()).max().unwrap_or(0);
-            let (needed, what) = match part {
-                0 => (lookback + horizon, format!("{lookback} + {horizon} = {}", lookback + horizon)),
+            let needed = lookback + horizon + reach;
+            let (needed, what) = match (part, reach) {
+                (0, 0) => (needed, format!("{lookback} + {horizon} = {needed}")),
+                (0, _) => {
+                    let what = "look-back + horizon + what lags and rolling statistics reach back";
+                    (needed, format!("{lookback} + {horizon} + {reach} = {needed} ({what})"))
+                }
                 _ => (horizon, horizon.to_string()),
             };
             let reason = match most >= needed {
@@ -233,7 +328,6 @@ fn no_window(
             return SeriesError::NoWindow { file, part: name, reason, hint };
         }
     };
-    let reach = encoder.reach();
     let lagged =
         if reach > 0 { format!(", and {reach} before it for lags and rolling statistics") } else { String::new() };
     let reason = format!(

@@ -58,6 +58,7 @@ impl Grid {
         let column = table.column(&data.time, "`data.time`")?;
         let file = table.origin();
         let times = read_times(column, data.time_format.as_deref(), file)?;
+        data.check_zones(times.zone)?;
         let (mut series, n_outside) = rows_of_series(table, data, &times)?;
         let holidays = holidays(table, data, &times)?;
         let (mut n_unsorted, mut n_duplicates) = (0, 0);

@@ -3,8 +3,10 @@
 use super::config::SeriesDataConfig;
 use super::encoder::SeriesEncoder;
 use super::error::{SeriesError, of_series};
+use super::features::WindowsConfig;
 use super::layout::{Layout, Place};
-use super::raw::{NO_ROW, Raw, RawSeries, clean};
+use super::raw::{NO_ROW, NO_TEXT, Raw, RawSeries, clean};
+use super::roles::Covariate;
 use super::scaling::{Scale, Scales, fit};
 use super::source::read_series;
 use super::store::{SeriesBatch, SeriesShape, Store, Window};
@@ -67,6 +69,7 @@ impl SeriesEncoder {
             return Err(error);
         }
         warnings.extend(self.unknown_holidays(&raw));
+        warnings.extend(self.unknown_texts(&raw, &windows));
         let scales = self.latest_scales(&raw, &windows, &mut warnings);
         let store = Store::new(&raw, self, scales);
         let name = data.display_name();
@@ -83,9 +86,10 @@ impl SeriesEncoder {
             let Place::Stored(stored) = channel.place else { continue };
             let is_missing = |step: usize| match series.numbers.get(stored) {
                 Some(values) => values[step].is_nan(),
-                None => {
-                    layout.one_hot.get(stored - layout.n_numbers).is_some_and(|(c, _)| series.texts[*c][step] == NO_ROW)
-                }
+                None => layout
+                    .one_hot
+                    .get(stored - layout.n_numbers)
+                    .is_some_and(|(column, _)| [NO_ROW, NO_TEXT].contains(&series.texts[*column][step])),
             };
             if let Some(step) = (origin..origin + horizon).find(|&step| is_missing(step)) {
                 return Err(SeriesError::FutureMissing {
@@ -99,7 +103,7 @@ impl SeriesEncoder {
                 .into());
             }
         }
-        let holes = Holes::new(series, layout, &self.windows);
+        let holes = Holes::new(series, layout, self);
         if holes.has_inputs(origin) {
             return Ok(());
         }
@@ -129,6 +133,27 @@ impl SeriesEncoder {
         let none = || vec![Scale::NONE; raw.number_names.len()];
         let scales = raw.series.iter().map(|series| self.scales.of(&series.name).or(own.of(&series.name)));
         scales.map(|scales| scales.map_or_else(none, <[Scale]>::to_vec)).collect()
+    }
+
+    /// A warning for each text column with a text in the windows that is none of its levels.
+    fn unknown_texts(&self, raw: &Raw, windows: &[Window]) -> Vec<String> {
+        let WindowsConfig { lookback, horizon, .. } = self.windows;
+        let covariates = self.covariates.iter().filter_map(|covariate| Some((covariate, covariate.levels.as_ref()?)));
+        let warning = |(column, (covariate, levels)): (usize, (&Covariate, &Vec<String>))| {
+            let seen = windows.iter().flat_map(|window| {
+                let origin = window.origin as usize;
+                let end = if covariate.is_future { origin + horizon } else { origin };
+                &raw.series[window.series as usize].texts[column][origin - lookback..end]
+            });
+            let unknown = seen.filter_map(|&place| raw.texts[column].get(place as usize));
+            let unknown: Vec<&String> = unknown.filter(|text| !levels.contains(text)).collect();
+            let first = unknown.first().filter(|_| !levels.is_empty())?;
+            let (name, n) = (&covariate.name, unknown.len());
+            Some(format!(
+                "`{name}` is `{first}` or the like in {n} steps: none of the texts that the model has learned"
+            ))
+        };
+        covariates.enumerate().filter_map(warning).collect()
     }
 
     /// A warning where the horizon has days of which the file does not say whether they are holidays.

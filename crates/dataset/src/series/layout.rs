@@ -1,5 +1,7 @@
 //! What the arrays of a batch hold, channel by channel, and where each channel comes from.
 
+use serde::{Deserialize, Serialize};
+
 use super::encoder::SeriesEncoder;
 use super::features::CalendarEncoding;
 use super::frequency::Frequency;
@@ -46,8 +48,8 @@ impl Layout {
         let derived = derived_names(targets, &encoder.features);
         let n_numbers = encoder.number_names().len();
         let (mut past, mut future, mut one_hot) = (Vec::new(), Vec::new(), Vec::new());
-        let calendar = encoder.calendar_names().into_iter().enumerate();
-        future.extend(calendar.map(|(i, name)| Channel { name, place: Place::Calendar(i) }));
+        let calendar = encoder.calendar.iter().enumerate();
+        future.extend(calendar.map(|(i, channel)| Channel { name: channel.name(), place: Place::Calendar(i) }));
         let (mut number, mut text) = (targets.len(), 0);
         for covariate in &encoder.covariates {
             let side = if covariate.is_future { &mut future } else { &mut past };
@@ -95,55 +97,81 @@ pub(crate) struct Calendar {
 
 impl Calendar {
     /// `start`: the time of step 0.
-    pub(crate) fn new(
-        frequency: Frequency,
-        start: i64,
-        n_steps: usize,
-        parts: &[DatetimePart],
-        encoding: CalendarEncoding,
-    ) -> Self {
+    pub(crate) fn new(frequency: Frequency, start: i64, n_steps: usize, channels: &[CalendarChannel]) -> Self {
         let times: Vec<i64> = (0..n_steps).map(|step| frequency.time(start, step as i64)).collect();
         let moments: Vec<Moment> = times.iter().map(|&time| Moment::from_epoch(time)).collect();
-        let channels = parts.iter().flat_map(|&part| part_channels(part, encoding, &moments)).collect();
-        Self { channels, slots: times.iter().map(|&time| frequency.slot(time)).collect() }
-    }
-}
-
-/// Names of the channels of one part of the calendar.
-pub(crate) fn part_names(part: DatetimePart, encoding: CalendarEncoding) -> Vec<String> {
-    let name = part.name();
-    match (encoding, part.turn(), levels(part)) {
-        (CalendarEncoding::Cyclic, Some(_), _) => vec![format!("{name}_sin"), format!("{name}_cos")],
-        (CalendarEncoding::OneHot, _, Some((first, n))) => (first..first + n).map(|i| format!("{name}={i}")).collect(),
-        _ => vec![name.to_string()],
-    }
-}
-
-fn part_channels(part: DatetimePart, encoding: CalendarEncoding, moments: &[Moment]) -> Vec<Vec<f32>> {
-    let channel = |value: &dyn Fn(Moment) -> f64| moments.iter().map(|&moment| value(moment) as f32).collect();
-    match (encoding, part.turn(), levels(part)) {
-        (CalendarEncoding::Cyclic, Some(turn), _) => {
-            let angle = |moment| std::f64::consts::TAU * turn(moment);
-            vec![channel(&|moment| angle(moment).sin()), channel(&|moment| angle(moment).cos())]
+        let values = |channel: &CalendarChannel| moments.iter().map(|&moment| channel.value(moment)).collect();
+        Self {
+            channels: channels.iter().map(values).collect(),
+            slots: times.iter().map(|&time| frequency.slot(time)).collect(),
         }
-        (CalendarEncoding::OneHot, _, Some((first, n))) => {
-            let level = |i: u32| channel(&|moment| f64::from(part.of(moment) == f64::from(i)));
-            (first..first + n).map(level).collect()
-        }
-        _ => vec![channel(&|moment| part.of(moment))],
     }
 }
 
-/// The first value and how many there are; `None` for what is 0 or 1, or has no end.
-fn levels(part: DatetimePart) -> Option<(u32, u32)> {
-    Some(match part {
-        DatetimePart::Minute => (0, 60),
-        DatetimePart::Hour => (0, 24),
-        DatetimePart::Weekday => (0, 7),
-        DatetimePart::Day => (1, 31),
-        DatetimePart::Month => (1, 12),
-        DatetimePart::Quarter => (1, 4),
-        DatetimePart::DayOfYear => (1, 366),
-        DatetimePart::IsWeekend | DatetimePart::Year | DatetimePart::EpochDays => return None,
-    })
+/// What a channel of the calendar says of a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CalendarChannel {
+    /// Sine of the share of its period that has passed.
+    Sine(DatetimePart),
+    /// Its cosine.
+    Cosine(DatetimePart),
+    /// 1 where the part has this value, else 0.
+    Level(DatetimePart, u32),
+    /// The part itself, 0 or 1.
+    Number(DatetimePart),
 }
+
+impl CalendarChannel {
+    /// The channels of these parts. A level is a channel if it is among the `moments` of the train steps and not the
+    /// only one: no weight is learned for what is not seen, nor told from the bias for what never changes.
+    pub(crate) fn fit(
+        parts: &[DatetimePart],
+        encoding: CalendarEncoding,
+        moments: impl Iterator<Item = Moment>,
+    ) -> Vec<Self> {
+        let has_levels = |part: &DatetimePart| {
+            encoding == CalendarEncoding::OneHot && part.turn().is_some() && *part != DatetimePart::DayOfYear
+        };
+        let mut levels: Vec<(DatetimePart, [bool; MOST_LEVELS])> =
+            parts.iter().copied().filter(has_levels).map(|part| (part, [false; MOST_LEVELS])).collect();
+        if !levels.is_empty() {
+            for moment in moments {
+                levels.iter_mut().for_each(|(part, is_seen)| is_seen[part.of(moment) as usize] = true);
+            }
+        }
+        let of_part = |&part: &DatetimePart| match (levels.iter().find(|(other, _)| *other == part), part.turn()) {
+            (Some((_, is_seen)), _) => {
+                let seen = (0..).zip(is_seen).filter(|(_, is_seen)| **is_seen);
+                let channels: Vec<Self> = seen.map(|(level, _)| Self::Level(part, level)).collect();
+                if channels.len() > 1 { channels } else { Vec::new() }
+            }
+            (None, Some(_)) => vec![Self::Sine(part), Self::Cosine(part)],
+            (None, None) => vec![Self::Number(part)],
+        };
+        parts.iter().flat_map(of_part).collect()
+    }
+
+    fn name(self) -> String {
+        match self {
+            Self::Sine(part) => format!("{}_sin", part.name()),
+            Self::Cosine(part) => format!("{}_cos", part.name()),
+            Self::Level(part, level) => format!("{}={level}", part.name()),
+            Self::Number(part) => part.name().to_string(),
+        }
+    }
+
+    fn value(self, moment: Moment) -> f32 {
+        let angle = |part: DatetimePart| std::f64::consts::TAU * part.turn().map_or(0.0, |turn| turn(moment));
+        let value = match self {
+            Self::Sine(part) => angle(part).sin(),
+            Self::Cosine(part) => angle(part).cos(),
+            Self::Level(part, level) => f64::from(part.of(moment) == f64::from(level)),
+            Self::Number(part) => part.of(moment),
+        };
+        value as f32
+    }
+}
+
+/// Minutes are the most.
+const MOST_LEVELS: usize = 60;

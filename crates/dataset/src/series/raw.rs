@@ -15,6 +15,7 @@ use super::gaps::{Run, fill, fill_texts, is_within, missing_runs};
 use super::grid::{Grid, Placed};
 use super::roles::Roles;
 use super::rolling::{difference, rolling};
+use crate::error::listed;
 use crate::{Result, Table, format_time};
 
 /// A text cell of a step without a row.
@@ -43,6 +44,8 @@ pub(crate) struct RawSeries {
     pub absent: Vec<Run>,
     /// Missing values of each number column as read, before filling.
     pub missing: Vec<Vec<Run>>,
+    /// Steps of each text column without a text, as read, before filling.
+    pub missing_texts: Vec<Vec<Run>>,
     /// Of those of columns known up to the forecast only, those that were filled by looking ahead.
     pub interpolated: Vec<Run>,
 }
@@ -55,6 +58,8 @@ pub(crate) struct Raw {
     pub series: Vec<RawSeries>,
     /// Names of the number columns.
     pub number_names: Vec<String>,
+    /// Names of the text columns.
+    pub text_names: Vec<String>,
     /// Distinct texts of each text column, ascending.
     pub texts: Vec<Vec<String>>,
     pub counts: Counts,
@@ -107,9 +112,13 @@ pub(crate) fn clean(
         raw.fill_gaps(data.gaps, data.max_gap_steps, roles.n_past_numbers());
         cleaned.push(raw);
     }
+    if cleaned.iter().all(|series| series.n_known == 0) {
+        return Err(no_values(table, roles, &counts).into());
+    }
     let mut number_names: Vec<String> = roles.numbers().into_iter().map(String::from).collect();
     number_names.extend(derived_names(&roles.targets, features));
-    let mut raw = Raw { frequency, zone, series: cleaned, number_names, texts: all_texts, counts };
+    let text_names = roles.texts().into_iter().map(String::from).collect();
+    let mut raw = Raw { frequency, zone, series: cleaned, number_names, text_names, texts: all_texts, counts };
     if data.gaps == GapPolicy::Error {
         raw.check_no_gaps(table.origin())?;
     }
@@ -117,6 +126,15 @@ pub(crate) fn clean(
         series.derive(n_targets, features);
     }
     Ok(raw)
+}
+
+fn no_values(table: &Table, roles: &Roles, counts: &Counts) -> SeriesError {
+    let targets = roles.targets.iter().filter_map(|name| Some((name, counts.out_of_range.get(name)?)));
+    let removed = targets.filter(|(_, n)| **n > 0);
+    let removed: String =
+        removed.map(|(name, n)| format!(", {n} values of `{name}` are outside of `data.valid_range`")).collect();
+    let (file, rows) = (table.origin().to_string(), table.n_rows());
+    SeriesError::NoTargetValues { file, targets: listed(roles.targets.iter().map(String::as_str)), rows, removed }
 }
 
 /// One column by series and step.
@@ -186,6 +204,8 @@ fn assemble(
     placed.cells.iter().for_each(|&(step, _)| has_row[step as usize] = true);
     let absent = missing_runs(n_known, |step| !has_row[step]);
     let missing = numbers.iter().map(|column| missing_runs(n_steps, |step| column[step].is_nan())).collect();
+    let is_empty = |place: u32| place == NO_ROW || place == NO_TEXT;
+    let missing_texts = texts.iter().map(|column| missing_runs(n_steps, |step| is_empty(column[step]))).collect();
     RawSeries {
         name: placed.name,
         start: placed.start,
@@ -197,6 +217,7 @@ fn assemble(
         holidays: placed.holidays,
         absent,
         missing,
+        missing_texts,
         interpolated: Vec::new(),
     }
 }
@@ -217,7 +238,7 @@ impl RawSeries {
             run.to > run.from
         };
         self.absent.retain_mut(shift);
-        self.missing.iter_mut().for_each(|runs| runs.retain_mut(shift));
+        self.missing.iter_mut().chain(&mut self.missing_texts).for_each(|runs| runs.retain_mut(shift));
         n_cut
     }
 
@@ -274,7 +295,8 @@ impl Raw {
         let mut count = 0;
         for series in &self.series {
             let whole = series.absent.iter().map(|run| ("every column is".to_string(), *run));
-            let columns = self.number_names.iter().zip(&series.missing);
+            let texts = self.text_names.iter().zip(&series.missing_texts);
+            let columns = self.number_names.iter().zip(&series.missing).chain(texts);
             let known = |run: &Run| Run { to: run.to.min(series.n_known), ..*run };
             let cells =
                 columns.flat_map(|(name, runs)| runs.iter().map(move |run| (format!("`{name}` is"), known(run))));

@@ -1,6 +1,6 @@
 //! What was read, what was done to it, and what is left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -8,10 +8,11 @@ use super::config::{GapPolicy, SeriesDataConfig};
 use super::encoder::{SeriesEncoder, zone_name};
 use super::fitting::{SkippedSeries, Windows};
 use super::gaps::{Run, is_within};
-use super::raw::{Raw, RawSeries};
+use super::raw::{NO_ROW, NO_TEXT, Raw, RawSeries};
 use super::roles::Roles;
 use super::source::TableFacts;
 use super::windows::Parts;
+use crate::error::listed;
 use crate::split::PARTS;
 use crate::{Error, Result, format_time};
 
@@ -40,7 +41,8 @@ pub struct SeriesReport {
     pub lengths: (usize, usize),
     /// Steps without a row.
     pub n_absent: usize,
-    /// Missing values of each number column, steps without a row included; columns without any are not listed.
+    /// Missing values of each column of numbers or texts, steps without a row included; columns without any are not
+    /// listed.
     pub n_missing: BTreeMap<String, usize>,
     /// Those of them that were filled.
     pub n_filled: BTreeMap<String, usize>,
@@ -141,9 +143,9 @@ impl SeriesReport {
     pub(crate) fn new(subject: &Subject, skipped: Vec<SkippedSeries>, warnings: Vec<String>) -> Self {
         let &Subject { data, raw, parts, encoder, windows, facts, roles } = subject;
         let known = || raw.series.iter().map(|series| series.n_known);
-        let count = |of: fn(&RawSeries, usize) -> usize| {
-            let columns = raw.number_names.iter().enumerate().take(roles.numbers().len());
-            let counted = columns.map(|(i, name)| (name.clone(), raw.series.iter().map(|series| of(series, i)).sum()));
+        let count = |of: fn(&RawSeries, ReadColumn) -> usize| {
+            let count = |column| raw.series.iter().map(|series| of(series, column)).sum();
+            let counted = read_columns(raw, roles).map(|(name, column)| (name.clone(), count(column)));
             counted.filter(|(_, n): &(String, usize)| *n > 0).collect::<BTreeMap<_, _>>()
         };
         let time = |(series, step): (&RawSeries, usize)| format_time(series.time(raw.frequency, step));
@@ -183,6 +185,8 @@ impl SeriesReport {
             warnings,
         };
         report.warnings.extend(report.findings(data, roles));
+        report.warnings.extend(filled_targets(subject));
+        report.warnings.extend(without_windows(raw, windows));
         report
     }
 
@@ -191,7 +195,7 @@ impl SeriesReport {
         let mut found = Vec::new();
         if !self.skipped.is_empty() {
             let names = self.skipped.iter().map(|series| series.name.as_str());
-            let (n, names) = (self.skipped.len(), crate::error::listed(names));
+            let (n, names) = (self.skipped.len(), listed(names));
             found.push(format!("{n} series left out ({}): {names}", self.skipped[0].reason));
         }
         if self.n_unsorted > 0 {
@@ -218,9 +222,11 @@ impl SeriesReport {
                 self.n_future
             ));
         }
-        if data.targets.is_empty() && !roles.unused.is_empty() {
-            let names = crate::error::listed(roles.unused.iter().map(String::as_str));
-            found.push(format!("columns without a role, not used: {names}"));
+        let reasons: BTreeSet<&str> = roles.unused.iter().map(|(_, reason)| *reason).collect();
+        for reason in reasons.into_iter().filter(|_| data.targets.is_empty()) {
+            let unused = roles.unused.iter().filter(|(_, other)| *other == reason);
+            let names = listed(unused.map(|(name, _)| name.as_str()));
+            found.push(format!("columns without a role, not used ({reason}): {names}"));
         }
         found
     }
@@ -231,15 +237,81 @@ impl SeriesReport {
     }
 }
 
+/// A column of the file, by its place among those of its kind.
+#[derive(Clone, Copy)]
+enum ReadColumn {
+    Number(usize),
+    Text(usize),
+}
+
+impl ReadColumn {
+    /// Where values are missing in the file.
+    fn missing(self, series: &RawSeries) -> &[Run] {
+        match self {
+            Self::Number(i) => &series.missing[i],
+            Self::Text(i) => &series.missing_texts[i],
+        }
+    }
+}
+
+fn read_columns<'a>(raw: &'a Raw, roles: &Roles) -> impl Iterator<Item = (&'a String, ReadColumn)> {
+    let numbers = raw.number_names.iter().take(roles.numbers().len()).enumerate();
+    let texts = raw.text_names.iter().enumerate();
+    numbers.map(|(i, name)| (name, ReadColumn::Number(i))).chain(texts.map(|(i, name)| (name, ReadColumn::Text(i))))
+}
+
+/// Scored values that were filled count as truth, which should be known.
+fn filled_targets(subject: &Subject) -> Option<String> {
+    let &Subject { data, raw, encoder, windows, roles, .. } = subject;
+    let horizon = encoder.windows().horizon;
+    let mut is_scored: Vec<Vec<bool>> = raw.series.iter().map(|series| vec![false; series.n_steps]).collect();
+    for window in windows.parts[1].iter().chain(&windows.parts[2]) {
+        let origin = window.origin as usize;
+        is_scored[window.series as usize][origin..origin + horizon].fill(true);
+    }
+    let n_scored = is_scored.iter().flatten().filter(|is_scored| **is_scored).count() * roles.targets.len();
+    let mut n_filled = 0;
+    for (series, is_scored) in raw.series.iter().zip(&is_scored) {
+        let missing = series.missing[..roles.targets.len()].iter().flatten();
+        let steps = missing.flat_map(|run| run.from..run.to.min(series.n_known));
+        n_filled += steps.filter(|&step| is_scored[step]).count();
+    }
+    (n_filled > 0).then(|| {
+        format!(
+            "{n_filled} of {n_scored} scored values (valid and test) were filled by `gaps: {}`, not measured",
+            data.gaps.name()
+        )
+    })
+}
+
+/// Where there are several series: those that have no window in a part.
+fn without_windows(raw: &Raw, windows: &Windows) -> Vec<String> {
+    let of_part = |part: usize| {
+        let mut has_windows = vec![false; raw.series.len()];
+        windows.parts[part].iter().for_each(|window| has_windows[window.series as usize] = true);
+        let without = raw.series.iter().zip(has_windows).filter(|(_, has_windows)| !has_windows);
+        let names: Vec<&str> = without.map(|(series, _)| series.name.as_str()).collect();
+        let told =
+            || format!("{} series have no window in {}: {}", names.len(), PARTS[part], listed(names.iter().copied()));
+        (!names.is_empty()).then(told)
+    };
+    (0..3).filter_map(of_part).collect()
+}
+
 /// Missing values of a column, of known steps.
-fn missing_values(series: &RawSeries, column: usize) -> usize {
-    let known = series.missing[column].iter().filter(|run| run.from < series.n_known);
+fn missing_values(series: &RawSeries, column: ReadColumn) -> usize {
+    let known = column.missing(series).iter().filter(|run| run.from < series.n_known);
     known.map(|run| run.to.min(series.n_known) - run.from).sum()
 }
 
 /// Those that were not filled.
-fn values_left_out(series: &RawSeries, column: usize) -> usize {
-    series.numbers[column][..series.n_known].iter().filter(|value| value.is_nan()).count()
+fn values_left_out(series: &RawSeries, column: ReadColumn) -> usize {
+    match column {
+        ReadColumn::Number(i) => series.numbers[i][..series.n_known].iter().filter(|value| value.is_nan()).count(),
+        ReadColumn::Text(i) => {
+            series.texts[i][..series.n_known].iter().filter(|place| [NO_ROW, NO_TEXT].contains(place)).count()
+        }
+    }
 }
 
 fn gaps(raw: &Raw, roles: &Roles) -> Vec<Gap> {
@@ -253,8 +325,8 @@ fn gaps(raw: &Raw, roles: &Roles) -> Vec<Gap> {
             n_steps: to - from,
         };
         gaps.extend(series.absent.iter().map(|run| gap(None, run.from, run.to)));
-        for (i, name) in raw.number_names.iter().enumerate().take(roles.numbers().len()) {
-            let known = series.missing[i].iter().filter(|run| run.from < series.n_known);
+        for (name, column) in read_columns(raw, roles) {
+            let known = column.missing(series).iter().filter(|run| run.from < series.n_known);
             let cells = known.map(|run| Run { to: run.to.min(series.n_known), ..*run });
             let cells = cells.filter(|&run| !is_within(run, &series.absent));
             gaps.extend(cells.map(|run| gap(Some(name), run.from, run.to)));

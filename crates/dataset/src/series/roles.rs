@@ -31,8 +31,8 @@ pub(crate) struct Roles {
     pub targets: Vec<String>,
     /// First those known up to the forecast, then those known over the horizon; levels are not known yet.
     pub covariates: Vec<Covariate>,
-    /// Columns without a role.
-    pub unused: Vec<String>,
+    /// Columns without a role, and why they are no targets.
+    pub unused: Vec<(String, &'static str)>,
 }
 
 impl Roles {
@@ -65,7 +65,7 @@ impl Roles {
             if data.targets.is_empty() && is_named && (is_numeric() || is_damaged(column, file)) {
                 targets.push(column.name.clone());
             } else {
-                unused.push(column.name.clone());
+                unused.push((column.name.clone(), why_unused(column)));
             }
         }
         if targets.is_empty() {
@@ -103,6 +103,15 @@ impl Roles {
     pub(crate) fn texts(&self) -> Vec<&str> {
         let covariates = self.covariates.iter().filter(|covariate| covariate.is_text());
         covariates.map(|covariate| covariate.name.as_str()).collect()
+    }
+}
+
+fn why_unused(column: &Column) -> &'static str {
+    match column.column_type() {
+        None => "empty",
+        Some(ColumnType::Long | ColumnType::Double) if column.name.starts_with(UNNAMED) => "no name in the header",
+        Some(ColumnType::Long | ColumnType::Double) => "not listed",
+        Some(_) => "no numbers",
     }
 }
 

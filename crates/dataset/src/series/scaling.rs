@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::features::SeriesFeaturesConfig;
+use super::features::{SeriesFeaturesConfig, SeriesScaling};
 use super::raw::{Raw, RawSeries};
 use crate::Scaler;
 
@@ -14,13 +14,20 @@ use crate::Scaler;
 pub struct Scale {
     /// In original units: the mean, or the smallest value.
     pub offset: f64,
-    /// In original units, above 0: the standard deviation, or the range. 1 for a constant.
+    /// In original units, above 0: the standard deviation, or the range. For a target that is constant in the train
+    /// steps the mean of the other series' factors, or 1.
     pub factor: f64,
 }
 
 impl Scale {
     /// As it is.
     pub const NONE: Self = Self { offset: 0.0, factor: 1.0 };
+
+    /// For a covariate that is constant in the train steps: so wide that every number becomes 0 in single precision. A
+    /// value that training never saw would meet weights that never learned.
+    pub(crate) fn silent(offset: f64) -> Self {
+        Self { offset, factor: f64::MAX }
+    }
 
     /// Scaled to original.
     pub fn invert(self, scaled: f64) -> f64 {
@@ -64,7 +71,7 @@ pub(crate) fn fit(raw: &Raw, train: &[Range<usize>], features: &SeriesFeaturesCo
     if !features.per_series {
         let of_channel = |channel: usize| {
             let all = raw.series.iter().zip(train).flat_map(|(series, steps)| present(series, channel, steps));
-            scale(features, &all.collect::<Vec<f64>>())
+            scale(features, &all.collect::<Vec<f64>>(), channel < n_targets)
         };
         let found: Vec<(Scale, bool)> = (0..n_channels).map(of_channel).collect();
         for (channel, _) in found.iter().enumerate().filter(|(_, (_, is_constant))| *is_constant) {
@@ -77,7 +84,8 @@ pub(crate) fn fit(raw: &Raw, train: &[Range<usize>], features: &SeriesFeaturesCo
     {
         let mut own = Vec::new();
         for (channel, names) in constant.iter_mut().enumerate() {
-            let (scale, is_constant) = scale(features, &present(series, channel, steps).collect::<Vec<f64>>());
+            let values: Vec<f64> = present(series, channel, steps).collect();
+            let (scale, is_constant) = scale(features, &values, channel < n_targets);
             own.push(scale);
             if is_constant {
                 names.push(series.name.clone());
@@ -85,7 +93,23 @@ pub(crate) fn fit(raw: &Raw, train: &[Range<usize>], features: &SeriesFeaturesCo
         }
         scales.of_series.insert(series.name.clone(), own);
     }
+    (0..n_targets).for_each(|target| pool(&mut scales, target, &constant[target]));
     Fit { scales, constant }
+}
+
+/// A target that is constant in one series has no width of its own there, and with 1 it could outweigh all others in a
+/// scaled loss: it gets the mean width of the others.
+fn pool(scales: &mut Scales, target: usize, constant: &[String]) {
+    let is_constant = |name: &String| constant.contains(name);
+    let others = scales.of_series.iter().filter(|(name, _)| !is_constant(name)).map(|(_, own)| own[target].factor);
+    let n = others.clone().count();
+    if n == 0 {
+        return;
+    }
+    let factor = others.sum::<f64>() / n as f64;
+    for (_, own) in scales.of_series.iter_mut().filter(|(name, _)| is_constant(name)) {
+        own[target].factor = factor;
+    }
 }
 
 /// Whether every target has a value in these steps.
@@ -93,22 +117,31 @@ pub(crate) fn has_targets(series: &RawSeries, steps: &Range<usize>, n_targets: u
     (0..n_targets).all(|target| present(series, target, steps).next().is_some())
 }
 
-fn present<'a>(series: &'a RawSeries, channel: usize, steps: &Range<usize>) -> impl Iterator<Item = f64> + 'a {
+/// The values that are there.
+pub(crate) fn present<'a>(
+    series: &'a RawSeries,
+    channel: usize,
+    steps: &Range<usize>,
+) -> impl Iterator<Item = f64> + 'a {
     series.numbers[channel][steps.clone()].iter().copied().filter(|value| !value.is_nan())
 }
 
 /// The scale, and whether all values are one.
-fn scale(features: &SeriesFeaturesConfig, values: &[f64]) -> (Scale, bool) {
-    let is_constant = values.iter().all(|&value| value == values[0]);
+fn scale(features: &SeriesFeaturesConfig, values: &[f64], is_target: bool) -> (Scale, bool) {
+    let first = values.first().copied().unwrap_or(0.0);
+    if values.iter().all(|&value| value == first) {
+        let constant = match (is_target, features.scaling) {
+            (false, _) => Scale::silent(first),
+            (true, SeriesScaling::None) => Scale::NONE,
+            // The rounded mean of equal values may differ from them in the last bit.
+            (true, _) => Scale { offset: first, factor: 1.0 },
+        };
+        return (constant, true);
+    }
     let (offset, width) = match Scaler::fit(features.scaling.kind(), values) {
         Scaler::Standard { mean, std } => (mean, std),
         Scaler::MinMax { min, max } => (min, max - min),
-        Scaler::None | Scaler::QuantileNormal { .. } => return (Scale::NONE, is_constant),
+        Scaler::None | Scaler::QuantileNormal { .. } => return (Scale::NONE, false),
     };
-    match values.first() {
-        None => (Scale::NONE, true),
-        // The rounded mean of equal values may differ from them in the last bit.
-        Some(&first) if is_constant => (Scale { offset: first, factor: 1.0 }, true),
-        Some(_) => (Scale { offset, factor: if width > 0.0 { width } else { 1.0 } }, false),
-    }
+    (Scale { offset, factor: if width > 0.0 { width } else { 1.0 } }, false)
 }

@@ -97,7 +97,7 @@ impl SeriesSource {
         model: Option<&SeriesEncoder>,
     ) -> Result<Self> {
         let file = table.origin().to_string();
-        let (parts, skipped) = divide(&mut raw, data, &unfitted.windows, roles.targets.len(), &file)?;
+        let (parts, skipped) = divide(&mut raw, data, &unfitted.windows, &roles.targets, &file)?;
         let mut warnings = Vec::new();
         let encoder = fit_encoder(&unfitted, &raw, &parts, model, &file, &mut warnings)?;
         let windows = enumerate(&raw, &encoder, &parts, &file)?;
@@ -163,7 +163,7 @@ impl SeriesSource {
                     times: times.clone(),
                     values,
                     borders: parts.0.map(time),
-                    gaps: gaps.iter().map(|run| (time(run.from), time(run.to.min(series.n_known)))).collect(),
+                    gaps: gaps.iter().map(|run| (time(run.from), time(run.to.min(series.n_known) - 1))).collect(),
                 });
             }
         }
@@ -184,13 +184,15 @@ pub struct SeriesLine {
     pub values: Vec<f64>,
     /// Epoch seconds at which valid begins, test begins, and test ends.
     pub borders: [f64; 3],
-    /// (from, to) in epoch seconds: the first missing step, and the first after it that is there.
+    /// (from, to) in epoch seconds: the first and the last missing step.
     pub gaps: Vec<(f64, f64)>,
 }
 
 impl TableFacts {
     fn new(table: &Table, data: &SeriesDataConfig, roles: &Roles) -> Self {
-        let is_unused = |name: &str| data.ignore_columns.iter().chain(&roles.unused).any(|unused| unused == name);
+        let is_unused = |name: &str| {
+            data.ignore_columns.iter().chain(roles.unused.iter().map(|(name, _)| name)).any(|unused| unused == name)
+        };
         let used = table.columns().iter().filter(|column| !is_unused(&column.name));
         let typed = used.map(|column| (column.name.clone(), column.column_type().unwrap_or(ColumnType::Double)));
         Self {

@@ -230,10 +230,9 @@ fn calendars(raw: &Raw, encoder: &SeriesEncoder) -> (Vec<Calendar>, Vec<(usize, 
         *last = (*last).max(from + series.n_steps as i64);
         steps.push((phase, from));
     }
-    let parts = encoder.features.calendar.as_deref().unwrap_or_default();
     let calendar = |&(time, first, last): &(i64, i64, i64)| {
         let n_steps = (last - first) as usize;
-        Calendar::new(frequency, frequency.time(time, first), n_steps, parts, encoder.features.calendar_encoding)
+        Calendar::new(frequency, frequency.time(time, first), n_steps, &encoder.calendar)
     };
     let places = steps.into_iter().map(|(phase, from)| (phase, (from - phases[phase].1) as usize)).collect();
     (phases.iter().map(calendar).collect(), places)

@@ -1,7 +1,7 @@
 //! The column of timestamps.
 
 use super::error::SeriesError;
-use crate::datetime::DateFormat;
+use crate::datetime::{DateFormat, Reading};
 use crate::{Column, Error, Result};
 
 /// One time per row.
@@ -18,18 +18,20 @@ pub(crate) struct Times {
 enum Stamp {
     Missing,
     Unreadable,
+    Fraction,
     At(i64, Option<i32>),
 }
 
-/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, or has another zone than the
-/// first one. `format` is that of `data.time_format`; `file` is for messages.
+/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, has a fraction of a second, or
+/// another zone than the first one. `format` is that of `data.time_format`; `file` is for messages.
 pub(crate) fn read_times(column: &Column, format: Option<&str>, file: &str) -> Result<Times> {
     let parser =
         DateFormat::of_series(format).map_err(|problem| Error::Setting { key: "data.time_format", problem })?;
-    let read = |text: Option<&str>| match text.map(|text| parser.parse_zoned(text)) {
+    let read = |text: Option<&str>| match text.map(|text| parser.read(text)) {
         None => Stamp::Missing,
         Some(None) => Stamp::Unreadable,
-        Some(Some((moment, zone))) => Stamp::At(moment.epoch(), zone),
+        Some(Some(Reading { has_fraction: true, .. })) => Stamp::Fraction,
+        Some(Some(Reading { moment, zone, .. })) => Stamp::At(moment.epoch(), zone),
     };
     let rows: Vec<u32> = (0..column.len() as u32).collect();
     let mut times = Times { seconds: Vec::with_capacity(rows.len()), zone: None };
@@ -51,6 +53,7 @@ fn fault(stamp: Stamp, column: &Column, row: usize, format: Option<&str>, file: 
     let row = row + 1;
     match stamp {
         Stamp::Missing => SeriesError::MissingTimestamp { file, column, row },
+        Stamp::Fraction => SeriesError::Fraction { file, column, row, value },
         Stamp::At(..) => SeriesError::MixedZones { file, column, row, value, first: text(0), first_row: 1 },
         Stamp::Unreadable => {
             let format = format.unwrap_or("2016-07-01 13:00").to_string();

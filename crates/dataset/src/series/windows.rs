@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use super::config::SeriesDataConfig;
+use super::encoder::SeriesEncoder;
 use super::features::WindowsConfig;
 use super::frequency::Frequency;
 use super::gaps::missing_runs;
@@ -48,12 +49,14 @@ pub(crate) struct Holes {
     future: Vec<u32>,
     lookback: usize,
     horizon: usize,
+    /// Steps before the look-back that lags and rolling statistics reach back to.
+    reach: usize,
     /// Lags known up to the forecast, and those known over the horizon.
     lags: [Vec<usize>; 2],
 }
 
 impl Holes {
-    pub(crate) fn new(series: &RawSeries, layout: &Layout, windows: &WindowsConfig) -> Self {
+    pub(crate) fn new(series: &RawSeries, layout: &Layout, encoder: &SeriesEncoder) -> Self {
         let side = |channels: &[super::layout::Channel]| {
             let places = channels.iter().map(|channel| channel.place);
             let lag = |place| if let Place::Lag { steps, .. } = place { Some(steps) } else { None };
@@ -65,7 +68,8 @@ impl Holes {
         let (future, future_lags) = side(&layout.future);
         let targets = count(series, layout, &(0..layout.n_targets).collect::<Vec<_>>());
         let lags = [past_lags, future_lags];
-        Self { targets, past, future, lookback: windows.lookback, horizon: windows.horizon, lags }
+        let WindowsConfig { lookback, horizon, .. } = encoder.windows;
+        Self { targets, past, future, lookback, horizon, reach: encoder.reach(), lags }
     }
 
     /// Whether a model can be shown this window: nothing of what it sees is missing.
@@ -124,10 +128,11 @@ pub(crate) fn windows_of(
     windows: &WindowsConfig,
 ) -> (Vec<Window>, usize) {
     let Range { start, end } = parts.range(part);
+    let behind = windows.lookback + holes.reach;
     let (first, stride) = match part {
-        0 => (start + windows.lookback, windows.stride),
+        0 => (start + behind, windows.stride),
         // Those of valid and test look back across the border.
-        _ => (start.max(windows.lookback), windows.eval_stride),
+        _ => (start.max(behind), windows.eval_stride),
     };
     let origins = (first..).step_by(stride).take_while(|origin| origin + windows.horizon <= end);
     let n_all = origins.clone().count();

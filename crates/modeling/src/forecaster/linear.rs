@@ -2,7 +2,8 @@
 //! linear map from look-back to horizon, DLinear two. What NLinear and RLinear add is the instance norm around it.
 //!
 //! Fresh weights are those of a plain linear layer, as in the authors' code (which holds the constant 1 / look-back of
-//! the paper as a comment).
+//! the paper as a comment). RLinear has no dropout here; the authors' code (plumprc/RTSF) has one between RevIN and the
+//! linear map.
 
 use burn::module::{Module, Param};
 use burn::nn;

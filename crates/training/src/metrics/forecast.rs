@@ -2,7 +2,8 @@
 //!
 //! A channel is one target of one series. Memory is that of one set of sums per channel and step of the horizon,
 //! however many windows there are. Everything is in original units, but for the two `_scaled` metrics, whose errors are
-//! divided by the channel's [`ChannelScale::factor`], as the papers report them.
+//! divided by the channel's [`ChannelScale::factor`]: on the standardised scale, as the papers report them, where the
+//! series are standardised (`features.scaling`, by default).
 //!
 //! Two ways to average over channels:
 //! - `mae`, `rmse`, `mse`, `mape`, `smape`, `bias`, `mse_scaled`, `mae_scaled`, `pinball` and the interval metrics take all
@@ -14,7 +15,7 @@ use super::Direction::{self, Maximize, Minimize};
 /// What turns the errors of a channel into those that channels can be compared by.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChannelScale {
-    /// Standard deviation of the train rows, above 0: original = offset + factor * scaled.
+    /// Above 0, original = offset + factor * scaled: the standard deviation of the train rows with standard scaling.
     pub factor: f64,
     /// Mean absolute error of the seasonal-naive forecast on the train rows, in original units; NaN if there is none.
     pub naive_mae: f64,
@@ -352,12 +353,12 @@ fn r2(channels: &[Channel]) -> f64 {
     mean_of_channels(channels, |c| 1.0 - c.sums.squared / c.sums.scatter)
 }
 
-/// Mean squared error on the standardised scale, as the papers report it.
+/// Mean squared error on the scale of `features.scaling`: by default the standardised one, as the papers report it.
 fn mse_scaled(channels: &[Channel]) -> f64 {
     pooled(channels, |c| c.sums.squared / (c.scale.factor * c.scale.factor), |s| s.count)
 }
 
-/// Mean absolute error on the standardised scale, as the papers report it.
+/// Mean absolute error on the scale of `features.scaling`: by default the standardised one, as the papers report it.
 fn mae_scaled(channels: &[Channel]) -> f64 {
     pooled(channels, |c| c.sums.absolute / c.scale.factor, |s| s.count)
 }
