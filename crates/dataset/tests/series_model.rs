@@ -167,8 +167,8 @@ fn new_texts_are_no_level() {
     let splits = SeriesSource::open(&data, &plain(), &windows(2, 1)).unwrap().splits().unwrap();
     assert_eq!(splits.future_names(), ["color=blue", "color=red"]);
     let window = splits.test.iter().find(|window| window.origin == 53).unwrap();
-    let told = "`color` has texts in 6 valid and test steps that no train step has (first `green`): they are none of its \
-                levels";
+    let told = "`color` has texts in 6 valid and test steps that no train step has (first `green`): they are none of \
+                its levels";
     assert_eq!(splits.info.warnings, [told]);
     // Steps 51 (red), 52 (blue), 53 (green).
     assert_eq!(splits.batch(&[*window]).future_covariates, [0.0, 1.0, 0.0, 1.0, 0.0, 0.0]);

@@ -40,8 +40,8 @@ impl SeriesSource {
         if longest < needed {
             let what = if reach > 0 { " + what lags and rolling statistics reach back" } else { "" };
             let problem = format!(
-                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon{what} = \
-                 {needed}; lower `backtest.folds` or `backtest.step`",
+                "the first of {} folds would have {longest} steps to learn from, fewer than look-back + horizon{what} \
+                 = {needed}; lower `backtest.folds` or `backtest.step`",
                 config.folds,
             );
             return Err(Error::Setting { key: "backtest.folds", problem });

@@ -76,8 +76,8 @@ pub struct SeriesDataConfig {
     pub max_gap_steps: Option<usize>,
     /// Keeps the last steps of each series only, at most this many.
     pub max_series_length: Option<usize>,
-    /// What happens to a series that is shorter than look-back + horizon or than `split.borders`, or whose train part has
-    /// no value of a target.
+    /// What happens to a series that is shorter than look-back + horizon or than `split.borders`, or whose train part
+    /// has no value of a target.
     pub short_series: ShortSeries,
     /// How each series is divided, in the order of time, into train, valid and test.
     pub split: SeriesSplitConfig,

@@ -11,7 +11,8 @@ use crate::{DatetimePart, Result, Scaling};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeriesFeaturesConfig {
-    /// How numbers are brought to a common scale. 0/1 channels and the calendar stay as they are.
+    /// How numbers are brought to a common scale. 0/1 channels and the calendar stay as they are; a covariate that is
+    /// constant in the train steps is 0 in all.
     pub scaling: SeriesScaling,
     /// Whether each series has its own mean and standard deviation, or all share those of all train steps together.
     pub per_series: bool,
@@ -118,7 +119,8 @@ impl SeriesScaling {
 pub enum CalendarEncoding {
     /// As sine and cosine, so that December is near January: two channels each (one for `is_weekend`).
     Cyclic,
-    /// A 0/1 channel for each hour, each weekday and so on that train steps have: what an MLP learns most from.
+    /// A 0/1 channel for each hour, each weekday and so on that train steps have, and none where they have one only:
+    /// what an MLP learns most from.
     /// `day_of_year` is cyclic even so.
     OneHot,
 }

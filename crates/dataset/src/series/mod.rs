@@ -8,9 +8,10 @@
 //! (`latest`).
 //!
 //! No window sees the future: what it is shown of targets and past covariates, and all that is computed from them, lies
-//! before its origin; scales and levels come from train steps. There are two exceptions. Under `gaps: interpolate`, a gap
-//! that spans the origin is filled with the help of the value after it; such windows are counted. Under `max_gap_steps`,
-//! whether such a gap is filled depends on how long it goes on: that decides which windows there are, not what they show.
+//! before its origin; scales and levels come from train steps. There are two exceptions. Under `gaps: interpolate`, a
+//! gap that spans the origin is filled with the help of the value after it; such windows are counted. Under
+//! `max_gap_steps`, whether such a gap is filled depends on how long it goes on: that decides which windows there are,
+//! not what they show.
 
 mod backtest;
 mod config;

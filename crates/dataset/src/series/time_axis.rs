@@ -22,7 +22,7 @@ enum Stamp {
     At(i64, Option<i32>),
 }
 
-/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, has a fraction of a second, or
+/// Reads the timestamps of all rows. Errors at the first that is missing, cannot be read, has a fraction of a second or
 /// another zone than the first one. `format` is that of `data.time_format`; `file` is for messages.
 pub(crate) fn read_times(column: &Column, format: Option<&str>, file: &str) -> Result<Times> {
     let parser =
