@@ -258,7 +258,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let result = ResultTable::new((config.model.kind.name(), metric), &scores, &members, baselines);
     plot_comparison(session, &result, job.shown_metric(), &format!("{} test windows", splits.test.len()))?;
     let seen_until = ForecastNet::last_seen(&splits);
-    let net = ForecastNet { model: config.model.clone(), shape: job.shape.clone(), intervals, seen_until };
+    let net = ForecastNet { model: config.model.clone(), shape: job.shape, intervals, seen_until };
     write_bundle(session, net, &splits.encoder.to_json()?, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
