@@ -130,7 +130,7 @@ fn a_constant_series_has_nothing_to_learn() {
 
 #[test]
 fn missing_values_that_leave_no_whole_window_are_told_with_the_longest_stretch() {
-    let holes = |index: usize, row: String| if index % 10 == 0 { format!("{},", date(index)) } else { row };
+    let holes = |index: usize, row: String| if index.is_multiple_of(10) { format!("{},", date(index)) } else { row };
     let error = error_of(&daily(200, holes), &[]);
     assert_contains(&error, &["data.csv", "9", "data.gaps"]);
     let (_, finished) = run(&daily(200, holes), &["--set", "data.gaps=interpolate"]);
@@ -210,10 +210,8 @@ fn wrong_settings_name_key_and_way_out() {
 
 #[test]
 fn settings_that_do_not_fit_the_data_end_the_run() {
-    for (n, setting, parts) in [(110, "backtest={folds: 9}", ["backtest", "folds"])] {
-        let (dir, finished) = run(&daily(n, plain), &["--model", "dlinear", "--set", setting]);
-        assert!([1, 2].contains(&finished.code), "{setting}: {}", finished.stderr);
-        assert_contains(&finished.stderr, &parts);
-        assert_eq!(dir.runs()[0].info.status, RunStatus::Failed, "{setting}");
-    }
+    let (dir, finished) = run(&daily(110, plain), &["--set", "backtest={folds: 9}"]);
+    assert!([1, 2].contains(&finished.code), "{}", finished.stderr);
+    assert_contains(&finished.stderr, &["backtest", "folds"]);
+    assert_eq!(dir.runs()[0].info.status, RunStatus::Failed);
 }
