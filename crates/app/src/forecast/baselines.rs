@@ -41,6 +41,14 @@ impl BaselineKind {
     }
 }
 
+/// The wrong key and the reason, if a baseline is listed twice.
+pub fn check(kinds: &[BaselineKind]) -> Result<(), (String, String)> {
+    match (1..kinds.len()).find(|&place| kinds[..place].contains(&kinds[place])) {
+        None => Ok(()),
+        Some(place) => Err(("baselines".to_owned(), format!("`{}` is listed twice", kinds[place].name()))),
+    }
+}
+
 /// A baseline's scores, and its errors by step of the horizon for the picture of them.
 pub type SimpleScores = (ModelScores, Vec<Option<f64>>);
 

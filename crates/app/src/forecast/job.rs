@@ -8,7 +8,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use dataset::{DatasetInfo, SeriesBatch, SeriesShape, SeriesSplits, Window};
 use modeling::{ForecastBatch, ForecastShape, Forecaster, ForecasterConfig};
 use training::metrics::{Direction, FORECAST_METRICS, forecast_direction_of};
-use training::{EpochEnd, StepOutput, TrainingConfig};
+use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
 use crate::fitting::Learner;
@@ -66,6 +66,24 @@ impl<'a> ForecastJob<'a> {
         let default = if self.shape.n_targets > 1 { "mae_scaled" } else { "mae" };
         monitored.and_then(direction).unwrap_or((default, Direction::Minimize))
     }
+}
+
+/// The wrong key and the reason, if a forecaster cannot be trained with these settings.
+pub fn check_training(training: &TrainingConfig, model: &ForecasterConfig) -> Result<(), (String, String)> {
+    let monitor = training.early_stopping.metric();
+    if let Err(names) = forecast_direction_of(monitor, !model.quantiles.is_empty()) {
+        let problem = format!("no metric `{monitor}` of forecasts; there are {}", names.join(", "));
+        return Err(("training.early_stopping.monitor".to_owned(), problem));
+    }
+    for (key, is_plain) in [
+        ("training.class_weights", training.class_weights == ClassWeights::None),
+        ("training.label_smoothing", training.label_smoothing == 0.0),
+    ] {
+        if !is_plain {
+            return Err((key.to_owned(), "it needs classes, and this is a forecast".to_owned()));
+        }
+    }
+    Ok(())
 }
 
 /// A network to forecast with, with the weights of a file.

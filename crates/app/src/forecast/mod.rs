@@ -2,6 +2,7 @@
 
 pub mod backtest;
 pub mod baselines;
+pub mod inputs;
 pub mod intervals;
 pub mod job;
 pub mod outputs;

@@ -8,8 +8,7 @@ use dataset::{BacktestConfig, SeriesDataConfig, SeriesEncoder, SeriesFeaturesCon
 use modeling::{Forecaster, ForecasterConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use training::metrics::forecast_direction_of;
-use training::{ClassWeights, TrainingConfig};
+use training::TrainingConfig;
 
 use crate::bundle::{TrainedModel, write_bundle};
 use crate::cli::{RunFlags, SeriesFlags};
@@ -17,9 +16,10 @@ use crate::console::LoggingConfig;
 use crate::device::{DeviceKind, use_threads};
 use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::forecast::backtest::backtest;
-use crate::forecast::baselines::{BaselineKind, fit_simple};
+use crate::forecast::baselines::{self, BaselineKind, fit_simple};
+use crate::forecast::inputs;
 use crate::forecast::intervals::Intervals;
-use crate::forecast::job::ForecastJob;
+use crate::forecast::job::{ForecastJob, check_training};
 use crate::forecast::outputs::{self, ForecastNet};
 use crate::forecast::plots::{plot_series, plot_test};
 use crate::forecast::predictions::{PredictionsConfig, score_test};
@@ -115,12 +115,12 @@ impl RunConfig for Config {
             return Err(("interval_coverage".to_owned(), format!("`{coverage}` is not between 0 and 1, like 0.9")));
         }
         self.predictions.check().map_err(|(key, reason)| (format!("predictions.{key}"), reason))?;
-        check_baselines(&self.baselines)?;
+        baselines::check(&self.baselines)?;
         program::check_threads(self.threads)?;
         program::check_ensemble(self.ensemble)?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
-        check_training(&self.training, !self.model.quantiles.is_empty())?;
+        check_training(&self.training, &self.model)?;
         self.mlflow.check().map_err(|(key, reason)| (format!("mlflow.{key}"), reason))?;
         self.device.check().map_err(|(key, reason)| (key.to_owned(), reason))
     }
@@ -150,31 +150,6 @@ impl RunConfig for Config {
 
     fn logging(&self) -> &LoggingConfig {
         &self.logging
-    }
-}
-
-/// What a forecaster cannot be trained with.
-fn check_training(training: &TrainingConfig, has_quantiles: bool) -> Result<(), (String, String)> {
-    let monitor = training.early_stopping.metric();
-    if let Err(names) = forecast_direction_of(monitor, has_quantiles) {
-        let problem = format!("no metric `{monitor}` of forecasts; there are {}", names.join(", "));
-        return Err(("training.early_stopping.monitor".to_owned(), problem));
-    }
-    for (key, is_plain) in [
-        ("training.class_weights", training.class_weights == ClassWeights::None),
-        ("training.label_smoothing", training.label_smoothing == 0.0),
-    ] {
-        if !is_plain {
-            return Err((key.to_owned(), "it needs classes, and this is a forecast".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-fn check_baselines(kinds: &[BaselineKind]) -> Result<(), (String, String)> {
-    match (1..kinds.len()).find(|&place| kinds[..place].contains(&kinds[place])) {
-        None => Ok(()),
-        Some(place) => Err(("baselines".to_owned(), format!("`{}` is listed twice", kinds[place].name()))),
     }
 }
 
@@ -208,7 +183,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let start = start_of(config)?;
     let source = open_data(config, start.as_ref(), session)?;
     outputs::report_data(session, &source)?;
-    warn_of_unused(config, session);
+    inputs::warn_of_unused(&config.model, &config.data, &config.features, &session.console);
     plot_series(session, &source)?;
     if let Some(settings) = &config.backtest {
         backtest(settings, &source, (&config.model, &config.training), config.seed, &device, session)?;
@@ -277,39 +252,6 @@ fn open_data(config: &Config, start: Option<&TrainedModel<ForecastNet>>, session
         Some(start) => {
             SeriesSource::open_for(&found, &config.windows, &SeriesEncoder::from_json(&start.preprocessor)?)?
         }
-        None => SeriesSource::open(&found, &config.used_features(), &config.windows)?,
+        None => SeriesSource::open(&found, &inputs::used_features(&config.model, &config.features), &config.windows)?,
     })
-}
-
-/// A linear network sees nothing but the targets' own past.
-fn warn_of_unused(config: &Config, session: &Session) {
-    let (data, features) = (&config.data, &config.features);
-    let has_columns = !data.past_covariates.is_empty() || !data.future_covariates.is_empty() || data.holiday.is_some();
-    let has_made = features.calendar.as_ref().is_some_and(|calendar| !calendar.is_empty())
-        || !(features.lags.is_empty() && features.differences.is_empty() && features.rolling.windows.is_empty());
-    if !config.model.uses_covariates() && (has_columns || has_made) {
-        let kind = config.model.kind.name();
-        session.console.warn(&format!(
-            "`model.kind: {kind}` looks at the past of the targets only, not at covariates, holidays and `features`; \
-             `mlp`, `tide` and `tsmixer` do"
-        ));
-    }
-}
-
-impl Config {
-    /// Without what the network would not look at: it would cost windows and time.
-    fn used_features(&self) -> SeriesFeaturesConfig {
-        let features = self.features.clone();
-        if self.model.uses_covariates() {
-            return features;
-        }
-        let none = SeriesFeaturesConfig::default();
-        SeriesFeaturesConfig {
-            calendar: Some(Vec::new()),
-            lags: none.lags,
-            differences: none.differences,
-            rolling: none.rolling,
-            ..features
-        }
-    }
 }
