@@ -9,10 +9,12 @@ use crate::session::Session;
 /// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
 pub type ModelScores = (String, Vec<(String, Option<f64>)>);
 
-/// Fits one baseline after the other in nested runs, and logs their scores as `baseline_<name>_<metric>` to the parent too.
+/// Fits one baseline after the other in nested runs, and logs the metric that models are compared by, `shown`, to the parent
+/// too, as `baseline_<name>_<metric>`: with all of them its page would show little else.
 /// `fit` gives the metrics of valid and test rows, and what else is to be known of it.
 pub fn fit_baselines<E: Serialize + DeserializeOwned>(
     names: &[&str],
+    shown: &str,
     session: &Session,
     fit: impl Fn(&str, &Session) -> Result<(Vec<(String, f64)>, E)>,
 ) -> Result<Vec<(ModelScores, E)>> {
@@ -34,7 +36,9 @@ pub fn fit_baselines<E: Serialize + DeserializeOwned>(
                 continue;
             }
         };
-        let finite = scores.iter().filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
+        let is_shown = |metric: &str| ["val", "test"].iter().any(|split| *metric == format!("{split}_{shown}"));
+        let compared = scores.iter().filter(|(metric, _)| is_shown(metric));
+        let finite = compared.filter_map(|(metric, value)| Some((format!("baseline_{name}_{metric}"), (*value)?)));
         session.log_metrics(&finite.collect::<Vec<_>>(), 0);
         all.push((((*name).to_owned(), scores), more));
     }

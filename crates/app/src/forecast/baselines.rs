@@ -61,7 +61,7 @@ pub fn fit_simple(
     session: &Session,
 ) -> Result<Vec<SimpleScores>> {
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
-    fit_baselines(&names, session, |name, nested| {
+    fit_baselines(&names, shown, session, |name, nested| {
         let Some(kind) = kinds.iter().find(|kind| kind.name() == name) else { bail!("no baseline `{name}`") };
         log_input(&nested.run, &splits.info);
         let baseline = Baseline::fit(*kind, splits).with_context(|| format!("baseline `{name}`"))?;

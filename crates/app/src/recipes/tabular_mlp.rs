@@ -23,7 +23,7 @@ use crate::session::{MlflowConfig, PathsConfig, Session};
 use crate::tabular::baselines::fit_classical;
 use crate::tabular::cross_validation::cross_validate;
 use crate::tabular::importance::measure_importance;
-use crate::tabular::job::{TabularJob, check_fits};
+use crate::tabular::job::{TabularJob, check_fits, shown_metric};
 use crate::tabular::outputs::{self, TabularNet};
 use crate::tabular::plots::plot_test;
 
@@ -173,7 +173,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     outputs::record_data(session, &splits)?;
     start.as_ref().map_or(Ok(()), |start| start.check_unseen_test(&splits.info))?;
     check_fits(&config.training, &splits)?;
-    let baselines = fit_classical(&config.baselines, &config.baseline_options, &splits, config.seed, session)?;
+    let shown = shown_metric(&config.training, &splits);
+    let (kinds, options) = (&config.baselines, &config.baseline_options);
+    let baselines = fit_classical(kinds, options, &splits, (config.seed, shown.0), session)?;
 
     // Model
     let weights = start.as_ref().map_or(&[][..], |start| &start.weights);
@@ -199,9 +201,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let [train, valid, test] = job.score(&models);
     session.log_metrics(&test.metrics.named("test"), members[0].best_epoch);
     let scores = [("train", &train.metrics), ("val", &valid.metrics), ("test", &test.metrics)];
-    let result = ResultTable::new(("mlp", job.shown_metric().0), &scores, &members, baselines);
+    let result = ResultTable::new(("mlp", shown.0), &scores, &members, baselines);
     plot_test(session, &job, &test)?;
-    plot_comparison(session, &result, job.shown_metric(), &format!("{} test rows", job.splits.test.n_rows()))?;
+    plot_comparison(session, &result, shown, &format!("{} test rows", job.splits.test.n_rows()))?;
     measure_importance(&job, &models, config.seed, session)?;
     outputs::write_class_report(session, &job, &test)?;
     outputs::write_predictions(session, &job, &test)?;

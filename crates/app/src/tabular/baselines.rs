@@ -13,11 +13,12 @@ use crate::session::Session;
 use crate::tabular::scoring::{self, Scores};
 
 /// Fits every baseline that can predict this kind of target on the train rows; scores it on valid and test rows.
+/// `shown`: the metric that models are compared by.
 pub fn fit_classical(
     kinds: &[BaselineKind],
     config: &BaselineConfig,
     splits: &Splits,
-    seed: u64,
+    (seed, shown): (u64, &str),
     session: &Session,
 ) -> Result<Vec<ModelScores>> {
     let task = scoring::task_of(&splits.preprocessor);
@@ -28,7 +29,7 @@ pub fn fit_classical(
         session.console.warn(&format!("`baselines`: no `{name}` for this kind of target; there are {instead}"));
     }
     let names: Vec<&str> = fitting.iter().map(|kind| kind.name()).collect();
-    let fitted = fit_baselines(&names, session, |name, nested| {
+    let fitted = fit_baselines(&names, shown, session, |name, nested| {
         let kind = fitting.iter().find(|kind| kind.name() == name).context("a baseline of the list")?;
         Ok((fit_one(*kind, config, splits, seed, nested)?, ()))
     })?;

@@ -64,14 +64,6 @@ impl<'a> TabularJob<'a> {
         Ok(modeling::load_weights(model, weights)?)
     }
 
-    /// The metric that pictures compare models by: the monitored one, or the first where that is the loss.
-    pub fn shown_metric(&self) -> (&'static str, Direction) {
-        let (kind, monitor) = (scoring::kind_of(self.task), self.training.early_stopping.metric());
-        let monitored = metrics_for(kind).find(|metric| metric.name == monitor);
-        let metric = monitored.or_else(|| metrics_for(kind).next());
-        metric.map_or(("loss", Direction::Minimize), |metric| (metric.name, metric.direction))
-    }
-
     /// Losses and metrics of train, valid and test rows: of one network, or of what several predict on average.
     pub fn score(&self, models: &[TabularMlp]) -> [Scores; 3] {
         let forward = scoring::ensemble(models, self.task);
@@ -136,6 +128,15 @@ impl Learner for TabularJob<'_> {
         let validated = scoring::evaluate(forward, &self.valid, &splits.valid, task, &splits.preprocessor);
         Ok([trained.metrics, validated.metrics])
     }
+}
+
+/// The metric that models are compared by: the monitored one, or the first where that is the loss.
+pub fn shown_metric(training: &TrainingConfig, splits: &Splits) -> (&'static str, Direction) {
+    let kind = scoring::kind_of(scoring::task_of(&splits.preprocessor));
+    let monitor = training.early_stopping.metric();
+    let monitored = metrics_for(kind).find(|metric| metric.name == monitor);
+    let metric = monitored.or_else(|| metrics_for(kind).next());
+    metric.map_or(("loss", Direction::Minimize), |metric| (metric.name, metric.direction))
 }
 
 /// Says whether the settings can be right for this data, before anything is trained on it.
