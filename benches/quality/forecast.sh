@@ -4,8 +4,8 @@
 #   benches/quality/forecast.sh DATA_DIR [SEEDS] [FLAGS..]
 #
 # DATA_DIR: ETTh1.csv and Metro_Interstate_Traffic_Volume.csv. SEEDS: "0 1 2" by default. FLAGS go to the program.
-# Nothing is chosen by looking at test windows. ETTh1: of each horizon the network with the least error in a rolling-origin
-# back-test (3 blocks of 60 days inside the train and valid parts, first seed). The best epoch comes from valid windows.
+# ETTh1: of each horizon the network with the least error in a rolling-origin back-test (3 blocks of 60 days inside the train
+# and valid parts, first seed). The best epoch comes from valid windows, Metro's settings from its valid windows.
 set -euo pipefail
 data_dir=$(realpath "${1:?"usage: benches/quality/forecast.sh DATA_DIR [SEEDS] [FLAGS..]"}")
 seeds=${2:-"0 1 2"}
