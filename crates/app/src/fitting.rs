@@ -70,6 +70,14 @@ struct Notes {
     history: String,
 }
 
+/// The network with the weights of a member of `init_from`, another seed with those of another; as it is if there is none.
+pub fn start_from<M: Module>(model: M, init_from: &[PathBuf], seed: u64) -> Result<M> {
+    match init_from {
+        [] => Ok(model),
+        files => modeling::load_weights(model, &files[seed as usize % files.len()]).context("`init_from`"),
+    }
+}
+
 /// Trains a network, logs its epochs to the session's run, and goes on from the run's checkpoint if there is one.
 pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitted> {
     let (run, console, config) = (&session.run, &session.console, learner.training());

@@ -4,13 +4,14 @@
 //! typed sources are written in their shortest exact form.
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::File;
 use std::path::Path;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
+use crate::write::write_whole;
 use crate::{Column, DataConfig, Error, Result};
 
 /// Named columns of equal length.
@@ -125,14 +126,7 @@ impl Table {
         if let Some((name, values)) = extra.iter().find(|(_, values)| values.len() != self.n_rows) {
             return Err(Error::ColumnLength { column: name.to_string(), found: values.len(), expected: self.n_rows });
         }
-        let mut temporary = path.as_os_str().to_owned();
-        temporary.push(".tmp");
-        let temporary = Path::new(&temporary);
-        let written = self.write_rows(extra, temporary).and_then(|()| fs::rename(temporary, path));
-        if written.is_err() {
-            let _ = fs::remove_file(temporary);
-        }
-        written.map_err(Error::io("write", path))
+        write_whole(path, |temporary| self.write_rows(extra, temporary))
     }
 
     fn write_rows(&self, extra: &[(&str, Vec<String>)], path: &Path) -> std::io::Result<()> {

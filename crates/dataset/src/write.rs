@@ -56,14 +56,18 @@ impl OutputColumn {
 /// Writes named columns of equal length. The file is whole or not there.
 pub fn write_columns(columns: &[(String, OutputColumn)], format: OutputFormat, path: &Path) -> Result<()> {
     let n_rows = n_rows(columns)?;
+    write_whole(path, |temporary| match format {
+        OutputFormat::Csv => write_csv(columns, n_rows, temporary),
+        OutputFormat::Parquet => write_parquet(columns, temporary),
+    })
+}
+
+/// Makes a file: `write` gets a temporary name, and the file appears under its own when that is done, or not at all.
+pub(crate) fn write_whole(path: &Path, write: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<()> {
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(".tmp");
     let temporary = Path::new(&temporary);
-    let written = match format {
-        OutputFormat::Csv => write_csv(columns, n_rows, temporary),
-        OutputFormat::Parquet => write_parquet(columns, temporary),
-    };
-    let written = written.and_then(|()| fs::rename(temporary, path));
+    let written = write(temporary).and_then(|()| fs::rename(temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(temporary);
     }

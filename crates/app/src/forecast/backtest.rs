@@ -34,11 +34,15 @@ pub fn backtest(
 ) -> Result<()> {
     let (mut scores, mut first): (Vec<FoldScores>, Option<PathBuf>) = (Vec::new(), None);
     let folds = source.backtest(settings)?;
+    let fixed = match folds.first() {
+        Some(first) if !settings.refit => Some(source.fold(first)?.encoder),
+        _ => None,
+    };
     let mut headline = "mae";
     for fold in &folds {
-        let splits = match &folds[..] {
-            [first, ..] if !settings.refit => source.fold_for(fold, &source.fold(first)?.encoder)?,
-            _ => source.fold(fold)?,
+        let splits = match &fixed {
+            Some(encoder) => source.fold_for(fold, encoder)?,
+            None => source.fold(fold)?,
         };
         let job = ForecastJob::new(model, training, &splits, device)?;
         (headline, _) = job.shown_metric();

@@ -3,7 +3,7 @@
 use std::mem;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::{Device, Tensor, TensorData};
 use dataset::{DatasetInfo, SeriesBatch, SeriesShape, SeriesSplits, Window};
 use modeling::{ForecastBatch, ForecastShape, Forecaster, ForecasterConfig};
@@ -11,7 +11,7 @@ use training::metrics::{Direction, FORECAST_METRICS, forecast_direction_of};
 use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
-use crate::fitting::Learner;
+use crate::fitting::{Learner, start_from};
 use crate::forecast::scoring::{ForecastScores, score};
 use crate::history::Metrics;
 
@@ -203,13 +203,7 @@ impl Learner for ForecastJob<'_> {
     fn init(&self, seed: u64) -> Result<Forecaster> {
         self.device.seed(seed);
         let model = self.model.init(&self.shape, &self.device.clone().autodiff());
-        match self.init_from {
-            [] => Ok(model),
-            files => {
-                let file = &files[seed as usize % files.len()];
-                modeling::load_weights(model, file).context("`init_from`")
-            }
-        }
+        start_from(model, self.init_from, seed)
     }
 
     /// The output is what the epoch's train metrics need, and no more, so that memory does not grow with the horizon: mean

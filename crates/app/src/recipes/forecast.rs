@@ -70,7 +70,7 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
 
     // Rows
     let data = data_of(flags, &model.folder, &encoder, &console)?;
-    let latest = encoder.latest(&data)?;
+    let mut latest = encoder.latest(&data)?;
     latest.warnings.iter().for_each(|warning| console.warn_plainly(warning));
 
     // Forecast
@@ -78,7 +78,7 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     let net = &model.net;
     let models = model.weights.iter().map(|file| load(&net.model, &net.shape, file, &device));
     let models = models.collect::<Result<Vec<Forecaster>>>()?;
-    let scaled = Networks::of(&net.model, &net.shape, &models, &device).predict(&mut latest.batch.clone());
+    let scaled = Networks::of(&net.model, &net.shape, &models, &device).predict(&mut latest.batch);
     let forecasts = forecasts(&scaled, &latest, net);
     let columns = columns(&forecasts, &latest, &encoder, net);
     match &flags.output {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use burn::tensor::Device;
 use dataset::{DatasetInfo, Splits};
 use modeling::{Inputs, Loss, TabularMlp, TabularMlpConfig, Task};
@@ -10,7 +10,7 @@ use training::metrics::{Direction, direction_of, metrics_for};
 use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
-use crate::fitting::{Learner, check_monitor};
+use crate::fitting::{Learner, check_monitor, start_from};
 use crate::history::Metrics;
 use crate::tabular::scoring::{self, Rows, Scores};
 
@@ -105,13 +105,7 @@ impl Learner for TabularJob<'_> {
     fn init(&self, seed: u64) -> Result<TabularMlp> {
         self.device.seed(seed);
         let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
-        match self.init_from {
-            [] => Ok(model),
-            files => {
-                let file = &files[seed as usize % files.len()];
-                modeling::load_weights(model, file).context("`init_from`")
-            }
-        }
+        start_from(model, self.init_from, seed)
     }
 
     fn step(&self, model: &TabularMlp, rows: &[u32]) -> StepOutput {
