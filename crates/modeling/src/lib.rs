@@ -10,6 +10,7 @@ mod forecaster;
 mod fused;
 mod kernels;
 mod layers;
+pub mod onnx;
 mod periodic;
 mod tabular_mlp;
 mod task;
