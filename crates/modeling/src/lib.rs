@@ -17,7 +17,7 @@ mod task;
 mod weights;
 
 pub use forecaster::{
-    ForecastBatch, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm, PointLoss,
+    ForecastBatch, ForecastInputs, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm, PointLoss,
     summarize_forecaster,
 };
 pub use layers::{Activation, Layer, Norm, weight_bytes};

@@ -4,6 +4,7 @@
 //! it makes. The operators are those of <https://onnx.ai/onnx/operators>, opset 17 (and `ai.onnx.ml` 3), raised to 20 when
 //! a node needs it. The same calls give the same bytes.
 
+pub(crate) mod layers;
 mod proto;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -318,6 +319,14 @@ impl Graph {
         match values {
             [value] => value.clone(),
             _ => self.node("Concat", &values.iter().collect::<Vec<_>>(), &[("axis", Attribute::Int(axis))]),
+        }
+    }
+
+    /// The mean of values of one shape.
+    pub fn mean(&mut self, values: &[Value]) -> Value {
+        match values {
+            [value] => value.clone(),
+            _ => self.node("Mean", &values.iter().collect::<Vec<_>>(), &[]),
         }
     }
 
