@@ -63,7 +63,7 @@ pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
 pub use read::read_table;
 pub use scaler::Scaler;
 pub use series::{
-    BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
+    BacktestConfig, BacktestFold, CalendarEncoding, ChannelSource, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
     LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
     SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
     SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
