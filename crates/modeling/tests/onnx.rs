@@ -38,7 +38,7 @@ impl ModuleMapper for MadeUp {
 
 fn floats<const D: usize>(tensor: &Tensor<D>) -> serde_json::Value {
     let values: Vec<f32> = tensor.to_data().iter().collect();
-    json!({"type": "float32", "shape": tensor.dims(), "values": values})
+    json!({"type": "float32", "shape": tensor.dims().as_slice(), "values": values})
 }
 
 /// Models in a folder, with inputs and what is wanted of them.
@@ -266,7 +266,7 @@ fn the_opset_is_raised_where_texts_are_taken_apart() {
     for raised in [false, true] {
         let mut graph = Graph::new("texts");
         let text = graph.input("text", Element::String, &[Dim::Named("rows")]);
-        let number = graph.input("number", Element::Double, &[]);
+        let number = graph.input("number", Element::Double, &[Dim::Fixed(2)]);
         let axes = [("axes", Attribute::Ints(vec![0])), ("keepdims", Attribute::Int(0))];
         let mean = graph.node("ReduceMean", &[&number], &axes);
         graph.output("mean", &mean, Element::Double, &[]);

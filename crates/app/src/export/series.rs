@@ -22,11 +22,12 @@ use channels::{Rows, scale_tables, sort};
 use times::{Time, TimeInput};
 
 const DAY_SECONDS: i64 = 86_400;
+const ROWS: Dim = Dim::Named("rows");
 /// Texts that name no holiday, beside those of the file that are missing.
 const NO_HOLIDAY: [&str; 13] =
     ["", "0", "0.0", "none", "None", "NONE", "false", "False", "FALSE", "nan", "NaN", "<NA>", "null"];
 
-/// Name, type and meaning of an input or output.
+/// Name, type and meaning of an input or output. The only input of a graph is `[rows, 1]`, every other one `[rows]`.
 pub type Column = (String, Element, String);
 
 /// A forecaster that runs without this workspace.
@@ -179,14 +180,14 @@ impl Builder<'_> {
         });
         let (shared, of_series) = plan.encoder.scales();
         let is_scaled_by_series = data.group.is_some() && !of_series.is_empty();
-        // A graph with one input gets a table of one column.
+        // MLflow gives a graph with one input a table of one column.
         let n_inputs = usize::from(plan.time.is_some())
             + usize::from(is_scaled_by_series)
             + data.targets.len()
             + texts.len()
             + numbers.len()
             + holidays.len();
-        let shape: &[Dim] = if n_inputs == 1 { &[] } else { &[Dim::Named("rows")] };
+        let shape: &[Dim] = if n_inputs == 1 { &[ROWS, Dim::Fixed(1)] } else { &[ROWS] };
 
         let time = plan.time.as_ref().map(|input| self.time(&data.time, input, shape));
         let scales = match data.group.as_ref().filter(|_| is_scaled_by_series) {
