@@ -155,7 +155,8 @@ interval_coverage: 0.8
 
 #[test]
 fn groups_with_numbers_for_names_and_one_scale() {
-    let settings = format!("{SHOPS}\nfeatures: {{calendar: []}}\nmodel: {{kind: tide, hidden_size: 16, temporal_hidden: 8}}\n");
+    let settings =
+        format!("{SHOPS}\nfeatures: {{calendar: []}}\nmodel: {{kind: tide, hidden_size: 16, temporal_hidden: 8}}\n");
     check(&shops(["1", "22"]), &settings, None);
     let settings = format!("{SHOPS}\nfeatures: {{per_series: false, scaling: min_max}}\nmodel: {{kind: tsmixer}}\n");
     check(&shops(["1", "22"]), &settings, None);

@@ -63,10 +63,11 @@ pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
 pub use read::read_table;
 pub use scaler::Scaler;
 pub use series::{
-    BacktestConfig, BacktestFold, CalendarEncoding, ChannelSource, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
-    LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
-    SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
-    SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
+    BacktestConfig, BacktestFold, CalendarEncoding, ChannelSource, Covariate, Duplicates, Frequency, Gap, GapPolicy,
+    Latest, LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig,
+    SeriesEncoder, SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape,
+    SeriesSource, SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window,
+    WindowsConfig,
 };
 pub use source::Source;
 pub use table::{DataFile, Table};

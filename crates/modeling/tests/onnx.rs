@@ -9,7 +9,7 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use modeling::onnx::{Attribute, Dim, Element, Graph, Value};
 use modeling::{
-    Activation, ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, ForecasterKind, InstanceNorm, Inputs,
+    Activation, ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, ForecasterKind, Inputs, InstanceNorm,
     Norm, NumericEmbedding, TabularMlpConfig, Task,
 };
 use serde_json::json;
@@ -112,14 +112,9 @@ fn tabular_networks_agree_with_onnxruntime() {
     let mut cases = Cases::new();
     let inputs = Inputs { n_numeric: 4, n_real: 3, cardinalities: vec![4, 30] };
     let small = TabularMlpConfig { hidden_dims: vec![8, 8, 5], ..Default::default() };
-    for activation in [
-        Activation::Relu,
-        Activation::Gelu,
-        Activation::Silu,
-        Activation::Tanh,
-        Activation::LeakyRelu,
-        Activation::Elu,
-    ] {
+    for activation in
+        [Activation::Relu, Activation::Gelu, Activation::Silu, Activation::Tanh, Activation::LeakyRelu, Activation::Elu]
+    {
         for (norm, residual) in [(Norm::None, false), (Norm::Batch, true), (Norm::Layer, true)] {
             let config = TabularMlpConfig { activation, norm, residual, ..small.clone() };
             tabular(&mut cases, &config, &inputs, Task::Binary, 1);

@@ -49,12 +49,7 @@ pub struct SeriesExport {
 
 /// Makes the graph of one or more networks, whose forecasts are averaged. `schema` is MLflow's column schema of the
 /// training data: whole numbers that are always there stay such in the inputs.
-pub fn graph(
-    net: &ForecastNet,
-    encoder: &SeriesEncoder,
-    models: &[Forecaster],
-    schema: &str,
-) -> Result<SeriesExport> {
+pub fn graph(net: &ForecastNet, encoder: &SeriesEncoder, models: &[Forecaster], schema: &str) -> Result<SeriesExport> {
     let plan = Plan::new(net, encoder, schema)?;
     let mut builder = Builder { plan: &plan, graph: Graph::new("forecast"), inputs: Vec::new() };
     let rows = builder.rows();
@@ -408,7 +403,11 @@ impl Builder<'_> {
 }
 
 fn known_until(is_future: bool) -> &'static str {
-    if is_future { "a covariate, known over the horizon too" } else { "a covariate, known up to the first forecast step" }
+    if is_future {
+        "a covariate, known over the horizon too"
+    } else {
+        "a covariate, known up to the first forecast step"
+    }
 }
 
 /// 0 for a window of which all is there, NaN for another one: networks do not hand on a NaN reliably. `[B, 1, 1]` of
@@ -422,6 +421,7 @@ fn missing(graph: &mut Graph, inputs: &ForecastInputs) -> Value {
         let nothing = graph.node("Mul", &[channels, &zero], &[]);
         sums.push(graph.node("ReduceSum", &[&nothing, &axes], &[]));
     }
-    let sum = if sums.len() == 1 { sums.swap_remove(0) } else { graph.node("Sum", &sums.iter().collect::<Vec<_>>(), &[]) };
+    let sum =
+        if sums.len() == 1 { sums.swap_remove(0) } else { graph.node("Sum", &sums.iter().collect::<Vec<_>>(), &[]) };
     graph.cast(&sum, Element::Double)
 }

@@ -85,7 +85,8 @@ impl SeriesEncoder {
 
     /// In the order of the stored channels.
     fn stored_sources(&self, layout: &Layout) -> Vec<ChannelSource> {
-        let covariates = self.covariates.iter().filter(|covariate| !covariate.is_text()).map(|covariate| &covariate.name);
+        let covariates =
+            self.covariates.iter().filter(|covariate| !covariate.is_text()).map(|covariate| &covariate.name);
         let columns = self.data.targets.iter().chain(covariates);
         let mut stored: Vec<ChannelSource> =
             columns.enumerate().map(|(scale, name)| ChannelSource::Number { column: name.clone(), scale }).collect();
