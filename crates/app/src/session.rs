@@ -18,12 +18,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracking::{Outcome, Run, RunOptions, RunStatus, SystemMetricsOptions, Tracker};
 
-use crate::cli::RunFlags;
+use crate::cli::CommonFlags;
 use crate::config::Loaded;
 use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_logging};
 use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
-use crate::history::ResultTable;
 use crate::resume::{Logged, StoppedRun, open_tracker};
 use crate::{download, environment};
 
@@ -169,13 +168,27 @@ pub struct Session {
 /// closed at the end.
 type OpenRuns = Arc<Mutex<Vec<Run>>>;
 
+/// What a run brings, printed at its end.
+pub trait RunResult {
+    /// For people.
+    fn to_text(&self) -> String;
+    /// How it ended, for the last line: `best epoch 7 of 20`.
+    fn summary(&self) -> String;
+    /// For programs: keys beside the run's id and status.
+    fn to_json(&self) -> serde_json::Map<String, serde_json::Value>;
+    /// An error makes the program fail although its run is FINISHED: the work is done, and what it found is bad.
+    fn verdict(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
 /// result. Errors and Ctrl-C come back after the run has been ended.
-pub fn run_tracked<C: Serialize>(
+pub fn run_tracked<C: Serialize, R: RunResult>(
     loaded: &Loaded<C>,
-    flags: &RunFlags,
+    flags: &CommonFlags,
     setup: &Setup,
-    recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
     let session = Session::start(loaded, flags, setup)?;
     let result = catch_unwind(AssertUnwindSafe(|| recipe(&loaded.config, &session)))
@@ -188,9 +201,9 @@ pub fn run_tracked<C: Serialize>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.best_epochs()));
+        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.summary()));
     }
-    Ok(())
+    result.verdict()
 }
 
 /// The text of `panic!("...")`.
@@ -200,7 +213,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 }
 
 impl Session {
-    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
+    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &CommonFlags, setup: &Setup) -> Result<Self> {
         let console = Console::new(flags.quiet);
         let program = environment::program();
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
@@ -513,18 +526,17 @@ impl Session {
         }
     }
 
-    fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
-        let (best_epoch, epochs) = result.longest();
-        serde_json::json!({
+    fn to_json(&self, result: &impl RunResult, outcome: &Outcome) -> serde_json::Value {
+        let mut object = serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
             "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
-            "best_epoch": best_epoch,
-            "epochs": epochs,
             "outputs": self.folder.display().to_string(),
-            "metrics": result.to_json(),
-            "baselines": result.baselines_json(),
-        })
+        });
+        if let Some(object) = object.as_object_mut() {
+            object.extend(result.to_json());
+        }
+        object
     }
 }
 
