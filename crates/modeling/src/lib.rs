@@ -17,8 +17,8 @@ mod task;
 mod weights;
 
 pub use forecaster::{
-    ForecastBatch, ForecastInputs, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm, PointLoss,
-    summarize_forecaster,
+    ForecastBatch, ForecastInputs, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm,
+    PointLoss, summarize_forecaster,
 };
 pub use layers::{Activation, Layer, Norm, weight_bytes};
 pub use tabular_mlp::{Inputs, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize};

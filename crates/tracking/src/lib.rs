@@ -14,6 +14,7 @@ mod logged;
 mod memory;
 mod model_rules;
 mod model_types;
+mod model_uploads;
 mod model_uri;
 mod null;
 mod panics;

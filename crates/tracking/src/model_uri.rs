@@ -7,7 +7,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use crate::model_rules::{is_alias, nearest};
-use crate::{Artifact, ArtifactsOf, Error, Result, Stage, Store, artifacts};
+use crate::{Artifact, ArtifactsOf, Error, LoggedModel, ModelStatus, Result, Stage, Store, artifacts};
 
 /// A version may point to another place by such an address again; more steps than this are a circle.
 const MOST_STEPS: usize = 8;
@@ -16,7 +16,7 @@ const MOST_STEPS: usize = 8;
 ///
 /// | text | meaning |
 /// |---|---|
-/// | `runs:/RUN_ID/PATH` | an artifact of a run, or a logged model that it made, by name |
+/// | `runs:/RUN_ID/PATH` | an artifact of a run, or the newest logged model of that name that it made |
 /// | `models:/NAME/3` | a version of a registered model |
 /// | `models:/NAME/Production` | the newest version at a stage |
 /// | `models:/NAME/latest` | the newest version |
@@ -255,18 +255,20 @@ fn run_place(store: &dyn Store, run_id: String, path: String) -> Result<Place> {
         return in_run(path);
     }
     let (name, below) = path.split_once('/').unwrap_or((&path, ""));
-    let outputs = store.run(&run_id)?.outputs;
-    for output in outputs.iter().rev() {
+    let mut found: Vec<LoggedModel> = Vec::new();
+    for output in store.run(&run_id)?.outputs {
         match store.logged_models()?.get(&output.model_id) {
-            Ok(model) if model.name == name => {
-                return Ok(Place { owner: Owner::Model(model.model_id), path: below.into() });
-            }
+            Ok(model) if model.name == name => found.push(model),
             // A run may have made models that were deleted since.
             Ok(_) | Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    in_run(path)
+    // The newest that is complete.
+    match found.into_iter().max_by_key(|model| (model.status == ModelStatus::Ready, model.creation_time_ms)) {
+        Some(model) => Ok(Place { owner: Owner::Model(model.model_id), path: below.into() }),
+        None => in_run(path),
+    }
 }
 
 fn folder_of(path: &str) -> &str {

@@ -184,8 +184,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
         TabularJob { init_from: weights, ..TabularJob::new(&config.model, &config.training, &mut splits, &device)? };
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
-    run.log_param("n_params", &n_params.to_string());
-    run.log_param("loss_function", job.loss_name());
+    session.log_model_param("n_params", &n_params.to_string());
+    session.log_model_param("loss_function", job.loss_name());
     console.note(&format!("model: {n_params} parameters"));
 
     // Loop

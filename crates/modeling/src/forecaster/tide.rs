@@ -12,7 +12,9 @@ use burn::module::Module;
 use burn::nn;
 use burn::tensor::{Device, Tensor};
 
-use super::{ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, export_repeated, for_each, repeat_for_targets};
+use super::{
+    ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, export_repeated, for_each, repeat_for_targets,
+};
 use crate::fused;
 use crate::layers::{Activation, Block, Layer, Norm, layer_norm_config, summarize_block, summarize_linear};
 use crate::onnx::{self, Graph, Value};
