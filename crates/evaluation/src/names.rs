@@ -13,7 +13,12 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     };
     let mut found: Vec<_> = known.into_iter().filter_map(distance).collect();
     found.sort_unstable();
-    found.into_iter().take(3).map(|(.., candidate)| candidate).collect()
+    // One typing error outdoes two, and any outdo what only holds the same letters.
+    let best = found.first().map(|(far, typos, _)| (*far, *typos));
+    let as_good = |(far, typos, _): &(bool, usize, &str)| {
+        best.is_some_and(|(best_far, least)| *far == best_far && (*far || *typos == least))
+    };
+    found.into_iter().filter(as_good).take(3).map(|(.., candidate)| candidate).collect()
 }
 
 /// `did you mean A or B?`, or which names there are; empty if there are none.

@@ -102,3 +102,44 @@ pub(crate) fn kolmogorov_tail(x: f64) -> f64 {
     let term = |k: i32| f64::from(1 - 2 * ((k + 1) % 2)) * (-2.0 * f64::from(k * k) * x * x).exp();
     (2.0 * (1..=6).map(term).sum::<f64>()).clamp(0.0, 1.0)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// scipy 1.17.1: `stats.chi2.sf`, `special.kolmogorov`.
+    #[test]
+    fn tails_equal_scipys() {
+        #[rustfmt::skip]
+        let chi = [
+            (0.3, 1, 0.583882420770365), (3.84, 1, 0.05004352124870519), (12.0, 9, 0.21330930508341653),
+            (40.0, 9, 7.598525229464264e-06), (900.0, 1000, 0.9892827619087102), (1100.0, 1000, 0.014614408126295192),
+            (5.0, 2, 0.0820849986238988), (300.0, 20, 8.082849629775851e-52),
+        ];
+        for (x, degrees, expected) in chi {
+            let found = chi_squared_tail(x, degrees);
+            assert!((found / expected - 1.0).abs() < 1e-10, "{x} {degrees}: {found} is not {expected}");
+        }
+        #[rustfmt::skip]
+        let kolmogorov = [
+            (0.2, 0.999999999999495), (0.5, 0.9639452436648751), (0.9, 0.3927307079406543), (1.0, 0.26999967167735456),
+            (1.36, 0.049485876755377876), (2.5, 7.453306344157342e-06), (5.0, 3.8574996959278356e-22),
+        ];
+        for (x, expected) in kolmogorov {
+            let found = kolmogorov_tail(x);
+            assert!((found / expected - 1.0).abs() < 1e-12, "{x}: {found} is not {expected}");
+        }
+        assert_eq!((chi_squared_tail(0.0, 3), kolmogorov_tail(0.0)), (1.0, 1.0));
+        assert!(chi_squared_tail(1.0, 0).is_nan());
+    }
+
+    /// numpy 2.4.6: `quantile`, with `method="inverted_cdf"` too.
+    #[test]
+    fn quantiles_equal_numpys() {
+        let values = [1.0, 2.0, 4.0, 8.0, 16.0];
+        assert_eq!([0.0, 0.1, 0.5, 0.9, 1.0].map(|q| quantile(&values, q)), [1.0, 1.4, 4.0, 12.8, 16.0]);
+        assert_eq!([0.0, 0.2, 0.21, 0.6, 1.0].map(|q| occurring_quantile(&values, q)), [1.0, 1.0, 2.0, 4.0, 16.0]);
+        assert!(quantile(&[], 0.5).is_nan() && occurring_quantile(&[], 0.5).is_nan());
+        assert_eq!(quantile(&[f64::INFINITY; 2], 0.3), f64::INFINITY);
+    }
+}

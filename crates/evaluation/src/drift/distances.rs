@@ -117,8 +117,9 @@ fn of_levels(reference: &Levels, current: &Levels) -> Binned {
     Binned { reference: of_side(reference, reference.rest as f64), current: of_side(current, rest) }
 }
 
-/// The population stability index, the sum of `(q - p) ln(q / p)` over the bins' shares: below 0.1 the column is taken
-/// for stable, above 0.2 for another one (Siddiqi 2006). Numbers are in ten bins of equally many reference values.
+/// The population stability index, the sum of `(q - p) ln(q / p)` over the bins' shares. By a rule of thumb a column is
+/// stable below 0.1 and another one above 0.2 (Siddiqi 2006: above 0.25). Numbers are in ten bins of equally many
+/// reference values.
 pub fn psi(reference: &Distribution, current: &Distribution) -> Option<f64> {
     Binned::new(reference, current).map(|binned| binned.psi())
 }

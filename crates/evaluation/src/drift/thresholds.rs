@@ -125,8 +125,9 @@ impl Thresholds {
         }
         let shares = self.shares(column);
         if !shares.is_empty() {
-            reasons.splice(0..if verdict == Verdict::Drift { 0 } else { reasons.len() }, shares);
-            verdict = Verdict::Drift;
+            // What chance explains is of no interest beside what it does not.
+            let distances = if verdict == Verdict::Stable { Vec::new() } else { reasons };
+            return Judgement { verdict: Verdict::Drift, reasons: [shares, distances].concat() };
         }
         Judgement { verdict, reasons }
     }

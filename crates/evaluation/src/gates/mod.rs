@@ -300,7 +300,7 @@ fn in_words(gain: f64) -> String {
 }
 
 fn shown_percent(share: f64) -> String {
-    // 0.95 * 100 is 95.00000000000001 for some shares.
+    // 0.55 * 100 is 55.00000000000001.
     ((share * 1e8).round() / 1e6).to_string()
 }
 

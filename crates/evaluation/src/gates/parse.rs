@@ -41,12 +41,12 @@ pub(super) fn condition(text: &str) -> Result<Condition, GateError> {
     parsed.map_err(|Problem { problem, hint }| GateError { text: text.to_owned(), problem, hint })
 }
 
-/// Whether another model is meant, be it misspelt. `than` alone does not tell: a slice may be called so.
+/// Whether another model is meant, be it misspelt. A level of a slice may be called anything.
 fn is_comparison_of_models(text: &str) -> bool {
-    let has_sign = text.contains(['<', '>', '≤', '≥']);
-    let names_model = |word: &str| word.starts_with('@') || word.starts_with("models:/") || word.starts_with("runs:/");
-    let has = |phrase: &str| text.contains(phrase);
-    !has_sign && (text.split(' ').any(names_model) || has("worse than") || has("better than") || has("not worse"))
+    let names_model = |word: &str| ["@", "models:/", "runs:/"].iter().any(|start| word.starts_with(start));
+    let phrases = ["worse than", "better than", "not worse"];
+    !text.starts_with("slice ")
+        && (text.split(' ').any(names_model) || phrases.iter().any(|phrase| text.contains(phrase)))
 }
 
 struct Words<'a> {
