@@ -11,6 +11,7 @@ pub mod console;
 pub mod device;
 pub mod download;
 pub mod environment;
+pub mod evaluate;
 pub mod exit;
 pub mod fitting;
 pub mod flatten;

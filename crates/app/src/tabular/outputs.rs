@@ -54,7 +54,7 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
     }
-    log_input(run, info);
+    log_input(run, info, "training");
     session.console.stop_if_interrupted()
 }
 
