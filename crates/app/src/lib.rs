@@ -17,6 +17,8 @@ pub mod flatten;
 pub mod folds;
 pub mod forecast;
 pub mod history;
+mod model_log;
+pub mod model_place;
 pub mod outputs;
 pub mod plots;
 pub mod program;

@@ -62,7 +62,7 @@ pub use error::{Error, Result};
 pub use features::{DatetimeFeature, EngineerConfig, PowerFeature, RatioFeature};
 pub use folds::{CrossValidationConfig, Fold};
 pub use info::{DatasetInfo, PartInfo};
-pub use load::{Part, Splits, load};
+pub use load::{LabelledRows, Part, Splits, load, load_labelled};
 pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
 pub use profile::{ColumnProfile, Profile, ProfileValues};
 pub use read::read_table;

@@ -25,7 +25,7 @@ use crate::forecast::plots::{plot_series, plot_test};
 use crate::forecast::predictions::{PredictionsConfig, score_test};
 use crate::history::ResultTable;
 use crate::plots::plot_comparison;
-use crate::program::{self, RunConfig, wrong_setting};
+use crate::program::{self, ProgramConfig, TrainingProgram, wrong_setting};
 use crate::session::{MlflowConfig, PathsConfig, Session};
 
 /// Config file that the program takes when none is given.
@@ -100,9 +100,8 @@ impl Default for Config {
     }
 }
 
-impl RunConfig for Config {
+impl ProgramConfig for Config {
     const PROGRAM: &'static str = "train_ts_mlp";
-    const MODEL_TYPE: &'static str = ForecastJob::MODEL_TYPE;
 
     fn check(&self) -> Result<(), (String, String)> {
         let data = self.data.check().and_then(|()| self.features.check()).and_then(|()| self.windows.check());
@@ -132,12 +131,8 @@ impl RunConfig for Config {
         self.mlflow.run_name.clone().unwrap_or_else(default)
     }
 
-    fn dataset_name(&self) -> String {
-        self.data.display_name()
-    }
-
-    fn has_nested_trainings(&self) -> bool {
-        self.ensemble > 1 || self.backtest.is_some()
+    fn tags(&self) -> Vec<(&'static str, String)> {
+        vec![("model_type", ForecastJob::MODEL_TYPE.to_owned()), ("dataset_name", self.data.display_name())]
     }
 
     fn mlflow(&self) -> &MlflowConfig {
@@ -153,6 +148,12 @@ impl RunConfig for Config {
     }
 }
 
+impl TrainingProgram for Config {
+    fn has_nested_trainings(&self) -> bool {
+        self.ensemble > 1 || self.backtest.is_some()
+    }
+}
+
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &SeriesFlags) -> Result<()> {
     let settle = |config: &mut Config| {
@@ -164,7 +165,7 @@ pub fn main(file: &Path, flags: &RunFlags, own: &SeriesFlags) -> Result<()> {
         }
         Ok(())
     };
-    program::run(file, flags, own.overrides(), settle, train)
+    program::train(file, flags, own.overrides(), settle, train)
 }
 
 /// The model of `init_from`.
@@ -200,8 +201,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     let simple = fit_simple(&config.baselines, &splits, metric, session)?;
     let n_params = job.init(config.seed)?.num_params();
     session.write_text("model_summary.txt", &outputs::model_summary(&job))?;
-    run.log_param("n_params", &n_params.to_string());
-    run.log_param("loss_function", job.loss_name());
+    session.log_model_param("n_params", &n_params.to_string());
+    session.log_model_param("loss_function", job.loss_name());
     console.note(&format!("model: {n_params} parameters"));
 
     // Loop
