@@ -210,7 +210,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     outputs::write_predictions(session, &job, &test)?;
     outputs::write_validation(session, &job, &valid)?;
     let preprocessor = job.splits.preprocessor.to_json()?;
-    write_bundle(session, TabularNet::of(&job), &preprocessor, job.info(), &members, &result)?;
+    write_bundle(session, TabularNet::of(&job, &config.data), &preprocessor, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
 }

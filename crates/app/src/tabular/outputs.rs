@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dataset::{DatasetInfo, Source, Splits};
+use dataset::{DataConfig, DatasetInfo, Source, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize};
 use serde::{Deserialize, Serialize};
 use training::metrics::{ClassScores, per_class_report};
@@ -171,6 +171,9 @@ pub struct TabularNet {
     pub classes: Vec<String>,
     /// The column that is predicted.
     pub target: String,
+    /// How the cells of the file were written that it was trained on: delimiter, what stands for a missing value, ..
+    #[serde(default)]
+    pub file: DataConfig,
 }
 
 impl Net for TabularNet {
@@ -178,8 +181,8 @@ impl Net for TabularNet {
 }
 
 impl TabularNet {
-    /// Of a job.
-    pub fn of(job: &TabularJob) -> Self {
+    /// Of a job whose rows came from `data`.
+    pub fn of(job: &TabularJob, data: &DataConfig) -> Self {
         let info = &job.splits.info;
         Self {
             model: job.model.clone(),
@@ -187,6 +190,7 @@ impl TabularNet {
             task: job.task,
             classes: info.classes.clone(),
             target: info.target.clone(),
+            file: data.file_settings(),
         }
     }
 }
