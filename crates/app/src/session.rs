@@ -16,14 +16,14 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{Outcome, Run, RunOptions, RunStatus, SystemMetricsOptions, Tracker};
+use tracking::{Batch, Outcome, Run, RunOptions, RunStatus, Store, SystemMetricsOptions, Tracker};
 
-use crate::cli::RunFlags;
+use crate::cli::CommonFlags;
 use crate::config::Loaded;
 use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_logging};
 use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
-use crate::history::ResultTable;
+use crate::model_log::model_files;
 use crate::resume::{Logged, StoppedRun, open_tracker};
 use crate::{download, environment};
 
@@ -31,6 +31,8 @@ use crate::{download, environment};
 const NESTED_RUNS: &str = "nested_runs.json";
 /// In a run's output folder: the fingerprint of its data and split.
 const DATA_DIGEST: &str = "data_digest.txt";
+/// In a run's output folder: its model.
+const MODEL_DIR: &str = "model";
 /// In a nested run's output folder, once it is done: what came out.
 const NESTED_RESULT: &str = "result.json";
 
@@ -161,6 +163,8 @@ pub struct Session {
     /// A part of another run.
     is_nested: bool,
     open_runs: OpenRuns,
+    /// Params that the model has too.
+    model_params: Mutex<BTreeMap<String, String>>,
     /// Folders of nested runs that were not all on their server when they ended.
     kept: Arc<Mutex<Vec<PathBuf>>>,
 }
@@ -169,13 +173,27 @@ pub struct Session {
 /// closed at the end.
 type OpenRuns = Arc<Mutex<Vec<Run>>>;
 
+/// What a run brings, printed at its end.
+pub trait RunResult {
+    /// For people.
+    fn to_text(&self) -> String;
+    /// How it ended, for the last line: `best epoch 7 of 20`.
+    fn summary(&self) -> String;
+    /// For programs: keys beside the run's id and status.
+    fn to_json(&self) -> serde_json::Map<String, serde_json::Value>;
+    /// An error makes the program fail although its run is FINISHED: the work is done, and what it found is bad.
+    fn verdict(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
 /// result. Errors and Ctrl-C come back after the run has been ended.
-pub fn run_tracked<C: Serialize>(
+pub fn run_tracked<C: Serialize, R: RunResult>(
     loaded: &Loaded<C>,
-    flags: &RunFlags,
+    flags: &CommonFlags,
     setup: &Setup,
-    recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
     let session = Session::start(loaded, flags, setup)?;
     let result = catch_unwind(AssertUnwindSafe(|| recipe(&loaded.config, &session)))
@@ -188,9 +206,9 @@ pub fn run_tracked<C: Serialize>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.best_epochs()));
+        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.summary()));
     }
-    Ok(())
+    result.verdict()
 }
 
 /// The text of `panic!("...")`.
@@ -200,7 +218,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 }
 
 impl Session {
-    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
+    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &CommonFlags, setup: &Setup) -> Result<Self> {
         let console = Console::new(flags.quiet);
         let program = environment::program();
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
@@ -243,6 +261,7 @@ impl Session {
             log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled,
             is_nested: false,
             open_runs,
+            model_params: Mutex::default(),
             kept: Arc::default(),
         };
         let verb = if setup.resumed.is_some() { "resuming run" } else { "run" };
@@ -351,6 +370,7 @@ impl Session {
             log_artifacts: self.log_artifacts,
             is_nested: true,
             open_runs: Arc::clone(&self.open_runs),
+            model_params: Mutex::default(),
             kept: Arc::clone(&self.kept),
         })
     }
@@ -359,6 +379,25 @@ impl Session {
     pub fn log_metrics(&self, metrics: &[(String, f64)], step: usize) {
         let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         self.run.log_metrics(&metrics, step as i64);
+    }
+
+    /// Logs a param of the run that its model has too.
+    pub fn log_model_param(&self, key: &str, value: &str) {
+        self.run.log_param(key, value);
+        lock(&self.model_params).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The store, for what is not about the own run.
+    pub fn store(&self) -> &dyn Store {
+        self.tracker.store()
+    }
+
+    /// Sets a tag of another run. A run that is not in this store, as a model from elsewhere may say, is left alone.
+    pub fn tag_run(&self, run_id: &str, key: &str, value: &str) {
+        let batch = Batch { tags: vec![(key.to_owned(), value.to_owned())], ..Batch::default() };
+        if let Err(error) = self.store().log_batch(run_id, &batch) {
+            tracing::warn!("run {run_id} does not say `{key}`: {error}");
+        }
     }
 
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.
@@ -451,7 +490,7 @@ impl Session {
     fn close(&self, error: Option<&anyhow::Error>) -> Outcome {
         // A nested run that failed at once has left no file.
         if self.log_artifacts && self.folder.exists() {
-            self.run.log_dir(&self.folder, "");
+            self.upload_outputs(error.is_none());
         }
         let outcome = match error {
             None => self.run.finish(RunStatus::Finished),
@@ -461,6 +500,25 @@ impl Session {
         lock(&self.open_runs).retain(|open| open.id() != self.run.id());
         self.report_tracking(&outcome);
         outcome
+    }
+
+    /// Uploads the output folder. A model that is done is logged as a model, not among the artifacts.
+    fn upload_outputs(&self, is_finished: bool) {
+        let model_dir = self.folder.join(MODEL_DIR);
+        let model = model_files(&model_dir, lock(&self.model_params).clone());
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut outputs: Vec<PathBuf> = entries.filter(|path| model.is_none() || *path != model_dir).collect();
+        outputs.sort();
+        for path in outputs {
+            match path.file_name().filter(|_| path.is_dir()) {
+                Some(name) => self.run.log_dir(&path, &name.to_string_lossy()),
+                None => self.run.log_artifact(&path, ""),
+            }
+        }
+        // What an earlier end of this run has left is logged already.
+        if let Some(model) = model.filter(|_| is_finished) {
+            self.run.log_model(model);
+        }
     }
 
     /// Says what is not in the store. What is kept on disk is no loss, and of nested runs it is said by their parent.
@@ -513,18 +571,17 @@ impl Session {
         }
     }
 
-    fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
-        let (best_epoch, epochs) = result.longest();
-        serde_json::json!({
+    fn to_json(&self, result: &impl RunResult, outcome: &Outcome) -> serde_json::Value {
+        let mut object = serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
             "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
-            "best_epoch": best_epoch,
-            "epochs": epochs,
             "outputs": self.folder.display().to_string(),
-            "metrics": result.to_json(),
-            "baselines": result.baselines_json(),
-        })
+        });
+        if let Some(object) = object.as_object_mut() {
+            object.extend(result.to_json());
+        }
+        object
     }
 }
 

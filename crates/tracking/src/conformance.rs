@@ -6,10 +6,12 @@
 
 mod models;
 mod registry;
+mod run_models;
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 
 use uuid::Uuid;
@@ -23,7 +25,8 @@ use crate::{
 ///
 /// # Panics
 /// At the first thing that a store does differently.
-pub fn run(store: &dyn Store, scratch: &Path) {
+pub fn run(shared: Arc<dyn Store>, scratch: &Path) {
+    let store = shared.as_ref();
     experiments(store);
     experiment_race(store);
     runs(store);
@@ -42,6 +45,7 @@ pub fn run(store: &dyn Store, scratch: &Path) {
     unknown_ids(store, scratch);
     registry::run(store, scratch);
     models::run(store, scratch);
+    run_models::run(&shared, scratch);
 }
 
 fn fresh_name(what: &str) -> String {

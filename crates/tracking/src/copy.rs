@@ -75,12 +75,16 @@ pub fn copy_runs(
         runs: HashMap::new(),
         models: HashMap::new(),
         listed: HashSet::new(),
+        users: Vec::new(),
         report: Copied::default(),
     };
     let runs = copy.find_runs(options)?;
     for (done, run) in runs.iter().enumerate() {
         progress(done, runs.len(), &run.info.name);
         copy.refused_is_a_problem(&format!("run `{}`", run.info.run_id), |copy| copy.run(run))?;
+    }
+    for user in std::mem::take(&mut copy.users) {
+        copy.model_inputs(&user)?;
     }
     progress(runs.len(), runs.len(), "the registry");
     if options.run_ids.is_empty() {
@@ -140,7 +144,16 @@ struct Copy<'a> {
     models: HashMap<String, String>,
     /// Experiments of the source whose models in the target are among them.
     listed: HashSet<String>,
+    /// Runs that use models: these come after all models.
+    users: Vec<User>,
     report: Copied,
+}
+
+/// A run that uses models, complete but for these.
+struct User {
+    run: RunData,
+    twin: String,
+    fingerprint: String,
 }
 
 /// A run with everything that a copy needs to know.
@@ -301,6 +314,10 @@ impl Copy<'_> {
         if self.report.problems.len() > problems {
             return Ok(());
         }
+        if !run.model_inputs.is_empty() {
+            self.users.push(User { run: run.clone(), twin: run_id, fingerprint });
+            return Ok(());
+        }
         self.to.log_batch(&run_id, &tags([(COPIED_TAG, &fingerprint)]))
     }
 
@@ -426,10 +443,7 @@ impl Copy<'_> {
                 None => self.create_model(whole.run, model, run_id)?,
             };
             self.files(ArtifactsOf::Model(&model.model_id), files, ArtifactsOf::Model(&twin), true)?;
-            for point in model.metrics.iter().filter(|point| point.run_id == whole.run.info.run_id) {
-                let metrics = std::slice::from_ref(&point.metric);
-                self.to.logged_models()?.log_metrics(run_id, &twin, metrics, point.dataset.as_ref())?;
-            }
+            self.model_points(whole.run, model, run_id, &twin)?;
             if model.status != ModelStatus::Pending {
                 self.to.logged_models()?.set_status(&twin, model.status)?;
             }
@@ -437,6 +451,38 @@ impl Copy<'_> {
             outputs.push(ModelOutput { model_id: twin, step: step.map_or(0, |output| output.step) });
         }
         self.to.logged_models()?.log_outputs(run_id, &outputs)
+    }
+
+    /// Copies which models the run has used, and its points that belong to them.
+    fn model_inputs(&mut self, User { run, twin, fingerprint }: &User) -> Result<()> {
+        let problems = self.report.problems.len();
+        self.list_models(&run.info.experiment_id)?;
+        for model_id in &run.model_inputs {
+            let what = format!("model `{model_id}` that run `{}` uses", run.info.run_id);
+            self.refused_is_a_problem(&what, |copy| copy.model_input(run, model_id, twin))?;
+        }
+        if self.report.problems.len() > problems {
+            return Ok(());
+        }
+        self.to.log_batch(twin, &tags([(COPIED_TAG, fingerprint)]))
+    }
+
+    fn model_input(&mut self, run: &RunData, model_id: &str, run_id: &str) -> Result<()> {
+        let Some(twin) = self.models.get(model_id).cloned() else {
+            return Err(Error::NotFound("it is not copied".into()));
+        };
+        self.to.logged_models()?.log_model_inputs(run_id, std::slice::from_ref(&twin))?;
+        let model = self.from.logged_models()?.get(model_id)?;
+        self.model_points(run, &model, run_id, &twin)
+    }
+
+    /// Copies the points of a model that a run has measured.
+    fn model_points(&self, run: &RunData, model: &LoggedModel, run_id: &str, twin: &str) -> Result<()> {
+        for point in model.metrics.iter().filter(|point| point.run_id == run.info.run_id) {
+            let metrics = std::slice::from_ref(&point.metric);
+            self.to.logged_models()?.log_metrics(run_id, twin, metrics, point.dataset.as_ref())?;
+        }
+        Ok(())
     }
 
     fn create_model(&mut self, run: &RunData, model: &LoggedModel, run_id: &str) -> Result<String> {
@@ -461,16 +507,21 @@ impl Copy<'_> {
 
     /// Finds the copies of a run's models in the target.
     fn note_models(&mut self, whole: &Whole) -> Result<()> {
-        if whole.models.is_empty() || self.listed.contains(&whole.run.info.experiment_id) {
+        if whole.models.is_empty() { Ok(()) } else { self.list_models(&whole.run.info.experiment_id) }
+    }
+
+    /// Finds the copies of an experiment's models in the target.
+    fn list_models(&mut self, experiment_id: &str) -> Result<()> {
+        if self.listed.contains(experiment_id) {
             return Ok(());
         }
-        let experiment = self.experiments.get(&whole.run.info.experiment_id).cloned().flatten();
+        let experiment = self.experiments.get(experiment_id).cloned().flatten();
         for model in self.to.logged_models()?.list(&Vec::from_iter(experiment))? {
             if let Some(original) = model.tags.get(SOURCE_MODEL_TAG) {
                 self.models.insert(original.clone(), model.model_id);
             }
         }
-        self.listed.insert(whole.run.info.experiment_id.clone());
+        self.listed.insert(experiment_id.to_owned());
         Ok(())
     }
 

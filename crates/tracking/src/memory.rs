@@ -230,7 +230,15 @@ impl Store for MemoryStore {
             run_id: run_id.clone(),
         };
         let (params, metrics) = (BTreeMap::new(), BTreeMap::new());
-        let data = RunData { info: info.clone(), params, tags, metrics, inputs: Vec::new(), outputs: Vec::new() };
+        let data = RunData {
+            info: info.clone(),
+            params,
+            tags,
+            metrics,
+            inputs: Vec::new(),
+            outputs: Vec::new(),
+            model_inputs: Vec::new(),
+        };
         state.runs.insert(run_id, StoredRun { data, history: BTreeMap::new() });
         Ok(info)
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -141,6 +142,42 @@ pub struct NewLoggedModel {
     pub params: BTreeMap<String, String>,
     /// Replaceable.
     pub tags: BTreeMap<String, String>,
+}
+
+/// A folder with a model, for [`Run::log_model`](crate::Run::log_model).
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelFiles {
+    /// The folder; all files below it belong to the model.
+    pub local_dir: PathBuf,
+    /// Shown name, `model` by default: the model is also found as `runs:/RUN_ID/NAME`. Characters that MLflow does not take
+    /// (`/ : . % " '`) become `_`.
+    pub name: String,
+    /// Free word for the kind of model; may be empty.
+    pub model_type: String,
+    /// Written once.
+    pub params: BTreeMap<String, String>,
+    /// Replaceable.
+    pub tags: BTreeMap<String, String>,
+    /// Metrics of the model and of the run: key, value, the data that it was measured on. One that the run has logged with
+    /// this value is that point; others become a point at `step`.
+    pub metrics: Vec<(String, f64, Option<DatasetName>)>,
+    /// The step at which the model was made.
+    pub step: i64,
+}
+
+impl ModelFiles {
+    /// The files below a folder as model `model`, without params, tags and metrics.
+    pub fn new(local_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            local_dir: local_dir.into(),
+            name: "model".to_owned(),
+            model_type: String::new(),
+            params: BTreeMap::new(),
+            tags: BTreeMap::new(),
+            metrics: Vec::new(),
+            step: 0,
+        }
+    }
 }
 
 /// A model of MLflow 3: files with params, tags and metrics of their own, found as `models:/m-ID`.

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 use crate::model_rules::{is_alias, nearest};
-use crate::{Artifact, ArtifactsOf, Error, Result, Stage, Store, artifacts};
+use crate::{Artifact, ArtifactsOf, Error, LoggedModel, ModelStatus, Result, Stage, Store, artifacts};
 
 /// A version may point to another place by such an address again; more steps than this are a circle.
 const MOST_STEPS: usize = 8;
@@ -16,7 +16,7 @@ const MOST_STEPS: usize = 8;
 ///
 /// | text | meaning |
 /// |---|---|
-/// | `runs:/RUN_ID/PATH` | an artifact of a run, or a logged model that it made, by name |
+/// | `runs:/RUN_ID/PATH` | an artifact of a run, or the newest logged model of that name that it made |
 /// | `models:/NAME/3` | a version of a registered model |
 /// | `models:/NAME/Production` | the newest version at a stage |
 /// | `models:/NAME/latest` | the newest version |
@@ -210,6 +210,20 @@ pub fn resolve(store: &dyn Store, uri: &str) -> Result<Place> {
     Err(Error::Invalid(format!("`{uri}` leads from version to version in a circle. Hint: register it anew.")))
 }
 
+/// The registered version that an address names, as `(name, version)`; `None` for addresses of runs and logged models.
+pub fn registered_version(store: &dyn Store, uri: &str) -> Result<Option<(String, u32)>> {
+    Ok(match uri.parse()? {
+        ModelUri::Run { .. } | ModelUri::Model { .. } => None,
+        ModelUri::Version { name, version, .. } => Some((name, version)),
+        ModelUri::Stage { name, stage, .. } => Some((name.clone(), newest(store, &name, Some(stage))?)),
+        ModelUri::Latest { name, .. } => Some((name.clone(), newest(store, &name, None)?)),
+        ModelUri::Alias { name, alias, .. } => {
+            let found = store.registry().version_by_alias(&name, &alias);
+            Some((name.clone(), found.map_err(|error| with_nearest_model(store, &name, error))?.version))
+        }
+    })
+}
+
 fn below(folder: &str, path: &str) -> String {
     if path.is_empty() { folder.to_owned() } else { format!("{}/{path}", folder.trim_end_matches('/')) }
 }
@@ -241,18 +255,20 @@ fn run_place(store: &dyn Store, run_id: String, path: String) -> Result<Place> {
         return in_run(path);
     }
     let (name, below) = path.split_once('/').unwrap_or((&path, ""));
-    let outputs = store.run(&run_id)?.outputs;
-    for output in outputs.iter().rev() {
+    let mut found: Vec<LoggedModel> = Vec::new();
+    for output in store.run(&run_id)?.outputs {
         match store.logged_models()?.get(&output.model_id) {
-            Ok(model) if model.name == name => {
-                return Ok(Place { owner: Owner::Model(model.model_id), path: below.into() });
-            }
+            Ok(model) if model.name == name => found.push(model),
             // A run may have made models that were deleted since.
             Ok(_) | Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),
         }
     }
-    in_run(path)
+    // The newest that is complete.
+    match found.into_iter().max_by_key(|model| (model.status == ModelStatus::Ready, model.creation_time_ms)) {
+        Some(model) => Ok(Place { owner: Owner::Model(model.model_id), path: below.into() }),
+        None => in_run(path),
+    }
 }
 
 fn folder_of(path: &str) -> &str {

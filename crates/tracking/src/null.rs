@@ -76,6 +76,7 @@ impl Store for NullStore {
             metrics: BTreeMap::new(),
             inputs: Vec::new(),
             outputs: Vec::new(),
+            model_inputs: Vec::new(),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::queue::Weigh;
-use crate::{DatasetInput, Metric, Millis, RunStatus};
+use crate::{DatasetInput, DatasetName, Metric, Millis, ModelFiles, RunStatus};
 
 /// One logged item.
 #[derive(Debug, Clone, PartialEq)]
@@ -12,6 +12,9 @@ pub(crate) enum Record {
     Param(String, String),
     Tag(String, String),
     Input(Box<DatasetInput>),
+    /// The run uses the logged model of this id.
+    ModelInput(String),
+    ModelPoint(Box<ModelPoint>),
     /// Never in a journal: the file itself goes to the run's folder.
     Upload(Upload),
     /// The last record: how the run ended, and when.
@@ -24,9 +27,32 @@ pub(crate) enum Record {
 /// Something to store as an artifact.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Upload {
-    File { local_file: PathBuf, folder: String },
-    Dir { local_dir: PathBuf, folder: String },
-    Text { text: String, artifact_path: String },
+    File {
+        local_file: PathBuf,
+        folder: String,
+    },
+    Dir {
+        local_dir: PathBuf,
+        folder: String,
+    },
+    Text {
+        text: String,
+        artifact_path: String,
+    },
+    /// Files of a logged model; the time is that of the call.
+    Model {
+        files: Box<ModelFiles>,
+        time_ms: Millis,
+    },
+}
+
+/// A point that belongs to a logged model too.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ModelPoint {
+    pub(crate) metric: Metric,
+    pub(crate) model_id: String,
+    /// What it was measured on.
+    pub(crate) dataset: Option<DatasetName>,
 }
 
 impl Record {
@@ -40,12 +66,19 @@ impl Record {
     /// `Upload` has no bytes and must not come here.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Metric(Metric { key, value, timestamp_ms, step }) => {
-                bytes.push(METRIC);
-                bytes.extend(value.to_bits().to_le_bytes());
-                bytes.extend(timestamp_ms.to_le_bytes());
-                bytes.extend(step.to_le_bytes());
-                bytes.extend(key.as_bytes());
+            Self::Metric(metric) => {
+                encode_point(METRIC, metric, bytes);
+                bytes.extend(metric.key.as_bytes());
+            }
+            Self::ModelPoint(point) => {
+                encode_point(MODEL_POINT, &point.metric, bytes);
+                let names = (&point.metric.key, &point.model_id, &point.dataset);
+                // Texts always have a JSON form.
+                bytes.extend(serde_json::to_vec(&names).unwrap_or_default());
+            }
+            Self::ModelInput(model_id) => {
+                bytes.push(MODEL_INPUT);
+                bytes.extend(model_id.as_bytes());
             }
             Self::Param(key, value) => encode_pair(PARAM, key, value, bytes),
             Self::Tag(key, value) => encode_pair(TAG, key, value, bytes),
@@ -65,16 +98,16 @@ impl Record {
         let (&kind, rest) = bytes.split_first()?;
         match kind {
             METRIC => {
-                let (value, rest) = rest.split_first_chunk()?;
-                let (timestamp_ms, rest) = rest.split_first_chunk()?;
-                let (step, key) = rest.split_first_chunk()?;
-                Some(Self::Metric(Metric {
-                    key: text(key)?,
-                    value: f64::from_bits(u64::from_le_bytes(*value)),
-                    timestamp_ms: i64::from_le_bytes(*timestamp_ms),
-                    step: i64::from_le_bytes(*step),
-                }))
+                let (metric, key) = decode_point(rest)?;
+                Some(Self::Metric(Metric { key: text(key)?, ..metric }))
             }
+            MODEL_POINT => {
+                let (metric, names) = decode_point(rest)?;
+                let (key, model_id, dataset) = serde_json::from_slice(names).ok()?;
+                let metric = Metric { key, ..metric };
+                Some(Self::ModelPoint(Box::new(ModelPoint { metric, model_id, dataset })))
+            }
+            MODEL_INPUT => text(rest).map(Self::ModelInput),
             PARAM => decode_pair(rest).map(|(key, value)| Self::Param(key, value)),
             TAG => decode_pair(rest).map(|(key, value)| Self::Tag(key, value)),
             INPUT => serde_json::from_slice(rest).ok().map(Self::Input),
@@ -91,6 +124,30 @@ const TAG: u8 = 3;
 const INPUT: u8 = 4;
 const END: u8 = 5;
 const DIED: u8 = 6;
+const MODEL_INPUT: u8 = 7;
+const MODEL_POINT: u8 = 8;
+
+/// The kind and the numbers of a point; its names come after them.
+fn encode_point(kind: u8, Metric { value, timestamp_ms, step, .. }: &Metric, bytes: &mut Vec<u8>) {
+    bytes.push(kind);
+    bytes.extend(value.to_bits().to_le_bytes());
+    bytes.extend(timestamp_ms.to_le_bytes());
+    bytes.extend(step.to_le_bytes());
+}
+
+/// A point without its key, and the bytes of its names.
+fn decode_point(bytes: &[u8]) -> Option<(Metric, &[u8])> {
+    let (value, rest) = bytes.split_first_chunk()?;
+    let (timestamp_ms, rest) = rest.split_first_chunk()?;
+    let (step, names) = rest.split_first_chunk()?;
+    let metric = Metric {
+        key: String::new(),
+        value: f64::from_bits(u64::from_le_bytes(*value)),
+        timestamp_ms: i64::from_le_bytes(*timestamp_ms),
+        step: i64::from_le_bytes(*step),
+    };
+    Some((metric, names))
+}
 
 fn encode_pair(kind: u8, key: &str, value: &str, bytes: &mut Vec<u8>) {
     bytes.push(kind);
@@ -132,6 +189,12 @@ impl Weigh for Record {
                         [&dataset.schema, &dataset.profile].into_iter().flatten().map(String::len).sum::<usize>();
                     dataset.name.len() + dataset.source.len() + long
                 }
+                Self::ModelInput(model_id) => model_id.len(),
+                Self::ModelPoint(point) => {
+                    let dataset = point.dataset.as_ref().map_or(0, |dataset| dataset.name.len() + dataset.digest.len());
+                    size_of::<ModelPoint>() + point.metric.key.len() + point.model_id.len() + dataset
+                }
+                Self::Upload(Upload::Model { files, .. }) => model_bytes(files),
                 Self::Upload(Upload::Text { text, artifact_path }) => text.len() + artifact_path.len(),
                 Self::Upload(Upload::File { local_file: path, folder } | Upload::Dir { local_dir: path, folder }) => {
                     path.as_os_str().len() + folder.len()
@@ -139,6 +202,13 @@ impl Weigh for Record {
                 Self::End(..) | Self::Died(..) => 0,
             }
     }
+}
+
+fn model_bytes(files: &ModelFiles) -> usize {
+    let texts = files.params.iter().chain(&files.tags).map(|(key, value)| key.len() + value.len());
+    let point = size_of::<(String, f64, Option<DatasetName>)>();
+    let points = files.metrics.iter().map(|(key, ..)| point + key.len());
+    size_of::<ModelFiles>() + files.local_dir.as_os_str().len() + texts.chain(points).sum::<usize>()
 }
 
 #[cfg(test)]
@@ -151,6 +221,11 @@ pub(crate) mod tests {
         let metric = |value, step| {
             Record::Metric(Metric { key: "val/größe".into(), value, timestamp_ms: 1_700_000_000_000, step })
         };
+        let model_point = |value, dataset| {
+            let metric = Metric { key: "test/größe".into(), value, timestamp_ms: 7, step: -2 };
+            Record::ModelPoint(Box::new(ModelPoint { metric, model_id: "m-1".into(), dataset }))
+        };
+        let named = DatasetName { name: "adult \"x\"".into(), digest: "d1".into() };
         let dataset = Dataset { name: "adult".into(), schema: Some("{}".into()), ..Dataset::default() };
         vec![
             metric(0.1, 3),
@@ -160,6 +235,9 @@ pub(crate) mod tests {
             Record::Param(String::new(), String::new()),
             Record::Tag("note".into(), "zwei\nZeilen \0".into()),
             Record::Input(Box::new(DatasetInput { dataset, ..DatasetInput::default() })),
+            Record::ModelInput("m-1".into()),
+            model_point(f64::NEG_INFINITY, None),
+            model_point(0.25, Some(named)),
             Record::End(RunStatus::Failed, 12),
             Record::Died(RunStatus::Killed, i64::MIN),
         ]

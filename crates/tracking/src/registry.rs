@@ -84,6 +84,8 @@ pub trait LoggedModels: Send + Sync {
     fn delete(&self, model_id: &str) -> Result<()>;
     /// Says which models a run made. Idempotent.
     fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()>;
+    /// Says which models a run has used. Idempotent.
+    fn log_model_inputs(&self, run_id: &str, model_ids: &[String]) -> Result<()>;
     /// Writes points that belong to a run and, with the data they were measured on, to a model. Idempotent. MLflow has one
     /// value per model, run, key, step and time; do not send another one.
     fn log_metrics(

@@ -9,14 +9,17 @@ use std::time::{Duration, Instant};
 
 use crate::journal::JournalWriter;
 use crate::panics;
-use crate::record::{Record, Upload};
+use crate::record::{ModelPoint, Record, Upload};
 use crate::rules::{ERROR_TAG, now_ms};
 use crate::shared::{Shared, lock};
 use crate::spool::Ticket;
 use crate::sync::Janitor;
 use crate::uploads::upload_files;
 use crate::writer::{write_journal, write_records};
-use crate::{DatasetInput, Error, Metric, Options, Result, RunInfo, RunStatus, Sampler, Store, SystemMetricsOptions};
+use crate::{
+    DatasetInput, DatasetName, Error, Metric, ModelFiles, Options, Result, RunInfo, RunStatus, Sampler, Store,
+    SystemMetricsOptions,
+};
 
 const NOTE_TAG: &str = "mlflow.note.content";
 const ERROR_FILE: &str = "error.txt";
@@ -114,7 +117,7 @@ pub(crate) fn run_page(store: &dyn Store, experiment_id: &str) -> Option<String>
     uri.starts_with("http").then(|| format!("{uri}/#/experiments/{experiment_id}/runs"))
 }
 
-/// What became of everything that was logged, in records (points, params, tags, inputs) and files.
+/// What became of everything that was logged, in records (points, params, tags, inputs, models) and files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// How the run ended.
@@ -275,6 +278,32 @@ impl Run {
     /// Stores text as a file of the run.
     pub fn log_text(&self, text: &str, artifact_path: &str) {
         self.upload(Upload::Text { text: text.into(), artifact_path: artifact_path.into() });
+    }
+
+    /// Logs the files below a folder as a model of MLflow 3 (`models:/m-ID`) that this run has made, with params, tags and
+    /// metrics of its own. The files must stay as they are, as with [`Run::log_artifact`].
+    ///
+    /// Each call makes a new model, and of several with one name the newest is `runs:/RUN_ID/NAME`. It is `READY` when its
+    /// files are there, and `UPLOAD_FAILED` when one of them was refused. Its metrics come when the run ends. A file `MLmodel` is
+    /// told where it is: `model_id`, `run_id` and `artifact_path`. Where there are no logged models (MLflow 2) the files become
+    /// artifacts of the run in the folder NAME.
+    pub fn log_model(&self, files: ModelFiles) {
+        self.upload(Upload::Model { files: Box::new(files), time_ms: now_ms() });
+    }
+
+    /// Says that the run uses a logged model (`m-ID`), for example to evaluate it.
+    pub fn log_model_input(&self, model_id: &str) {
+        self.push([Record::ModelInput(model_id.into())]);
+    }
+
+    /// Logs points of this run that belong to a logged model (`m-ID`) too, with the data that they were measured on: they show
+    /// on the model's page. Where there is no such model they are points of the run only.
+    pub fn log_model_metrics(&self, model_id: &str, dataset: Option<&DatasetName>, metrics: &[(&str, f64)], step: i64) {
+        let timestamp_ms = now_ms();
+        self.push(metrics.iter().map(|(key, value)| {
+            let metric = Metric { key: (*key).into(), value: *value, timestamp_ms, step };
+            Record::ModelPoint(Box::new(ModelPoint { metric, model_id: model_id.into(), dataset: dataset.cloned() }))
+        }));
     }
 
     fn push(&self, records: impl IntoIterator<Item = Record>) {

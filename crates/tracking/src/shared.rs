@@ -13,7 +13,7 @@ use crate::queue::Queue;
 use crate::record::{Record, Upload};
 use crate::rules::{MAX_TAG_CHARS, truncate};
 use crate::source::{Source, Tail};
-use crate::spool::{RunFolder, files_in};
+use crate::spool::{ModelTicket, RunFolder, files_in};
 use crate::{Error, Result, Store};
 
 /// Slowest way from a server to its object storage that an exit waits for: 10 MB per second.
@@ -231,8 +231,10 @@ impl Shared {
 
     /// Nothing waits any more: all that was logged is stored or set aside, and the end too.
     pub(crate) fn is_settled(&self) -> bool {
-        let no_files = self.folder.as_ref().is_none_or(|folder| folder.files().is_ok_and(|files| files.is_empty()));
-        self.end_settled.load(Ordering::Acquire) && no_files
+        let is_empty = |folder: &RunFolder| {
+            folder.files().is_ok_and(|files| files.is_empty()) && folder.models().is_ok_and(|models| models.is_empty())
+        };
+        self.end_settled.load(Ordering::Acquire) && self.folder.as_ref().is_none_or(is_empty)
     }
 
     /// Leaves a tag about the tracking itself on the run, once per key.
@@ -279,6 +281,14 @@ impl Shared {
                 }
             }
         }
+    }
+
+    /// An old server does not know every call, and says so as a proxy says that its server is away: then it is a refusal.
+    pub(crate) fn of_mlflow<T>(&self, answer: Result<T>) -> Result<T> {
+        answer.map_err(|error| match error {
+            Error::NotMlflow(message) if self.store.run(self.run_id()).is_ok() => Error::Invalid(message),
+            other => other,
+        })
     }
 
     pub(crate) fn report_trouble(&self, error: &Error, tries: u32) {
@@ -331,7 +341,15 @@ impl Shared {
     pub(crate) fn spool(&self, upload: &Upload) {
         // Tracking is off: nothing is kept.
         let Some(folder) = &self.folder else { return self.count_written(1) };
-        let Upload::Dir { local_dir, folder: below } = upload else { return self.spool_file(folder, upload) };
+        let (local_dir, below) = match upload {
+            Upload::Dir { local_dir, folder } => (local_dir, folder),
+            Upload::Model { files, time_ms } => {
+                let ticket = ModelTicket::new(files, *time_ms);
+                // The model itself was counted, its files come on top.
+                return self.take_in(upload, &|| folder.add_model(&files.local_dir, &ticket));
+            }
+            file => return self.spool_file(folder, file),
+        };
         match files_in(local_dir, below) {
             Ok(files) => {
                 // The folder was counted as one; an empty one is none.
@@ -342,13 +360,19 @@ impl Shared {
         }
     }
 
-    /// Takes a file into the run's folder and wakes the upload thread. A full disk is waited for.
     fn spool_file(&self, folder: &RunFolder, upload: &Upload) {
+        self.take_in(upload, &|| folder.add(upload).map(|()| 0));
+    }
+
+    /// Takes files into the run's folder and wakes the upload thread. A full disk is waited for. `add` gives how many files
+    /// there are beyond the one that was counted when it was logged.
+    fn take_in(&self, upload: &Upload, add: &dyn Fn() -> Result<u64>) {
         let mut tries = 0;
         loop {
-            match folder.add(upload) {
-                Ok(()) => {
-                    self.journaled.fetch_add(1, Ordering::Relaxed);
+            match add() {
+                Ok(more) => {
+                    self.more_files.fetch_add(more, Ordering::Relaxed);
+                    self.journaled.fetch_add(more + 1, Ordering::Relaxed);
                     return self.uploads.ring();
                 }
                 Err(error) if error.is_transient() => {
@@ -387,5 +411,6 @@ fn upload_name(upload: &Upload) -> String {
     match upload {
         Upload::File { local_file: path, .. } | Upload::Dir { local_dir: path, .. } => path.display().to_string(),
         Upload::Text { artifact_path, .. } => artifact_path.clone(),
+        Upload::Model { files, .. } => files.local_dir.display().to_string(),
     }
 }

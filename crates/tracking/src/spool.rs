@@ -6,9 +6,12 @@
 //! | `lock` | locked as long as the process lives; its time of change is the run's last sign of life |
 //! | `*.journal`, `sent` | records, see [`crate::journal`] |
 //! | `files/N.data`, `files/N.json` | a file to upload (a second name for it, or a copy) and where it goes |
+//! | `models/N/` | a logged model: `model.json` and its files, see [`models`] |
 //! | `panic.txt` | what a thread said when it panicked |
 //!
 //! The folder goes when everything in it is stored and the run has ended.
+
+mod models;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
@@ -22,6 +25,8 @@ use serde::{Deserialize, Serialize};
 use crate::journal::{segments, sync};
 use crate::record::Upload;
 use crate::{Error, Millis, Result};
+
+pub(crate) use models::{Home, ModelTicket, SpooledModel, waiting_models};
 
 const TICKET: &str = "run.json";
 const LOCK: &str = "lock";
@@ -114,8 +119,9 @@ impl RunFolder {
             Err(TryLockError::Error(source)) => return Err(no_locks(&lock_path, &source)),
         }
         let folder = Self { path: path.into(), lock, next_file: AtomicU64::new(1) };
-        let last = folder.files()?.last().map_or(0, |file| file.number);
-        folder.next_file.store(last + 1, Ordering::Relaxed);
+        let last_file = folder.files()?.last().map_or(0, |file| file.number);
+        let last_model = folder.models()?.last().map_or(0, |model| model.number);
+        folder.next_file.store(last_file.max(last_model) + 1, Ordering::Relaxed);
         Ok(Some(folder))
     }
 
@@ -174,20 +180,15 @@ impl RunFolder {
             Upload::Dir { local_dir, folder } => {
                 files_in(local_dir, folder)?.iter().try_for_each(|file| self.add(file))
             }
+            Upload::Model { files, time_ms } => {
+                self.add_model(&files.local_dir, &ModelTicket::new(files, *time_ms)).map(drop)
+            }
         }
     }
 
     fn add_file(&self, local_file: &Path, artifact_path: &str) -> Result<()> {
-        let unreadable = |source| Error::io("read", local_file, source);
-        // The file behind a link, not the link.
-        let file = local_file.canonicalize().map_err(unreadable)?;
-        if !file.is_file() {
-            return Err(unreadable(io::ErrorKind::IsADirectory.into()));
-        }
-        self.add_with(artifact_path, |data| {
-            let copy = |_| fs::copy(&file, data).map(drop);
-            fs::hard_link(&file, data).or_else(copy).map_err(|source| Error::io("copy", &file, source))
-        })
+        let file = file_behind(local_file)?;
+        self.add_with(artifact_path, |data| second_name(&file, data))
     }
 
     fn add_with(&self, artifact_path: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
@@ -327,6 +328,19 @@ pub(crate) fn in_use(ticket: &Ticket) -> Error {
         "run `{}` is being written by process {}. Hint: stop that one first",
         ticket.id, ticket.process_id
     ))
+}
+
+/// The file behind a link, not the link.
+fn file_behind(local_file: &Path) -> Result<PathBuf> {
+    let unreadable = |source| Error::io("read", local_file, source);
+    let file = local_file.canonicalize().map_err(unreadable)?;
+    if file.is_file() { Ok(file) } else { Err(unreadable(io::ErrorKind::IsADirectory.into())) }
+}
+
+/// Gives a file a second name where the file system can, else copies it.
+fn second_name(file: &Path, name: &Path) -> Result<()> {
+    let copy = |_| fs::copy(file, name).map(drop);
+    fs::hard_link(file, name).or_else(copy).map_err(|source| Error::io("copy", file, source))
 }
 
 fn below(folder: &str, name: &str) -> String {

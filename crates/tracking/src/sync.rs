@@ -13,7 +13,9 @@ use crate::rules::{ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, now_ms, parse_rfc333
 use crate::run::Threads;
 use crate::shared::{Shared, lock};
 use crate::source::Tail;
-use crate::spool::{RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon, waiting_files};
+use crate::spool::{
+    RunFolder, Ticket, in_use, read_ticket, run_folders, take_over_soon, waiting_files, waiting_models,
+};
 use crate::uri::{absolute, open_counted};
 use crate::writer::BATCH;
 use crate::{Batch, HttpOptions, Millis, Options, Result, RunInfo, RunQuery, RunStatus, Store, ViewType};
@@ -84,7 +86,10 @@ pub fn leftovers(spool_dir: &Path) -> Result<Vec<(PathBuf, Result<Leftover>)>> {
 
 fn look(folder: &Path) -> Result<Leftover> {
     let ticket = read_ticket(folder)?;
-    let files = waiting_files(folder)?;
+    let mut files: Vec<PathBuf> = waiting_files(folder)?.into_iter().map(|file| file.path).collect();
+    for model in waiting_models(folder)? {
+        files.extend(model.files()?.into_iter().map(|(_, path)| path));
+    }
     let mut reader = JournalReader::open(folder);
     let mut records = 0;
     loop {
@@ -106,7 +111,7 @@ fn look(folder: &Path) -> Result<Leftover> {
         start_time_ms: ticket.start_time_ms,
         records,
         files: files.len() as u64,
-        file_bytes: files.iter().filter_map(|file| file.path.metadata().ok()).map(|file| file.len()).sum(),
+        file_bytes: files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum(),
         discarded_bytes: reader.discarded_bytes(),
     })
 }
@@ -131,6 +136,7 @@ pub fn send(folder: &Path, to: Option<&str>, http: &HttpOptions, patience: Durat
     if uri != ticket.uri {
         // There it is another run.
         taken.save(&Ticket { uri, run_id: None, ..ticket })?;
+        taken.forget_homes()?;
     }
     send_folder(store, bytes_moved, taken, patience)
 }

@@ -183,6 +183,9 @@ pub struct RunData {
     /// The logged models that the run made. On a server of MLflow 3.1 a search leaves them out, and
     /// [`Store::run`](crate::Store::run) has them.
     pub outputs: Vec<ModelOutput>,
+    /// Ids of the logged models that the run has used. A search may leave them out as it does the outputs.
+    #[serde(default)]
+    pub model_inputs: Vec<String>,
 }
 
 /// One point of a metric. NaN and infinities are allowed and stored as MLflow stores them.

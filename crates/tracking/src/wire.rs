@@ -180,6 +180,12 @@ struct WireInput {
 #[serde(default)]
 struct WireInputs {
     dataset_inputs: Vec<WireInput>,
+    model_inputs: Vec<WireModelInput>,
+}
+
+#[derive(Deserialize)]
+struct WireModelInput {
+    model_id: String,
 }
 
 #[derive(Deserialize)]
@@ -229,6 +235,7 @@ impl WireRun {
             metrics: metrics.map(|metric| (metric.key.clone(), metric)).collect(),
             inputs: inputs.collect(),
             outputs: outputs.collect(),
+            model_inputs: self.inputs.model_inputs.into_iter().map(|input| input.model_id).collect(),
         })
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::journal::JournalWriter;
 use crate::keys::{clean_key, file_stem};
 use crate::queue::Weigh;
-use crate::record::{Record, Upload};
+use crate::record::{ModelPoint, Record, Upload};
 use crate::rules::{
     ERROR_TAG, HEARTBEAT_TAG, LAST_SEEN_TAG, MAX_PARAM_CHARS, MAX_TAG_CHARS, check_active, check_key, now_ms,
     parse_rfc3339, rfc3339, truncate,
@@ -21,7 +21,7 @@ use crate::shared::{Sent, Shared, lock, pause_after};
 use crate::source::Tail;
 use crate::spool::{Ticket, log_tail};
 use crate::start::make_run;
-use crate::{Batch, Error, Millis, RunStatus};
+use crate::{Batch, Error, Metric, Millis, RunStatus};
 
 /// Records in one write.
 pub(crate) const BATCH: usize = 1000;
@@ -225,6 +225,8 @@ impl Writer<'_> {
         for record in records {
             match record {
                 Record::Input(_) => self.write_input(record),
+                Record::ModelInput(model_id) => self.write_model_input(model_id),
+                Record::ModelPoint(_) => {}
                 Record::Upload(upload) => self.shared.spool(upload),
                 // With a journal it is out already.
                 record if self.shared.is_doubled(record) => {}
@@ -232,19 +234,51 @@ impl Writer<'_> {
             }
         }
         self.write_batch(batch, Counted::Yes);
+        let points = records.iter().filter_map(|record| match record {
+            Record::ModelPoint(point) => Some(point.as_ref()),
+            _ => None,
+        });
+        let points: Vec<&ModelPoint> = points.collect();
+        for group in points.chunk_by(|a, b| a.model_id == b.model_id && a.dataset == b.dataset) {
+            self.write_model_points(group);
+        }
+    }
+
+    fn write_model_input(&mut self, model_id: &str) {
+        let shared = self.shared;
+        let inputs = [model_id.to_owned()];
+        let log = || shared.of_mlflow(shared.store.logged_models()?.log_model_inputs(shared.run_id(), &inputs));
+        match shared.send(&log) {
+            Sent::Done(()) => shared.count_written(1),
+            Sent::Refused(reason) => shared.set_aside("model_input", model_id, &reason),
+            Sent::Abandoned => {}
+        }
+    }
+
+    /// Writes points of one model on one data set; as points of the run only, where there is no such model.
+    fn write_model_points(&mut self, points: &[&ModelPoint]) {
+        let shared = self.shared;
+        let ModelPoint { model_id, dataset, .. } = points[0];
+        let metrics: Vec<Metric> = points.iter().map(|point| self.adjust_metric(&point.metric)).collect();
+        let log = || {
+            let models = shared.store.logged_models()?;
+            shared.of_mlflow(models.log_metrics(shared.run_id(), model_id, &metrics, dataset.as_ref()))
+        };
+        match shared.send(&log) {
+            Sent::Done(()) => shared.count_written(metrics.len()),
+            Sent::Refused(reason) => {
+                shared.note(&format!("metrics_without_model.{model_id}"), reason.to_string());
+                self.write_batch(Batch { metrics, ..Batch::default() }, Counted::Yes);
+            }
+            Sent::Abandoned => {}
+        }
     }
 
     fn write_input(&mut self, record: &Record) {
         let Record::Input(input) = record else { return };
         let shared = self.shared;
         let inputs = std::slice::from_ref(input.as_ref());
-        let log = || {
-            shared.store.log_inputs(shared.run_id(), inputs).map_err(|error| match error {
-                // An old server does not know this call, and says so as a proxy says that its server is away.
-                Error::NotMlflow(message) if shared.store.run(shared.run_id()).is_ok() => Error::Invalid(message),
-                other => other,
-            })
-        };
+        let log = || shared.of_mlflow(shared.store.log_inputs(shared.run_id(), inputs));
         match shared.send(&log) {
             Sent::Done(()) => shared.count_written(1),
             Sent::Refused(reason) => shared.set_aside("input", &input.dataset.name, &reason),
@@ -374,14 +408,7 @@ impl Writer<'_> {
     fn adjust(&self, record: &Record, batch: &mut Batch) {
         match record {
             Record::Metric(metric) => {
-                let mut metric = metric.clone();
-                metric.key = self.adjust_key("metric", metric.key);
-                metric.timestamp_ms = metric.timestamp_ms.max(0);
-                if !metric.value.is_finite() {
-                    let value = format!("{} at step {}", metric.value, metric.step);
-                    self.shared.note(&format!("not_finite.{}", metric.key), value);
-                }
-                batch.metrics.push(metric);
+                batch.metrics.push(self.adjust_metric(metric));
             }
             Record::Param(key, value) => {
                 let key = self.adjust_key("param", key.clone());
@@ -393,8 +420,24 @@ impl Writer<'_> {
                 let value = self.adjust_value("tags", &key, value.clone(), MAX_TAG_CHARS);
                 batch.tags.push((key, value));
             }
-            Record::Input(_) | Record::Upload(_) | Record::End(..) | Record::Died(..) => {}
+            Record::Input(_)
+            | Record::ModelInput(_)
+            | Record::ModelPoint(_)
+            | Record::Upload(_)
+            | Record::End(..)
+            | Record::Died(..) => {}
         }
+    }
+
+    fn adjust_metric(&self, metric: &Metric) -> Metric {
+        let mut metric = metric.clone();
+        metric.key = self.adjust_key("metric", metric.key);
+        metric.timestamp_ms = metric.timestamp_ms.max(0);
+        if !metric.value.is_finite() {
+            let value = format!("{} at step {}", metric.value, metric.step);
+            self.shared.note(&format!("not_finite.{}", metric.key), value);
+        }
+        metric
     }
 
     fn adjust_key(&self, what: &str, key: String) -> String {

@@ -58,6 +58,13 @@ fn fill(store: &dyn Store, folder: &Path, experiment: &str) -> String {
         let status = if trial == 0 { RunStatus::Finished } else { RunStatus::Failed };
         store.update_run(&run, status, Some(1_700_000_005_000 + trial), None).unwrap();
         register(store, folder, &experiment_id, &run, experiment, trial);
+        if let [made, ..] = &store.run(&run).unwrap().outputs[..] {
+            // The parent, which is copied before the model is, measures it again.
+            let models = store.logged_models().unwrap();
+            models.log_model_inputs(&parent, std::slice::from_ref(&made.model_id)).unwrap();
+            let again = Metric { key: "test_auc".into(), value: 0.75, timestamp_ms: 1_700_000_008_000, step: 0 };
+            models.log_metrics(&parent, &made.model_id, &[again], None).unwrap();
+        }
     }
     store.update_run(&parent, RunStatus::Finished, Some(1_700_000_010_000), None).unwrap();
     parent
@@ -169,6 +176,7 @@ fn check(from: &dyn Store, to: &dyn Store, name: &str, scratch: &Path) {
         }
     }
     check_models(to, name, &copies["trial 0"], &copies["trial 1"], scratch);
+    assert_eq!(copies["parent"].model_inputs, [copies["trial 0"].outputs[0].model_id.clone()]);
 }
 
 fn check_models(to: &dyn Store, name: &str, first: &RunData, second: &RunData, scratch: &Path) {
@@ -176,7 +184,7 @@ fn check_models(to: &dyn Store, name: &str, first: &RunData, second: &RunData, s
     let model = to.logged_models().unwrap().get(&first.outputs[0].model_id).unwrap();
     assert_eq!((model.name.as_str(), model.status, model.params["depth"].as_str()), ("net", ModelStatus::Ready, "3"));
     assert_eq!(model.source_run_id.as_deref(), Some(first.info.run_id.as_str()));
-    assert_eq!((model.metrics.len(), model.metrics[0].metric.value), (1, 0.875));
+    assert_eq!((model.metrics.len(), model.metrics[0].metric.value), (2, 0.875));
     assert_eq!(model.metrics[0].dataset, Some(DatasetName { name: "wine".into(), digest: "d1".into() }));
 
     let registered = to.registry().model(name).unwrap();
@@ -206,7 +214,7 @@ fn check_whole_life(from: &dyn Store, to: &dyn Store, name: &str, folder: &Path)
     assert_eq!(to.experiment_by_name(name).unwrap(), None, "a dry run changes nothing");
     let copied = copy(from, to, name);
     let all =
-        Copied { runs: 3, points: 2 * POINTS as usize + 1, files: 5, models: 1, versions: 2, ..Copied::default() };
+        Copied { runs: 3, points: 2 * POINTS as usize + 2, files: 5, models: 1, versions: 2, ..Copied::default() };
     assert_eq!(copied, all);
     assert_eq!(dry, Copied { files: 4, ..all }, "the files of models are not counted");
     check(from, to, name, folder);

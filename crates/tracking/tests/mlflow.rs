@@ -10,6 +10,7 @@ mod database;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
 use database::{check_integrity, open, python, text};
 use rusqlite::Connection;
@@ -216,9 +217,9 @@ fn a_file_made_by_current_mlflow_conforms() {
     if python("MLFLOW_PYTHON", "schema.py", &[text(&db)], "").is_none() {
         return;
     }
-    let store = open(folder.path());
+    let store = Arc::new(open(folder.path()));
     assert_eq!(store.experiment("0").unwrap().name, "Default");
-    tracking::conformance::run(&store, scratch.path());
+    tracking::conformance::run(store.clone(), scratch.path());
     drop(store);
     check_integrity(&db);
 }

@@ -189,8 +189,7 @@ fn a_file_made_by_mlflow_2_conforms_without_logged_models() {
     let store = open(folder.path());
     let error = store.logged_models().err().unwrap().to_string();
     assert!(error.contains("mlflow db upgrade sqlite:///") && error.contains("MLflow 3"), "{error}");
-    conformance::run(&store, scratch.path());
-    drop(store);
+    conformance::run(Arc::new(store), scratch.path());
     check_integrity(&db);
 }
 

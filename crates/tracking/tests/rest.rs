@@ -7,7 +7,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Barrier;
+use std::sync::{Arc, Barrier};
 use std::time::Instant;
 
 use server::Server;
@@ -59,7 +59,8 @@ fn mounted_artifact_root() {
     let arguments = ["--no-serve-artifacts", "--default-artifact-root", root];
     let Some(server) = Server::start("MLFLOW_PYTHON", folder.path(), &arguments) else { return };
     let scratch = tempfile::tempdir().expect("a folder");
-    conformance::run(&RestStore::new(&server.uri, &HttpOptions::default()).expect("a store"), scratch.path());
+    let store = RestStore::new(&server.uri, &HttpOptions::default()).expect("a store");
+    conformance::run(Arc::new(store), scratch.path());
     assert!(fs::read_dir(root).expect("the mount").count() > 0);
 }
 
@@ -68,7 +69,8 @@ fn check(server: &Server, folder: &Path, has_logged_models: bool) {
     fs::create_dir(&scratch).expect("a folder");
     let store = RestStore::new(&server.uri, &HttpOptions::default()).expect("a store");
     assert_eq!(store.logged_models().is_ok(), has_logged_models);
-    conformance::run(&store, &scratch);
+    let store = Arc::new(store);
+    conformance::run(store.clone(), &scratch);
     let tracker = Tracker::open(&options(&server.uri)).expect("opens");
     a_run_arrives_whole(&tracker, &server.uri, &scratch);
     a_resumed_run_is_running_again(&tracker);

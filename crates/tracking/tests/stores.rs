@@ -1,6 +1,8 @@
 //! The conformance suite on the stores that need no server.
 #![allow(clippy::unwrap_used, reason = "a test")]
 
+use std::sync::Arc;
+
 use tempfile::TempDir;
 use tracking::{MemoryStore, SqliteStore, conformance};
 
@@ -8,7 +10,7 @@ use tracking::{MemoryStore, SqliteStore, conformance};
 fn memory_store_conforms() {
     let folder = TempDir::new().unwrap();
     let scratch = TempDir::new().unwrap();
-    conformance::run(&MemoryStore::new(folder.path()), scratch.path());
+    conformance::run(Arc::new(MemoryStore::new(folder.path())), scratch.path());
 }
 
 #[test]
@@ -16,5 +18,5 @@ fn sqlite_store_conforms() {
     let folder = TempDir::new().unwrap();
     let scratch = TempDir::new().unwrap();
     let store = SqliteStore::open(&folder.path().join("mlflow.db"), &folder.path().join("mlruns")).unwrap();
-    conformance::run(&store, scratch.path());
+    conformance::run(Arc::new(store), scratch.path());
 }

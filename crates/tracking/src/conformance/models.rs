@@ -16,6 +16,7 @@ pub(super) fn run(store: &dyn Store, scratch: &Path) {
             life(store, models);
             list(store, models);
             outputs(store, models);
+            model_inputs(store, models);
             metrics(store, models);
             files(store, models, scratch);
             registered(store, models, scratch);
@@ -140,6 +141,22 @@ fn outputs(store: &dyn Store, models: &dyn LoggedModels) {
     assert_eq!(found, [run], "a search gives whole runs");
 }
 
+fn model_inputs(store: &dyn Store, models: &dyn LoggedModels) {
+    let (used, _) = fresh(store, models, "used");
+    let (other, run_id) = fresh(store, models, "other");
+    assert_eq!(store.run(&run_id).unwrap().model_inputs, Vec::<String>::new());
+    models.log_model_inputs(&run_id, std::slice::from_ref(&used.model_id)).unwrap();
+    for _ in 0..2 {
+        models.log_model_inputs(&run_id, &[used.model_id.clone(), other.model_id.clone()]).unwrap();
+    }
+    models.log_model_inputs(&run_id, &[]).unwrap();
+    let run = store.run(&run_id).unwrap();
+    let (mut found, mut expected) = (run.model_inputs.clone(), vec![used.model_id, other.model_id]);
+    found.sort();
+    expected.sort();
+    assert_eq!((found, run.outputs.len(), run.inputs.len()), (expected, 0, 0));
+}
+
 fn metrics(store: &dyn Store, models: &dyn LoggedModels) {
     let (model, run_id) = fresh(store, models, "measured");
     let id = model.model_id.as_str();
@@ -252,6 +269,7 @@ fn unknown_ids(store: &dyn Store, models: &dyn LoggedModels) {
         models.delete(&nobody),
         models.log_metrics(&run_id, &nobody, &points, None),
         models.log_metrics(&no_run, &model.model_id, &points, None),
+        models.log_model_inputs(&no_run, std::slice::from_ref(&model.model_id)),
         models.log_outputs(&no_run, &[ModelOutput { model_id: model.model_id.clone(), step: 0 }]),
         store.list_artifacts(ArtifactsOf::Model(&nobody), "").map(drop),
         download(store, &version.source, Path::new("/no/such/folder")).map(drop),

@@ -88,6 +88,17 @@ impl LoggedModels for MemoryStore {
         Ok(())
     }
 
+    fn log_model_inputs(&self, run_id: &str, model_ids: &[String]) -> Result<()> {
+        let mut state = self.state();
+        let logged = &mut state.active_run(run_id)?.data.model_inputs;
+        for model_id in model_ids {
+            if !logged.contains(model_id) {
+                logged.push(model_id.clone());
+            }
+        }
+        Ok(())
+    }
+
     fn log_metrics(
         &self,
         run_id: &str,

@@ -153,6 +153,10 @@ impl LoggedModels for NullStore {
         Ok(())
     }
 
+    fn log_model_inputs(&self, _: &str, _: &[String]) -> Result<()> {
+        Ok(())
+    }
+
     fn log_metrics(&self, _: &str, _: &str, _: &[Metric], _: Option<&DatasetName>) -> Result<()> {
         Ok(())
     }

@@ -154,6 +154,14 @@ impl LoggedModels for RestStore {
         }
     }
 
+    fn log_model_inputs(&self, run_id: &str, model_ids: &[String]) -> Result<()> {
+        if model_ids.is_empty() {
+            return Ok(());
+        }
+        let models: Vec<_> = model_ids.iter().map(|model_id| json!({"model_id": model_id})).collect();
+        self.post("runs/log-inputs", json!({"run_id": run_id, "models": models}))
+    }
+
     fn log_metrics(
         &self,
         run_id: &str,

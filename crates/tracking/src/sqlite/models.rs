@@ -161,6 +161,18 @@ fn log_outputs(db: &Connection, run_id: &str, outputs: &[ModelOutput]) -> Outcom
     Ok(())
 }
 
+fn log_model_inputs(db: &Connection, run_id: &str, model_ids: &[String]) -> Outcome<()> {
+    write::check_active(db, run_id)?;
+    for model_id in model_ids {
+        db.execute(
+            "INSERT INTO inputs (input_uuid, source_type, source_id, destination_type, destination_id)
+             VALUES (?1, 'RUN_INPUT', ?2, 'MODEL_INPUT', ?3) ON CONFLICT DO NOTHING",
+            params![write::new_uuid(), run_id, model_id],
+        )?;
+    }
+    Ok(())
+}
+
 fn log_metrics(
     db: &Connection,
     run_id: &str,
@@ -230,6 +242,10 @@ impl LoggedModels for SqliteStore {
 
     fn log_outputs(&self, run_id: &str, outputs: &[ModelOutput]) -> Result<()> {
         self.write(|db| log_outputs(db, run_id, outputs))
+    }
+
+    fn log_model_inputs(&self, run_id: &str, model_ids: &[String]) -> Result<()> {
+        self.write(|db| log_model_inputs(db, run_id, model_ids))
     }
 
     fn log_metrics(

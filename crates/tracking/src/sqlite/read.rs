@@ -103,12 +103,14 @@ pub(super) fn with_details(db: &Connection, has_outputs: bool, infos: Vec<RunInf
     let mut metrics = latest_metrics(db, &ids)?;
     let mut inputs = inputs(db, &ids)?;
     let mut outputs = if has_outputs { outputs(db, &ids)? } else { HashMap::new() };
+    let mut model_inputs = model_inputs(db, &ids)?;
     let run = |info: RunInfo| RunData {
         params: params.remove(&info.run_id).unwrap_or_default(),
         tags: tags.remove(&info.run_id).unwrap_or_default(),
         metrics: metrics.remove(&info.run_id).unwrap_or_default(),
         inputs: inputs.remove(&info.run_id).unwrap_or_default(),
         outputs: outputs.remove(&info.run_id).unwrap_or_default(),
+        model_inputs: model_inputs.remove(&info.run_id).unwrap_or_default(),
         info,
     };
     Ok(infos.into_iter().map(run).collect())
@@ -204,6 +206,22 @@ fn outputs(db: &Connection, ids: &str) -> Outcome<HashMap<String, Vec<ModelOutpu
     while let Some(row) = rows.next()? {
         let output = ModelOutput { model_id: row.get(1)?, step: row.get(2)? };
         found.entry(row.get(0)?).or_default().push(output);
+    }
+    Ok(found)
+}
+
+/// Ids of the logged models that each run has used, in the order of logging.
+fn model_inputs(db: &Connection, ids: &str) -> Outcome<HashMap<String, Vec<String>>> {
+    let mut found: HashMap<String, Vec<String>> = HashMap::new();
+    let mut statement = db.prepare_cached(
+        "SELECT source_id, destination_id FROM inputs
+         WHERE source_type = 'RUN_INPUT' AND destination_type = 'MODEL_INPUT'
+             AND source_id IN (SELECT value FROM json_each(?1))
+         ORDER BY rowid",
+    )?;
+    let mut rows = statement.query([ids])?;
+    while let Some(row) = rows.next()? {
+        found.entry(row.get(0)?).or_default().push(row.get(1)?);
     }
     Ok(found)
 }
