@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Mistake;
 use crate::fitting::Fitted;
 use crate::history::ResultTable;
+use crate::model_place::{BUNDLE, ModelPlace};
 use crate::outputs::file_digests;
-use crate::resume::find_folder;
 use crate::session::{MlflowConfig, PathsConfig, Session};
 
 /// Layout of `bundle.json`. Raise it when a field is added or changes its meaning.
@@ -77,7 +77,7 @@ pub fn write_bundle<N: Net>(
             ("files".to_owned(), file_digests(info)),
         ]),
         weights,
-        metrics: result.to_json(),
+        metrics: result.metrics_json(),
     };
     session.write_text("model/bundle.json", &serde_json::to_string_pretty(&bundle)?)
 }
@@ -96,23 +96,9 @@ pub struct TrainedModel<N> {
 }
 
 impl<N: Net> TrainedModel<N> {
-    /// Finds a model by the id of its run, the run's output folder, or the folder with the `bundle.json`. `wanted_by` is the
-    /// setting or flag that names it, for messages.
+    /// Finds a model, see [`ModelPlace::find`].
     pub fn find(wanted_by: &str, what: &str, mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<Self> {
-        let folder = match Path::new(what) {
-            path if path.join("bundle.json").is_file() => path.to_owned(),
-            _ => {
-                let places = || Ok((mlflow.clone(), paths.clone()));
-                find_folder(what, places).with_context(|| format!("`{wanted_by}`"))?.join("model")
-            }
-        };
-        if !folder.join("bundle.json").is_file() {
-            let problem = format!("`{wanted_by}: {what}`: no model in `{}`", folder.display());
-            return Err(Mistake::new(problem)
-                .hint("the run must have finished; `--resume` goes on with one that has not")
-                .into());
-        }
-        Self::read(&folder)
+        Self::read(&ModelPlace::find(wanted_by, what, mlflow, paths)?.folder)
     }
 
     /// Reads a model's folder.
@@ -140,6 +126,11 @@ impl<N: Net> TrainedModel<N> {
         Ok(Self { net: bundle.net, preprocessor, weights, folder, dataset: bundle.dataset })
     }
 
+    /// Fingerprint of the data that it was trained with, and of their split.
+    pub fn dataset_digest(&self) -> Option<&str> {
+        self.dataset.get("digest").map(String::as_str)
+    }
+
     /// Another split of the file that a model has learnt from has test rows that it has seen.
     pub fn check_unseen_test(&self, info: &DatasetInfo) -> Result<(), Mistake> {
         let known = |key: &str| self.dataset.get(key);
@@ -150,6 +141,19 @@ impl<N: Net> TrainedModel<N> {
         }
         Ok(())
     }
+}
+
+/// What training has said of the model in a folder: `val_auc`, ..
+pub fn read_metrics(folder: &Path) -> Result<BTreeMap<String, f64>> {
+    #[derive(Deserialize)]
+    struct Figures {
+        metrics: BTreeMap<String, Option<f64>>,
+    }
+    let path = folder.join(BUNDLE);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let figures: Figures = serde_json::from_str(&text)
+        .with_context(|| format!("`{}` is not the description of a model", path.display()))?;
+    Ok(figures.metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
 /// What is looked at before the rest is understood.

@@ -1,4 +1,4 @@
-//! The flags that every training program has.
+//! The flags that several programs have.
 
 use std::env;
 use std::path::PathBuf;
@@ -9,10 +9,10 @@ use serde_yaml::Value;
 use crate::config::Override;
 use crate::exit::Mistake;
 
-// No doc comment on this struct: clap would print it in place of the program's own description.
+// No doc comments on these structs: clap would print them in place of the program's own description.
 #[allow(missing_docs)]
 #[derive(Args, Debug, Clone, Default)]
-pub struct RunFlags {
+pub struct CommonFlags {
     /// Profile of the YAML file to lay over its base values [env: ML_TABULAR_ENV]
     #[arg(long, value_name = "PROFILE")]
     pub env: Option<String>,
@@ -26,18 +26,10 @@ pub struct RunFlags {
     #[arg(long, help_heading = "Config")]
     pub print_schema: bool,
 
-    /// Go on with a stopped run: its id, or its output folder [takes its config from there]
-    #[arg(long, value_name = "RUN_ID|PATH")]
-    pub resume: Option<String>,
-
-    /// Seed of the split, the weights and the order of rows
+    /// Seed of everything that is drawn at random
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub seed: Option<u64>,
-    /// auto, cpu, cuda or wgpu
-    #[arg(long, value_name = "DEVICE", help_heading = "Config")]
-    pub device: Option<String>,
-
-    /// Threads for training; the result is the same with any number
+    /// Threads to compute with; the result is the same with any number
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub threads: Option<u64>,
 
@@ -57,6 +49,19 @@ pub struct RunFlags {
     /// Print the result as one JSON object
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+}
+
+#[allow(missing_docs)]
+#[derive(Args, Debug, Clone, Default)]
+pub struct RunFlags {
+    #[command(flatten)]
+    pub common: CommonFlags,
+    /// Go on with a stopped run: its id, or its output folder [takes its config from there]
+    #[arg(long, value_name = "RUN_ID|PATH")]
+    pub resume: Option<String>,
+    /// auto, cpu, cuda or wgpu
+    #[arg(long, value_name = "DEVICE", help_heading = "Config")]
+    pub device: Option<String>,
 }
 
 #[allow(missing_docs)]
@@ -146,17 +151,16 @@ pub fn profile_of_environment() -> Option<String> {
     env::var("ML_TABULAR_ENV").ok().filter(|name| !name.is_empty())
 }
 
-impl RunFlags {
+impl CommonFlags {
     /// The profile: the flag, else ML_TABULAR_ENV.
     pub fn profile(&self) -> Option<String> {
         self.env.clone().or_else(profile_of_environment)
     }
 
-    /// Named flags as config keys, then every `--set`, which is the most explicit.
+    /// `own` flags of the program as config keys, then these, then every `--set`, which is the most explicit.
     pub fn overrides(&self, own: Vec<Override>) -> Result<Vec<Override>, Mistake> {
         let mut all = own;
         push(&mut all, "--seed", "seed", self.seed);
-        push(&mut all, "--device", "device", self.device.clone());
         push(&mut all, "--threads", "threads", self.threads);
         push(&mut all, "--experiment-name", "mlflow.experiment_name", self.experiment_name.clone());
         // It would go before the name.
@@ -167,6 +171,15 @@ impl RunFlags {
             all.push(Override::parse_set(text)?);
         }
         Ok(all)
+    }
+}
+
+impl RunFlags {
+    /// `own` flags of the program as config keys, then these.
+    pub fn overrides(&self, own: Vec<Override>) -> Result<Vec<Override>, Mistake> {
+        let mut all = own;
+        push(&mut all, "--device", "device", self.device.clone());
+        self.common.overrides(all)
     }
 }
 
@@ -241,7 +254,8 @@ impl ShortcutFlags {
     }
 }
 
-fn push(all: &mut Vec<Override>, flag: &str, key: &str, value: Option<impl Into<Value>>) {
+/// Adds a flag that was given as a config key.
+pub fn push(all: &mut Vec<Override>, flag: &str, key: &str, value: Option<impl Into<Value>>) {
     if let Some(value) = value {
         all.push(Override { flag: flag.to_owned(), key: key.to_owned(), value: value.into() });
     }

@@ -5,6 +5,7 @@ use training::EpochEnd;
 use crate::baselines::ModelScores;
 use crate::console::{number, table};
 use crate::fitting::Fitted;
+use crate::session::RunResult;
 
 /// Loss and metrics of one split of the data.
 #[derive(Debug, Clone)]
@@ -164,8 +165,40 @@ impl ResultTable {
         }
     }
 
-    /// For people.
-    pub fn to_text(&self) -> String {
+    /// `{"logistic": {"test_auc": 0.9, ...}}`
+    pub fn baselines_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let of = |(name, scores): &ModelScores| (name.clone(), scores.iter().cloned().collect());
+        self.baselines.iter().map(of).collect()
+    }
+
+    /// One metric of the network and of every baseline, the network first.
+    pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
+        let own = self.metrics_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
+        let of =
+            |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
+        let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
+        std::iter::once((self.model.to_owned(), own)).chain(others).collect()
+    }
+
+    /// Best epoch and epochs trained; of an ensemble, those of the network that trained longest.
+    fn longest(&self) -> (usize, usize) {
+        self.members.iter().copied().max_by_key(|(_, epochs)| *epochs).unwrap_or_default()
+    }
+
+    /// `{"test_auc": 0.91, ...}`; what is not a number is null.
+    pub fn metrics_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let mut object = serde_json::Map::new();
+        for (column, split) in self.splits.iter().enumerate() {
+            for (name, values) in &self.rows {
+                object.insert(format!("{split}_{name}"), values[column].into());
+            }
+        }
+        object
+    }
+}
+
+impl RunResult for ResultTable {
+    fn to_text(&self) -> String {
         let heading: Vec<&str> = std::iter::once("metric").chain(self.splits.iter().map(String::as_str)).collect();
         let text = table(&heading, &self.rows);
         if self.baselines.is_empty() {
@@ -182,23 +215,7 @@ impl ResultTable {
         format!("{text}\n\n{}", table(&heading, &models))
     }
 
-    /// `{"logistic": {"test_auc": 0.9, ...}}`
-    pub fn baselines_json(&self) -> serde_json::Map<String, serde_json::Value> {
-        let of = |(name, scores): &ModelScores| (name.clone(), scores.iter().cloned().collect());
-        self.baselines.iter().map(of).collect()
-    }
-
-    /// One metric of the network and of every baseline, the network first.
-    pub fn compare(&self, metric: &str) -> Vec<(String, f64)> {
-        let own = self.to_json().get(metric).and_then(serde_json::Value::as_f64).unwrap_or(f64::NAN);
-        let of =
-            |scores: &[(String, Option<f64>)]| scores.iter().find(|(name, _)| name == metric).and_then(|(_, x)| *x);
-        let others = self.baselines.iter().map(|(name, scores)| (name.clone(), of(scores).unwrap_or(f64::NAN)));
-        std::iter::once((self.model.to_owned(), own)).chain(others).collect()
-    }
-
-    /// `best epoch 7 of 20`
-    pub fn best_epochs(&self) -> String {
+    fn summary(&self) -> String {
         match self.members.as_slice() {
             [(best, epochs)] => format!("best epoch {best} of {epochs}"),
             members => {
@@ -208,19 +225,13 @@ impl ResultTable {
         }
     }
 
-    /// Best epoch and epochs trained; of an ensemble, those of the network that trained longest.
-    pub fn longest(&self) -> (usize, usize) {
-        self.members.iter().copied().max_by_key(|(_, epochs)| *epochs).unwrap_or_default()
-    }
-
-    /// `{"test_auc": 0.91, ...}`; what is not a number is null.
-    pub fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+    fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let (best_epoch, epochs) = self.longest();
         let mut object = serde_json::Map::new();
-        for (column, split) in self.splits.iter().enumerate() {
-            for (name, values) in &self.rows {
-                object.insert(format!("{split}_{name}"), values[column].into());
-            }
-        }
+        object.insert("best_epoch".to_owned(), best_epoch.into());
+        object.insert("epochs".to_owned(), epochs.into());
+        object.insert("metrics".to_owned(), self.metrics_json().into());
+        object.insert("baselines".to_owned(), self.baselines_json().into());
         object
     }
 }

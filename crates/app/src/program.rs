@@ -1,4 +1,4 @@
-//! What every training program does before its recipe: config and flags, the run to resume, `--print-config`.
+//! What a program does before its recipe: config and flags, the run to resume, `--print-config`.
 
 use std::path::Path;
 
@@ -7,30 +7,25 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::cli::RunFlags;
-use crate::config::{self, Override};
+use crate::cli::{CommonFlags, RunFlags};
+use crate::config::{self, Loaded, Override};
 use crate::console::{LoggingConfig, print_result};
 use crate::device::keep_freed_memory;
 use crate::history::ResultTable;
 use crate::resume::{self, StoppedRun};
-use crate::session::{MlflowConfig, PathsConfig, Session, Setup, run_tracked};
+use crate::session::{MlflowConfig, PathsConfig, RunResult, Session, Setup, run_tracked};
 
-/// The config of a training program: the sections that all of them have, and the names of the run.
-pub trait RunConfig: Serialize + DeserializeOwned + Default + JsonSchema {
+/// The config of a program that tracks a run: the sections that all of them have, and the names of the run.
+pub trait ProgramConfig: Serialize + DeserializeOwned + Default + JsonSchema {
     /// The program's name, which its JSON Schema has too.
     const PROGRAM: &'static str;
-    /// Which network: the tag `model_type`.
-    const MODEL_TYPE: &'static str;
 
     /// Looks at ranges; gives the first wrong key and the reason.
     fn check(&self) -> Result<(), (String, String)>;
     /// Shown name of the run.
     fn run_name(&self) -> String;
-    /// Shown name of the data.
-    fn dataset_name(&self) -> String;
-    /// Whether parts of the work (folds, members of an ensemble) are runs of their own, which may be done when the run is
-    /// resumed.
-    fn has_nested_trainings(&self) -> bool;
+    /// Tags that say what kind of run this is.
+    fn tags(&self) -> Vec<(&'static str, String)>;
     /// `mlflow:`
     fn mlflow(&self) -> &MlflowConfig;
     /// `paths:`
@@ -39,7 +34,14 @@ pub trait RunConfig: Serialize + DeserializeOwned + Default + JsonSchema {
     fn logging(&self) -> &LoggingConfig;
 }
 
-/// The key and the reason of a setting that cannot be right, as [`RunConfig::check`] gives them.
+/// The config of a training program, whose runs can be resumed.
+pub trait TrainingProgram: ProgramConfig {
+    /// Whether parts of the work (folds, members of an ensemble) are runs of their own, which may be done when the run is
+    /// resumed.
+    fn has_nested_trainings(&self) -> bool;
+}
+
+/// The key and the reason of a setting that cannot be right, as [`ProgramConfig::check`] gives them.
 pub fn wrong_setting(error: dataset::Error) -> (String, String) {
     match error {
         dataset::Error::Setting { key, problem } => (key.to_owned(), problem),
@@ -47,7 +49,7 @@ pub fn wrong_setting(error: dataset::Error) -> (String, String) {
     }
 }
 
-/// [`RunConfig::check`] of `threads:`.
+/// [`ProgramConfig::check`] of `threads:`.
 pub fn check_threads(threads: Option<usize>) -> Result<(), (String, String)> {
     match threads.filter(|threads| !(1..=1024).contains(threads)) {
         None => Ok(()),
@@ -55,7 +57,7 @@ pub fn check_threads(threads: Option<usize>) -> Result<(), (String, String)> {
     }
 }
 
-/// [`RunConfig::check`] of `ensemble:`.
+/// [`ProgramConfig::check`] of `ensemble:`.
 pub fn check_ensemble(members: usize) -> Result<(), (String, String)> {
     match members {
         1..=1000 => Ok(()),
@@ -64,21 +66,21 @@ pub fn check_ensemble(members: usize) -> Result<(), (String, String)> {
 }
 
 /// Loads the config, then trains inside a tracked session. `settle` fills in what another model decides (`init_from`).
-pub fn run<C: RunConfig>(
+pub fn train<C: TrainingProgram>(
     file: &Path,
     flags: &RunFlags,
     own: Vec<Override>,
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
 ) -> Result<()> {
-    if flags.print_schema {
+    if flags.common.print_schema {
         print_result(&config::schema::<C>(C::PROGRAM));
         return Ok(());
     }
     let overrides = flags.overrides(own)?;
-    let profile = flags.profile();
+    let profile = flags.common.profile();
     let load = || config::load(Some(file), profile.as_deref(), &overrides, C::check);
-    let (mut loaded, resumed) = match &flags.resume {
+    let (loaded, resumed) = match &flags.resume {
         None => (load()?, None),
         Some(what) => {
             let places = || -> Result<_> {
@@ -93,26 +95,51 @@ pub fn run<C: RunConfig>(
             (loaded, Some(stopped))
         }
     };
-    // What is logged and kept must say what is trained.
+    run_loaded(loaded, &flags.common, resumed, settle, recipe)
+}
+
+/// Loads the config, then runs the recipe inside a tracked session. `settle` fills in what is found only now, such as the
+/// model that is meant.
+pub fn run<C: ProgramConfig, R: RunResult>(
+    file: &Path,
+    flags: &CommonFlags,
+    own: Vec<Override>,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    if flags.print_schema {
+        print_result(&config::schema::<C>(C::PROGRAM));
+        return Ok(());
+    }
+    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
+    run_loaded(loaded, flags, None, settle, recipe)
+}
+
+fn run_loaded<C: ProgramConfig, R: RunResult>(
+    mut loaded: Loaded<C>,
+    flags: &CommonFlags,
+    resumed: Option<StoppedRun>,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    // What is logged and kept must say what is done.
     settle(&mut loaded.config)?;
     if flags.print_config {
         print_result(&loaded.explain());
         return Ok(());
     }
     let config = &loaded.config;
+    let mut tags = Vec::new();
+    if resumed.is_none() {
+        tags = config.tags();
+        tags.push(("env", flags.profile().unwrap_or_else(|| "default".to_owned())));
+    }
     let setup = Setup {
         mlflow: config.mlflow(),
         paths: config.paths(),
         logging: config.logging(),
         run_name: config.run_name(),
-        tags: match resumed {
-            Some(_) => Vec::new(),
-            None => vec![
-                ("model_type", C::MODEL_TYPE.to_owned()),
-                ("dataset_name", config.dataset_name()),
-                ("env", profile.clone().unwrap_or_else(|| "default".to_owned())),
-            ],
-        },
+        tags,
         resumed,
     };
     keep_freed_memory();

@@ -16,14 +16,13 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{Outcome, Run, RunOptions, RunStatus, SystemMetricsOptions, Tracker};
+use tracking::{Batch, Outcome, Run, RunOptions, RunStatus, Store, SystemMetricsOptions, Tracker};
 
-use crate::cli::RunFlags;
+use crate::cli::CommonFlags;
 use crate::config::Loaded;
 use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_logging};
 use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
-use crate::history::ResultTable;
 use crate::model_log::model_files;
 use crate::resume::{Logged, StoppedRun, open_tracker};
 use crate::{download, environment};
@@ -174,13 +173,27 @@ pub struct Session {
 /// closed at the end.
 type OpenRuns = Arc<Mutex<Vec<Run>>>;
 
+/// What a run brings, printed at its end.
+pub trait RunResult {
+    /// For people.
+    fn to_text(&self) -> String;
+    /// How it ended, for the last line: `best epoch 7 of 20`.
+    fn summary(&self) -> String;
+    /// For programs: keys beside the run's id and status.
+    fn to_json(&self) -> serde_json::Map<String, serde_json::Value>;
+    /// An error makes the program fail although its run is FINISHED: the work is done, and what it found is bad.
+    fn verdict(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
 /// Runs `recipe` inside a session: starts the run with its config logged, ends it with the status that is true, prints the
 /// result. Errors and Ctrl-C come back after the run has been ended.
-pub fn run_tracked<C: Serialize>(
+pub fn run_tracked<C: Serialize, R: RunResult>(
     loaded: &Loaded<C>,
-    flags: &RunFlags,
+    flags: &CommonFlags,
     setup: &Setup,
-    recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
     let session = Session::start(loaded, flags, setup)?;
     let result = catch_unwind(AssertUnwindSafe(|| recipe(&loaded.config, &session)))
@@ -193,9 +206,9 @@ pub fn run_tracked<C: Serialize>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.best_epochs()));
+        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.summary()));
     }
-    Ok(())
+    result.verdict()
 }
 
 /// The text of `panic!("...")`.
@@ -205,7 +218,7 @@ fn panic_message(payload: &(dyn Any + Send)) -> String {
 }
 
 impl Session {
-    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &RunFlags, setup: &Setup) -> Result<Self> {
+    fn start<C: Serialize>(loaded: &Loaded<C>, flags: &CommonFlags, setup: &Setup) -> Result<Self> {
         let console = Console::new(flags.quiet);
         let program = environment::program();
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
@@ -372,6 +385,19 @@ impl Session {
     pub fn log_model_param(&self, key: &str, value: &str) {
         self.run.log_param(key, value);
         lock(&self.model_params).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The store, for what is not about the own run.
+    pub fn store(&self) -> &dyn Store {
+        self.tracker.store()
+    }
+
+    /// Sets a tag of another run. A run that is not in this store, as a model from elsewhere may say, is left alone.
+    pub fn tag_run(&self, run_id: &str, key: &str, value: &str) {
+        let batch = Batch { tags: vec![(key.to_owned(), value.to_owned())], ..Batch::default() };
+        if let Err(error) = self.store().log_batch(run_id, &batch) {
+            tracing::warn!("run {run_id} does not say `{key}`: {error}");
+        }
     }
 
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.
@@ -545,18 +571,17 @@ impl Session {
         }
     }
 
-    fn to_json(&self, result: &ResultTable, outcome: &Outcome) -> serde_json::Value {
-        let (best_epoch, epochs) = result.longest();
-        serde_json::json!({
+    fn to_json(&self, result: &impl RunResult, outcome: &Outcome) -> serde_json::Value {
+        let mut object = serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
             "tracking": if outcome.is_complete() { "complete".to_owned() } else { outcome.to_string() },
-            "best_epoch": best_epoch,
-            "epochs": epochs,
             "outputs": self.folder.display().to_string(),
-            "metrics": result.to_json(),
-            "baselines": result.baselines_json(),
-        })
+        });
+        if let Some(object) = object.as_object_mut() {
+            object.extend(result.to_json());
+        }
+        object
     }
 }
 

@@ -6,11 +6,12 @@ mod support;
 
 use std::path::Path;
 
-use app::cli::RunFlags;
+use app::cli::CommonFlags;
 use app::config::{Override, load};
-use app::program::RunConfig;
+use app::history::ResultTable;
+use app::program::ProgramConfig;
 use app::recipes::tabular_mlp::Config;
-use app::session::{Setup, run_tracked};
+use app::session::{Session, Setup, run_tracked};
 use support::{Workdir, root};
 use tracking::RunStatus;
 
@@ -30,7 +31,8 @@ fn a_panic_is_a_failed_run_with_the_reason() {
     let config: &Config = &loaded.config;
     let (mlflow, paths, logging) = (&config.mlflow, &config.paths, &config.logging);
     let setup = Setup { mlflow, paths, logging, run_name: "panics".to_owned(), tags: vec![], resumed: None };
-    let error = run_tracked(&loaded, &RunFlags::default(), &setup, |_, _| panic!("row {} is odd", 7)).unwrap_err();
+    let recipe = |_: &Config, _: &Session| -> anyhow::Result<ResultTable> { panic!("row {} is odd", 7) };
+    let error = run_tracked(&loaded, &CommonFlags::default(), &setup, recipe).unwrap_err();
     assert!(error.to_string().contains("the program panicked: row 7 is odd"), "{error}");
 
     let run = &dir.runs()[0];

@@ -142,6 +142,15 @@ impl Column {
         }
     }
 
+    /// The distinct texts and the place of each row's among them, which is beyond the last where a cell is missing. `None`
+    /// where the cells are not stored so.
+    pub(crate) fn levels(&self) -> Option<(&[Box<str>], &[u32])> {
+        match &self.cells {
+            Cells::Texts { levels, of_row } => Some((levels, of_row)),
+            _ => None,
+        }
+    }
+
     fn odd_cell(&self, row: usize) -> Cell<'_> {
         let place = self.odd.binary_search_by_key(&(row as u32), |(row, _)| *row);
         place.map_or(Cell::Missing, |place| Cell::Text(&self.odd[place].1))
@@ -199,8 +208,8 @@ impl Column {
         distinct
     }
 
-    /// The same column with the given rows only, in their order.
-    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+    /// The same column with the given 0-based rows only, in their order. Panics beyond the last row.
+    pub fn select(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(cells: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|&row| cells[row as usize]).collect()
         }
@@ -377,10 +386,6 @@ impl ColumnBuilder {
         Self { column, index: HashMap::new() }
     }
 
-    pub(crate) fn name(&self) -> &str {
-        &self.column.name
-    }
-
     pub(crate) fn push(&mut self, cell: Option<&str>) {
         match (&mut self.column.cells, cell) {
             (Cells::Short(cells), None) => cells.push(SHORT_MISSING),
@@ -524,7 +529,7 @@ fn is_integer(text: &str) -> bool {
     text.parse::<i64>().is_ok()
 }
 
-fn parse_bool(text: &str) -> Option<bool> {
+pub(crate) fn parse_bool(text: &str) -> Option<bool> {
     if text.eq_ignore_ascii_case("true") {
         return Some(true);
     }

@@ -150,6 +150,24 @@ impl DataConfig {
         Ok(())
     }
 
+    /// Settings for another file that is written as this one: `delimiter`, `quote`, `has_header`, `columns`, `null_values`
+    /// and `trim`, and the roles of its columns: `target`, `id_columns` and `ignore_columns`. Nothing else: with a path, they
+    /// are what [`crate::RowReader::open`] takes.
+    pub fn file_settings(&self) -> Self {
+        Self {
+            delimiter: self.delimiter,
+            quote: self.quote,
+            has_header: self.has_header,
+            columns: self.columns.clone(),
+            null_values: self.null_values.clone(),
+            trim: self.trim,
+            target: self.target.clone(),
+            id_columns: self.id_columns.clone(),
+            ignore_columns: self.ignore_columns.clone(),
+            ..Self::default()
+        }
+    }
+
     /// The name shown for the data set: `name`, else the (train) file's stem, else the source's name.
     pub fn display_name(&self) -> String {
         let path = self.path.as_ref().or(self.train_path.as_ref());

@@ -229,6 +229,10 @@ pub enum Error {
     )]
     TooWide { file: String, columns: usize, rows: usize, widest: String, levels: usize },
 
+    /// Columns that a model needs and a file does not have, or has with other contents.
+    #[error("`{file}` does not fit the model: {}", problems.join("; "))]
+    Columns { file: String, problems: Vec<String> },
+
     /// What is wrong with time series.
     #[error(transparent)]
     Series(#[from] Box<SeriesError>),
@@ -236,6 +240,10 @@ pub enum Error {
     /// A data report that cannot be written as JSON.
     #[error("the data report cannot be written: {reason}")]
     Report { reason: String },
+
+    /// A stored profile that cannot be used.
+    #[error("the stored profile of the training data cannot be used: {reason}")]
+    Profile { reason: String },
 
     /// A stored preprocessor that cannot be used.
     #[error("the stored preprocessor cannot be used: {reason}")]
@@ -267,6 +275,19 @@ impl Error {
                 }
                 *row -= one.n_rows;
             }
+        }
+        self
+    }
+
+    /// With the row counted from the beginning of the file, where `n_before` rows stand before those that were looked at.
+    pub(crate) fn below(mut self, n_before: usize) -> Self {
+        if let Self::NotANumber { row, .. }
+        | Self::MissingTarget { row, .. }
+        | Self::NoLogarithm { row, .. }
+        | Self::Undefined { row, .. }
+        | Self::NotADate { row, .. } = &mut self
+        {
+            *row += n_before;
         }
         self
     }

@@ -34,8 +34,12 @@ mod load;
 #[cfg(feature = "parquet")]
 mod parquet_file;
 mod preprocessor;
+mod profile;
 mod read;
+mod row_writer;
+mod rows;
 mod scaler;
+mod schema;
 mod series;
 mod source;
 mod split;
@@ -58,10 +62,14 @@ pub use error::{Error, Result};
 pub use features::{DatetimeFeature, EngineerConfig, PowerFeature, RatioFeature};
 pub use folds::{CrossValidationConfig, Fold};
 pub use info::{DatasetInfo, PartInfo};
-pub use load::{Part, Splits, load};
+pub use load::{LabelledRows, Part, Splits, load, load_labelled};
 pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
+pub use profile::{ColumnProfile, Profile, ProfileValues};
 pub use read::read_table;
+pub use row_writer::{EncodedRows, OutputType, RowWriter};
+pub use rows::{FileColumn, RowReader, Rows};
 pub use scaler::Scaler;
+pub use schema::ColumnCheck;
 pub use series::{
     BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
     LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,

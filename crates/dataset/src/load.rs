@@ -8,7 +8,7 @@ use crate::source::Source;
 use crate::target::{Target, rounding};
 use crate::{
     Column, ColumnKind, ColumnType, DataConfig, DatasetInfo, Error, FeaturesConfig, Preprocessor, ProblemType,
-    RawColumn, Result, SplitConfig, Table, csv_file::UNNAMED, split,
+    RawColumn, Result, SplitConfig, Table, csv_file::UNNAMED, info, read_table, split,
 };
 
 /// Above this many levels a category is more likely an identifier.
@@ -68,6 +68,34 @@ impl Splits {
 /// Reads, types, splits and encodes a data set. The same `seed` gives the same split on every machine.
 pub fn load(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Splits> {
     Source::open(data, features, seed)?.splits()
+}
+
+/// All rows of a file for a model that is there, to be judged on them.
+#[derive(Clone, Debug)]
+pub struct LabelledRows {
+    /// Raw columns.
+    pub table: Table,
+    /// Encoded as the model wants them, with their target.
+    pub part: Part,
+    /// What to record about the data; all rows are in the test part.
+    pub info: DatasetInfo,
+}
+
+/// Reads a file that has the columns of a model and its target. Errors if one is missing, or if the target has a class
+/// that the model does not know.
+pub fn load_labelled(data: &DataConfig, model: &Preprocessor) -> Result<LabelledRows> {
+    let table = read_table(data)?;
+    let files = table.files().to_vec();
+    let encode = |table: &Table| -> Result<Part> {
+        let target = model.encode_target(table)?;
+        Ok(Part { target, ..model.transform(table)? })
+    };
+    let part = encode(&table).map_err(|error| error.located(&files))?;
+    let none = Part::empty(Vec::new(), Vec::new());
+    let reason = "as the model".to_string();
+    let info = info::describe(data, &table, [&none, &none, &part], model, reason, Vec::new());
+    // That the other parts are empty is no news.
+    Ok(LabelledRows { table, part, info: DatasetInfo { warnings: Vec::new(), ..info } })
 }
 
 /// What is predicted, and which row goes where.

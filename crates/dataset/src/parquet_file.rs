@@ -4,16 +4,20 @@ use std::fmt::{Display, Write};
 use std::fs::File;
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
+use polars::io::parquet::metadata::FileMetadataRef;
+use polars::io::parquet::write::{BatchedWriter, RowGroupIterColumns};
 use polars::prelude::{
-    ArrowDataType, Column as Series, DataFrame, DataType, IntoColumn, NamedFrom, ParquetReader, ParquetWriter,
-    PolarsError, PolarsResult, SerReader, TimeUnit,
+    ArrowDataType, Column as Series, DataFrame, DataType, Field, IntoColumn, NamedFrom, ParallelStrategy,
+    ParquetCompression, ParquetReader, ParquetWriter, PolarsError, PolarsResult, Schema, SerReader, TimeUnit,
 };
 use polars::series::Series as Values;
 
-use crate::column::ColumnBuilder;
+use crate::column::{ColumnBuilder, parse_bool, parse_number};
+use crate::row_writer::Cells;
 use crate::table::clean;
-use crate::{Column, ColumnType, DataConfig, Error, OutputColumn, Result};
+use crate::{Column, ColumnType, DataConfig, Error, FileColumn, OutputColumn, OutputType, Result};
 
 /// All columns of the file. An ignored column of a type that cannot be read is kept, without its values.
 pub(crate) fn read(input: &File, file: &str, data: &DataConfig) -> Result<Vec<Column>> {
@@ -31,12 +35,174 @@ pub(crate) fn write(columns: &[(String, OutputColumn)], file: File) -> std::io::
     file.sync_all()
 }
 
+/// The rows of a Parquet file, in the order of the file.
+pub(crate) struct ParquetRows {
+    input: Arc<File>,
+    metadata: FileMetadataRef,
+    next_row: usize,
+}
+
+/// Some of them, not read yet.
+pub(crate) struct Slice {
+    input: Arc<File>,
+    metadata: FileMetadataRef,
+    start: usize,
+    pub(crate) n_rows: usize,
+}
+
+impl ParquetRows {
+    /// Reads names and types of the columns; `file` is for messages.
+    pub(crate) fn open(input: File, file: &str) -> Result<(Self, Vec<FileColumn>)> {
+        let columns = |mut reader: ParquetReader<BufReader<&File>>| -> PolarsResult<_> {
+            let schema = reader.schema()?;
+            Ok((
+                schema.iter().map(|(name, field)| file_column(name, field.dtype())).collect(),
+                reader.get_metadata()?.clone(),
+            ))
+        };
+        let (columns, metadata) = guarded(file, || columns(ParquetReader::new(BufReader::new(&input))))?;
+        Ok((Self { input: Arc::new(input), metadata, next_row: 0 }, columns))
+    }
+
+    /// The number of rows in the file.
+    pub(crate) fn n_rows(&self) -> usize {
+        self.metadata.num_rows
+    }
+
+    /// The next rows, at most so many; none at the end of the file.
+    pub(crate) fn next(&mut self, n_rows: usize) -> Slice {
+        let (start, n_rows) = (self.next_row, n_rows.min(self.n_rows() - self.next_row));
+        self.next_row += n_rows;
+        Slice { input: self.input.clone(), metadata: self.metadata.clone(), start, n_rows }
+    }
+}
+
+impl Slice {
+    /// Reads those of the columns that can be read.
+    pub(crate) fn read(&self, columns: &[FileColumn], file: &str, data: &DataConfig) -> Result<Vec<Column>> {
+        let names: Vec<String> =
+            columns.iter().filter(|column| column.unreadable.is_none()).map(|column| column.name.clone()).collect();
+        let read = || {
+            let mut reader = ParquetReader::new(BufReader::new(&*self.input));
+            reader.set_metadata(self.metadata.clone());
+            // The caller reads other slices at the same time.
+            let reader = reader.read_parallel(ParallelStrategy::None).with_columns(Some(names.clone()));
+            let frame = reader.with_slice(Some((self.start, self.n_rows))).finish()?;
+            names.iter().map(|name| read_column(&frame, name, data)).collect()
+        };
+        guarded(file, read)
+    }
+}
+
+/// Polars panics on some damaged files: a fault of the file must stay an error.
+fn guarded<T>(file: &str, read: impl FnOnce() -> PolarsResult<T>) -> Result<T> {
+    let not_parquet = |reason: String| Error::NotParquet { file: file.to_string(), reason };
+    match catch_unwind(AssertUnwindSafe(read)) {
+        Ok(read) => read.map_err(|error| not_parquet(error.to_string())),
+        Err(_) => Err(not_parquet("it is damaged".to_string())),
+    }
+}
+
+fn file_column(name: &str, found: &ArrowDataType) -> FileColumn {
+    use ArrowDataType as T;
+    let (declared, unreadable) = match found {
+        _ if !is_readable(found) => (None, Some(format!("{found:?}"))),
+        T::Boolean => (Some(ColumnType::Boolean), None),
+        T::Float32 | T::Float64 => (Some(ColumnType::Double), None),
+        T::Int8 | T::Int16 | T::Int32 | T::Int64 | T::UInt8 | T::UInt16 | T::UInt32 | T::UInt64 => {
+            (Some(ColumnType::Long), None)
+        }
+        _ => (Some(ColumnType::String), None),
+    };
+    FileColumn { name: name.to_string(), declared, unreadable }
+}
+
+/// A Parquet file that grows chunk by chunk; each chunk is a row group.
+pub(crate) struct ParquetSink(BatchedWriter<File>);
+
+/// A chunk, compressed.
+pub(crate) struct ParquetChunk(Vec<RowGroupIterColumns<'static, PolarsError>>);
+
+impl ParquetSink {
+    /// Begins a file with these columns.
+    pub(crate) fn create(file: File, columns: &[(String, OutputType)]) -> std::io::Result<Self> {
+        let field = |(name, output_type): &(String, OutputType)| {
+            let data_type = match output_type {
+                OutputType::Text => DataType::String,
+                OutputType::Whole => DataType::Int64,
+                OutputType::Number => DataType::Float64,
+                OutputType::Number32 => DataType::Float32,
+                OutputType::Boolean => DataType::Boolean,
+            };
+            Field::new(name.as_str().into(), data_type)
+        };
+        let schema = Schema::from_iter(columns.iter().map(field));
+        let writer = ParquetWriter::new(file).with_compression(ParquetCompression::Snappy).set_parallel(false);
+        writer.batched(&schema).map(Self).map_err(std::io::Error::other)
+    }
+
+    /// Compresses named columns, those of the file in their order.
+    pub(crate) fn encode<'a>(
+        &self,
+        columns: impl Iterator<Item = (&'a str, Cells<'a>)>,
+    ) -> std::io::Result<ParquetChunk> {
+        let column = |(name, cells): (&str, Cells)| match cells {
+            Cells::Result(column) => to_polars(name, column),
+            Cells::Copy(column, output_type) => copy_to_polars(name, column, output_type),
+        };
+        let encode = || -> PolarsResult<ParquetChunk> {
+            let frame = DataFrame::new_infer_height(columns.map(column).collect::<PolarsResult<Vec<_>>>()?)?;
+            self.0.encode_and_compress(&frame).collect::<PolarsResult<Vec<_>>>().map(ParquetChunk)
+        };
+        encode().map_err(std::io::Error::other)
+    }
+
+    /// Appends a chunk.
+    pub(crate) fn write(&mut self, chunk: ParquetChunk) -> std::io::Result<()> {
+        self.0.write_row_groups(chunk.0).map_err(std::io::Error::other)
+    }
+
+    /// Writes the end of the file.
+    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
+        self.0.finish().map(drop).map_err(std::io::Error::other)
+    }
+}
+
+/// The cells of a column as values of a type; an error at the first one that is none.
+fn copy_to_polars(name: &str, column: &Column, output_type: OutputType) -> PolarsResult<Series> {
+    fn cells<T>(column: &Column, of_text: impl Fn(&str) -> Option<T>) -> PolarsResult<Vec<Option<T>>> {
+        let wrong = |text: &str| {
+            let problem = format!("column `{}`: `{text}` cannot be written as the other values", column.name);
+            PolarsError::ComputeError(problem.into())
+        };
+        let cell = |text: Option<&str>| text.map(|text| of_text(text).ok_or_else(|| wrong(text))).transpose();
+        (0..column.len()).map(|row| column.with_text(row, cell)).collect()
+    }
+    let name = name.into();
+    let values = match output_type {
+        OutputType::Whole => Values::new(name, cells(column, |text| text.parse::<i64>().ok())?),
+        OutputType::Number => {
+            let number = |text: &str| parse_number(text).or_else(|| parse_bool(text).map(f64::from));
+            Values::new(name, cells(column, number)?)
+        }
+        OutputType::Number32 => Values::new(name, cells(column, |text| text.parse::<f32>().ok())?),
+        OutputType::Boolean => Values::new(name, cells(column, parse_bool)?),
+        OutputType::Text => Values::new(name, cells(column, |text| Some(text.to_string()))?),
+    };
+    Ok(values.into_column())
+}
+
 fn to_polars(name: &str, column: &OutputColumn) -> PolarsResult<Series> {
     let name = name.into();
     Ok(match column {
         OutputColumn::Text(values) => Values::new(name, values).into_column(),
         OutputColumn::Whole(values) => Values::new(name, values).into_column(),
         OutputColumn::Number(values) => Values::new(name, values).into_column(),
+        OutputColumn::Number32(values) => Values::new(name, values).into_column(),
+        OutputColumn::Label { labels, of_row } => {
+            let texts: Vec<&str> = of_row.iter().map(|&label| labels[label as usize].as_str()).collect();
+            Values::new(name, texts).into_column()
+        }
         OutputColumn::Time(seconds) => {
             let milliseconds: Vec<i64> = seconds.iter().map(|time| time * 1000).collect();
             Values::new(name, milliseconds).cast(&DataType::Datetime(TimeUnit::Milliseconds, None))?.into_column()

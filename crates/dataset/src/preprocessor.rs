@@ -197,7 +197,7 @@ fn fit_category(column: &Column, train: &[u32], config: &FeaturesConfig) -> Opti
 }
 
 /// Where all levels are integers, `1.0` is counted as `1`: which one a file says depends on the program that wrote it.
-fn merged_integers(counts: HashMap<String, usize>) -> HashMap<String, usize> {
+pub(crate) fn merged_integers(counts: HashMap<String, usize>) -> HashMap<String, usize> {
     if !counts.keys().all(|level| is_digits(without_zeros(level))) {
         return counts;
     }
@@ -291,14 +291,17 @@ impl Preprocessor {
     ///
     /// The part's `target` is empty: see [`Preprocessor::encode_target`].
     pub fn transform(&self, table: &Table) -> Result<Part> {
-        let made = self.engineer.apply(table)?;
-        self.encode(Columns { table, made: &made }, (0..table.n_rows() as u32).collect())
+        let encode = || {
+            let made = self.engineer.apply(table)?;
+            self.encode(Columns { table, made: &made }, (0..table.n_rows() as u32).collect())
+        };
+        encode().map_err(|error| error.below(table.first_row()))
     }
 
     /// The target of every row of a table that has it: class indices, or numbers in their own units.
     pub fn encode_target(&self, table: &Table) -> Result<Vec<f32>> {
         let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
-        self.target.encode(table, &rows)
+        self.target.encode(table, &rows).map_err(|error| error.below(table.first_row()))
     }
 
     /// Encodes the given rows; `target` stays empty.

@@ -33,7 +33,19 @@ pub fn read_table(data: &DataConfig) -> Result<Table> {
     }
 }
 
-fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
+/// A file that was looked into.
+pub(crate) struct Opened {
+    /// Behind `head`.
+    pub(crate) input: File,
+    /// Its first bytes.
+    pub(crate) head: Vec<u8>,
+    /// For messages.
+    pub(crate) name: String,
+    pub(crate) is_parquet: bool,
+}
+
+/// Opens a file and looks which kind it is.
+pub(crate) fn open_file(path: &Path, data: &DataConfig) -> Result<Opened> {
     if path.is_dir() {
         return Err(Error::Folder { path: path.to_path_buf() });
     }
@@ -44,21 +56,27 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
         },
         _ => Error::io("read", path)(error),
     })?;
-    let file = path.display().to_string();
+    let name = path.display().to_string();
     let mut head = Vec::new();
     (&input).take(HEAD_BYTES).read_to_end(&mut head).map_err(Error::io("read", path))?;
-    check_file_type(&head, &file)?;
+    check_file_type(&head, &name)?;
+    let begins_so = head.starts_with(b"PAR1");
     let is_parquet = match data.format {
-        Format::Auto => head.starts_with(b"PAR1"),
+        Format::Auto => begins_so,
         Format::Csv => false,
         Format::Parquet => true,
     };
+    if is_parquet && !begins_so {
+        return Err(Error::NotParquet { file: name, reason: "it does not begin with `PAR1`".to_string() });
+    }
+    Ok(Opened { input, head, name, is_parquet })
+}
+
+fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
+    let Opened { input, head, name: file, is_parquet } = open_file(path, data)?;
     let mut source = Source { input: head.as_slice().chain(&input), hasher: Sha256::new(), last_byte: 0 };
     let columns = if is_parquet {
         io::copy(&mut source, &mut io::sink()).map_err(Error::io("read", path))?;
-        if !head.starts_with(b"PAR1") {
-            return Err(Error::NotParquet { file, reason: "it does not begin with `PAR1`".to_string() });
-        }
         read_parquet(&input, &file, data)?
     } else {
         csv_file::read(&head, &mut source, &file, data)?
@@ -70,12 +88,17 @@ fn read_file(path: &Path, data: &DataConfig) -> Result<Table> {
     Ok(table.with_sha256(hex(&source.hasher.finalize())))
 }
 
+/// Bytes on their way through, of which the end is remembered.
+pub(crate) trait WatchedRead: Read {
+    /// The last byte so far that is no blank and no end of a line.
+    fn last_byte(&self) -> u8;
+}
+
 /// A file on its way through: hashed while it is read, so that it need not fit into memory.
 pub(crate) struct Source<R> {
     input: R,
     hasher: Sha256,
-    /// The last byte so far that is no blank and no end of a line.
-    pub(crate) last_byte: u8,
+    last_byte: u8,
 }
 
 impl<R: Read> Read for Source<R> {
@@ -86,6 +109,12 @@ impl<R: Read> Read for Source<R> {
             self.last_byte = *byte;
         }
         Ok(n)
+    }
+}
+
+impl<R: Read> WatchedRead for &mut Source<R> {
+    fn last_byte(&self) -> u8 {
+        self.last_byte
     }
 }
 

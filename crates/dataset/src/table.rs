@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::nearest;
 use crate::write::write_whole;
-use crate::{Column, DataConfig, Error, Result};
+use crate::{Column, DataConfig, Error, FileColumn, Result};
 
 /// Named columns of equal length.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Table {
     files: Vec<DataFile>,
     columns: Vec<Column>,
     n_rows: usize,
+    /// Rows of the file that stand before these.
+    first_row: usize,
 }
 
 /// A file that rows came from.
@@ -48,13 +50,30 @@ impl Table {
                 return Err(Error::ColumnLength { column: name, found: column.len(), expected: n_rows });
             }
         }
-        Ok(Self { origin: origin.to_string(), files: Vec::new(), columns, n_rows })
+        Ok(Self { origin: origin.to_string(), files: Vec::new(), columns, n_rows, first_row: 0 })
     }
 
     /// The same table, with the sha256 of the file that it came from.
     pub(crate) fn with_sha256(self, sha256: String) -> Self {
         let file = DataFile { path: self.origin.clone(), sha256, n_rows: self.n_rows };
         Self { files: vec![file], ..self }
+    }
+
+    /// The same table, as rows of a file that follow `first_row` others there.
+    pub(crate) fn at_row(self, first_row: usize) -> Self {
+        Self { first_row, ..self }
+    }
+
+    /// How many rows of the file stand before the first one here: 0 unless a [`crate::RowReader`] gave the table.
+    pub fn first_row(&self) -> usize {
+        self.first_row
+    }
+
+    /// Names and declared types of the columns, for [`crate::Preprocessor::check_columns`].
+    pub fn file_columns(&self) -> Vec<FileColumn> {
+        let of =
+            |column: &Column| FileColumn { name: column.name.clone(), declared: column.declared, unreadable: None };
+        self.columns.iter().map(of).collect()
     }
 
     /// Adds the rows of another file with the same columns.
@@ -110,7 +129,7 @@ impl Table {
     /// last row.
     pub fn select(&self, rows: &[u32]) -> Self {
         let columns = self.columns.iter().map(|column| column.select(rows)).collect();
-        Self { origin: self.origin.clone(), files: Vec::new(), columns, n_rows: rows.len() }
+        Self { origin: self.origin.clone(), files: Vec::new(), columns, n_rows: rows.len(), first_row: 0 }
     }
 
     /// Drops the rows from `n_rows` on, and gives their memory back.

@@ -7,6 +7,7 @@ use std::path::Path;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::row_writer::push_field;
 use crate::{Error, Result, format_time};
 
 /// The format of a written file.
@@ -28,28 +29,58 @@ pub enum OutputColumn {
     Whole(Vec<i64>),
     /// Numbers.
     Number(Vec<f64>),
+    /// Numbers of 32 bits.
+    Number32(Vec<f32>),
+    /// Texts of which there are few: the text of a row is `labels[of_row[row]]`.
+    Label {
+        /// Distinct texts.
+        labels: Vec<String>,
+        /// Their place, one for each row.
+        of_row: Vec<u32>,
+    },
     /// Seconds since 1970-01-01; a text such as `2016-07-01 13:00:00` in CSV, a timestamp in Parquet.
     Time(Vec<i64>),
 }
 
 impl OutputColumn {
-    fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Text(values) => values.len(),
             Self::Whole(values) | Self::Time(values) => values.len(),
             Self::Number(values) => values.len(),
+            Self::Number32(values) => values.len(),
+            Self::Label { of_row, .. } => of_row.len(),
         }
     }
 
     /// As it stands in a CSV file; numbers in their shortest exact form, NaN as an empty cell.
     fn text(&self, row: usize) -> String {
-        let number = |value: f64| if value.is_nan() { String::new() } else { value.to_string() };
         match self {
             Self::Text(values) => values[row].clone(),
-            Self::Whole(values) => values[row].to_string(),
-            Self::Number(values) => number(values[row]),
+            Self::Label { labels, of_row } => labels[of_row[row] as usize].clone(),
             Self::Time(values) => format_time(values[row]),
+            Self::Whole(_) | Self::Number(_) | Self::Number32(_) => {
+                let mut text = Vec::new();
+                self.push_text(row, &mut text);
+                String::from_utf8_lossy(&text).into_owned()
+            }
         }
+    }
+
+    /// Adds a cell of a CSV file.
+    pub(crate) fn push_text(&self, row: usize, to: &mut Vec<u8>) {
+        let written = match self {
+            Self::Number(values) if values[row].is_nan() => Ok(()),
+            Self::Number(values) => write!(to, "{}", values[row]),
+            Self::Number32(values) if values[row].is_nan() => Ok(()),
+            Self::Number32(values) => write!(to, "{}", values[row]),
+            Self::Whole(values) => write!(to, "{}", values[row]),
+            Self::Text(_) | Self::Label { .. } | Self::Time(_) => {
+                push_field(to, &self.text(row));
+                Ok(())
+            }
+        };
+        debug_assert!(written.is_ok(), "memory takes what it is given");
     }
 }
 

@@ -29,6 +29,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::layers::{Activation, Layer, Norm};
+use crate::onnx::{Graph, Value};
 use instance_norm::{InstanceNormalization, Past};
 use linear::LinearNet;
 use mlp::MlpNet;
@@ -214,6 +215,17 @@ pub struct ForecastBatch {
     pub future_covariates: Tensor<3>,
 }
 
+/// [`ForecastBatch`] as tensors of a graph, all of floats.
+#[derive(Debug, Clone)]
+pub struct ForecastInputs {
+    /// `[B, T, L]`
+    pub past: Value,
+    /// `[B, P, L]`; none for P = 0.
+    pub past_covariates: Option<Value>,
+    /// `[B, F, L + H]`; none for F = 0.
+    pub future_covariates: Option<Value>,
+}
+
 /// A network inside its instance norm; made by [`ForecasterConfig::init`].
 #[derive(Module, Debug)]
 pub struct Forecaster {
@@ -371,6 +383,17 @@ impl Forecaster {
         let (past, taken) = norm.take_out(rows);
         norm.put_back(self.network.forward(past, batch), &taken)
     }
+
+    /// [`Forecaster::forward`] as nodes, without dropout; `shape` is what the network was made for.
+    ///
+    /// -> `[B * T, Q * H]`: row `window * T + target`, columns quantile by quantile
+    pub fn export(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        let Some(norm) = &self.instance_norm else { return self.network.export(graph, shape, inputs) };
+        let (past, taken) = norm.export_take_out(graph, &inputs.past);
+        let inside = ForecastInputs { past, ..inputs.clone() };
+        let out = self.network.export(graph, shape, &inside);
+        norm.export_put_back(graph, &out, shape.n_targets, &taken)
+    }
 }
 
 impl Network {
@@ -381,6 +404,16 @@ impl Network {
             Self::Mlp(net) => net.forward(past, batch),
             Self::Tide(net) => net.forward(past.rows(), batch),
             Self::Tsmixer(net) => net.forward(past.rows(), batch),
+        }
+    }
+
+    /// The same as nodes, from the past within the instance norm. -> `[B * T, Q * H]`
+    fn export(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        match self {
+            Self::Linear(net) => net.export(graph, shape, &inputs.past),
+            Self::Mlp(net) => net.export(graph, shape, inputs),
+            Self::Tide(net) => net.export(graph, shape, inputs),
+            Self::Tsmixer(net) => net.export(graph, shape, inputs),
         }
     }
 }
@@ -426,6 +459,17 @@ fn repeat_for_targets(x: Tensor<2>, targets: usize) -> Tensor<2> {
         return x;
     }
     x.reshape([windows, 1, width]).repeat_dim(1, targets).reshape([windows * targets, width])
+}
+
+/// The same as nodes.
+fn export_repeated(graph: &mut Graph, x: &Value, width: usize, targets: usize) -> Value {
+    if targets == 1 {
+        return x.clone();
+    }
+    let x = graph.reshape(x, &[-1, 1, width as i64]);
+    let times = graph.ints(&[1, targets as i64, 1], &[3]);
+    let x = graph.node("Tile", &[&x, &times], &[]);
+    graph.reshape(&x, &[-1, width as i64])
 }
 
 #[cfg(test)]

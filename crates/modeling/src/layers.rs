@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused;
 use crate::kernels::LEAK;
+use crate::onnx::{self, Graph, Value};
+
+/// Added to the variance by layer norms; that of PyTorch.
+pub(crate) const LAYER_NORM_EPSILON: f64 = 1e-5;
 
 /// Non-linearity of the hidden layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -72,7 +76,7 @@ impl Block {
         Self {
             linear: nn::LinearConfig::new(inputs, outputs).init(device),
             batch_norm: (norm == Norm::Batch).then(|| nn::BatchNormConfig::new(outputs).init(device)),
-            layer_norm: (norm == Norm::Layer).then(|| nn::LayerNormConfig::new(outputs).init(device)),
+            layer_norm: (norm == Norm::Layer).then(|| layer_norm_config(outputs).init(device)),
             activation,
             dropout: nn::DropoutConfig::new(dropout).init(),
             residual: false,
@@ -114,10 +118,33 @@ impl Block {
         fused::dropout(&x, self.dropout_now(&x)).unwrap_or_else(|| self.dropout.forward(x))
     }
 
+    /// [`Block::forward`] as nodes. `[rows, inputs] -> [rows, hidden]`
+    pub(crate) fn export(&self, graph: &mut Graph, x: &Value) -> Value {
+        let out = onnx::layers::linear(graph, x, &self.linear);
+        let out = self.export_after_linear(graph, out);
+        if self.residual { graph.node("Add", &[x, &out], &[]) } else { out }
+    }
+
+    /// [`Block::after_linear`] as nodes. `[rows, hidden]` both
+    pub(crate) fn export_after_linear(&self, graph: &mut Graph, mut x: Value) -> Value {
+        if let Some(norm) = &self.batch_norm {
+            x = onnx::layers::batch_norm(graph, &x, norm);
+        }
+        if let Some(norm) = &self.layer_norm {
+            x = onnx::layers::layer_norm(graph, &x, norm);
+        }
+        self.activation.map_or(x.clone(), |activation| onnx::layers::activate(graph, &x, activation))
+    }
+
     /// The share of units to drop in this pass: none outside of training.
     pub(crate) fn dropout_now(&self, x: &Tensor<2>) -> f64 {
         if self.dropout.training.is_enabled() && x.device().is_autodiff() { self.dropout.prob } else { 0.0 }
     }
+}
+
+/// A layer norm over this many values, with the epsilon that is exported: burn keeps a norm's own to itself.
+pub(crate) fn layer_norm_config(width: usize) -> nn::LayerNormConfig {
+    nn::LayerNormConfig::new(width).with_epsilon(LAYER_NORM_EPSILON)
 }
 
 /// One line of the model summary.

@@ -10,14 +10,15 @@ mod forecaster;
 mod fused;
 mod kernels;
 mod layers;
+pub mod onnx;
 mod periodic;
 mod tabular_mlp;
 mod task;
 mod weights;
 
 pub use forecaster::{
-    ForecastBatch, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm, PointLoss,
-    summarize_forecaster,
+    ForecastBatch, ForecastInputs, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm,
+    PointLoss, summarize_forecaster,
 };
 pub use layers::{Activation, Layer, Norm, weight_bytes};
 pub use tabular_mlp::{Inputs, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize};

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Distribution, Tensor, activation};
 
 use crate::Activation;
 use crate::fused;
+use crate::onnx::{self, Attribute, Graph, Value};
 
 /// PLR(lite) of Gorishniy et al. 2022, arXiv 2203.05556: per number `x` and frequency `c` the values `cos(2 pi c x)` and
 /// `sin(2 pi c x)`, then a linear layer with ReLU that all numbers share.
@@ -30,6 +31,11 @@ impl Periodic {
         self.frequencies.val().dims()[0]
     }
 
+    /// Width of what leaves it.
+    pub(crate) fn n_outputs(&self) -> usize {
+        self.n_numbers() * self.linear.weight.val().dims()[1]
+    }
+
     /// `[batch, numbers] -> [batch, numbers * dim]`
     pub(crate) fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let frequencies = self.frequencies.val();
@@ -42,6 +48,24 @@ impl Periodic {
             .unwrap_or_else(|| activation::relu(self.linear.forward(waves)));
         let [_, dim] = out.dims();
         out.reshape([batch, numbers * dim])
+    }
+
+    /// [`Periodic::forward`] as nodes. `[rows, numbers] -> [rows, numbers * dim]`
+    pub(crate) fn export(&self, graph: &mut Graph, x: &Value) -> Value {
+        let frequencies = self.frequencies.val();
+        let [numbers, k] = frequencies.dims();
+        let x = graph.reshape(x, &[-1, numbers as i64, 1]);
+        let frequencies = onnx::layers::constant(graph, frequencies.reshape([1, numbers, k]));
+        let turns = graph.node("Mul", &[&x, &frequencies], &[]);
+        let turn = graph.floats(&[TAU as f32], &[]);
+        let angle = graph.node("Mul", &[&turns, &turn], &[]);
+        let waves = ["Cos", "Sin"].map(|op| graph.node(op, &[&angle], &[]));
+        let waves = graph.node("Concat", &[&waves[0], &waves[1]], &[("axis", Attribute::Int(2))]);
+        let waves = graph.reshape(&waves, &[-1, 2 * k as i64]);
+        let out = onnx::layers::linear(graph, &waves, &self.linear);
+        let out = graph.node("Relu", &[&out], &[]);
+        let [_, dim] = self.linear.weight.val().dims();
+        graph.reshape(&out, &[-1, (numbers * dim) as i64])
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fused;
 use crate::layers::{Activation, Block, Layer, Norm, summarize_block, summarize_linear};
+use crate::onnx::{self, Attribute, Graph, Value};
 use crate::periodic::Periodic;
 
 /// The shape of the network. Facts of the data (numbers of inputs and outputs) come from the data, not from here.
@@ -190,6 +191,45 @@ impl TabularMlp {
             x = block.forward(x);
         }
         fused::linear(x, &self.head)
+    }
+
+    /// [`TabularMlp::forward`] as nodes, without dropout.
+    ///
+    /// `numeric` `[rows, n_numeric]` of floats and `categorical` `[rows, n_categorical]` of 64-bit integers, left out where
+    /// there are none -> `[rows, n_outputs]`
+    pub fn export(&self, graph: &mut Graph, numeric: Option<&Value>, categorical: Option<&Value>) -> Value {
+        let mut parts = Vec::new();
+        match (&self.periodic, numeric) {
+            (Some(periodic), Some(numeric)) => {
+                let n_real = periodic.n_numbers() as i64;
+                let real = graph.slice(numeric, 1, 0, n_real);
+                parts.push(periodic.export(graph, &real));
+                if self.n_beside_real() > 0 {
+                    parts.push(graph.slice(numeric, 1, n_real, i64::MAX));
+                }
+            }
+            (_, numeric) => parts.extend(numeric.cloned()),
+        }
+        for (column, embedding) in self.embeddings.iter().enumerate() {
+            let Some(categorical) = categorical else { break };
+            let column = graph.ints(&[column as i64], &[]);
+            let levels = graph.node("Gather", &[categorical, &column], &[("axis", Attribute::Int(1))]);
+            let weight = onnx::layers::constant(graph, embedding.weight.val());
+            parts.push(graph.node("Gather", &[&weight, &levels], &[]));
+        }
+        let x = graph.concat(&parts, 1);
+        let x = self.blocks.iter().fold(x, |x, block| block.export(graph, &x));
+        onnx::layers::linear(graph, &x, &self.head)
+    }
+}
+
+impl TabularMlp {
+    /// Columns of 0 and 1 beside embedded numbers.
+    fn n_beside_real(&self) -> usize {
+        let first = self.blocks.first().map_or(&self.head, |block| &block.linear);
+        let embedded: usize = self.embeddings.iter().map(|embedding| embedding.weight.val().dims()[1]).sum();
+        let periodic = self.periodic.as_ref().map_or(0, Periodic::n_outputs);
+        first.weight.val().dims()[0] - embedded - periodic
     }
 }
 

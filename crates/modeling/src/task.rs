@@ -4,6 +4,7 @@ use burn::tensor::{Device, Int, Tensor, activation};
 use serde::{Deserialize, Serialize};
 
 use crate::fused;
+use crate::onnx::{Attribute, Graph, Value};
 
 /// The kind of target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,6 +85,21 @@ impl Task {
             Self::Binary => activation::sigmoid(output),
             Self::Multiclass { .. } => activation::softmax(output, 1),
         }
+    }
+
+    /// [`Task::average`] of the raw outputs of one or more networks and [`Task::activate`] as nodes.
+    ///
+    /// `[rows, n_outputs]` each -> probabilities (binary: of class 1) or the standardised value, `[rows, n_outputs]`
+    pub fn export(self, graph: &mut Graph, outputs: &[Value]) -> Value {
+        let activated: Vec<Value> = outputs
+            .iter()
+            .map(|output| match self {
+                Self::Regression => output.clone(),
+                Self::Binary => graph.node("Sigmoid", &[output], &[]),
+                Self::Multiclass { .. } => graph.node("Softmax", &[output], &[("axis", Attribute::Int(1))]),
+            })
+            .collect();
+        graph.mean(&activated)
     }
 }
 

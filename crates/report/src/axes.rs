@@ -78,6 +78,11 @@ impl Axis {
         Axis { low: -0.5, high: names.len() as f64 - 0.5, log: false, ticks }
     }
 
+    /// A place for each of `count` columns, the first at 0, without ticks.
+    pub fn columns(count: usize) -> Axis {
+        Axis { low: -0.5, high: count.max(1) as f64 - 0.5, log: false, ticks: Vec::new() }
+    }
+
     /// From 0 to 1 without ticks: for rows that have names.
     pub fn unlabelled() -> Axis {
         Axis { low: 0.0, high: 1.0, log: false, ticks: Vec::new() }

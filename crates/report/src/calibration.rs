@@ -19,12 +19,13 @@ pub struct Calibration<'a> {
     /// What the bins' intervals are, for the legend, e.g. `95% Wilson interval`; may be empty.
     pub interval_label: &'a str,
     /// One curve for two classes, else one per class against the rest, or one for the confidence of the predicted class.
+    /// Or the same class several times, e.g. before and after its probabilities were scaled.
     pub curves: Vec<CalibrationCurve<'a>>,
 }
 
 /// The probabilities of one class.
 pub struct CalibrationCurve<'a> {
-    /// The class that counts as positive.
+    /// The class that counts as positive, or the method that gave its probabilities.
     pub class: &'a str,
     /// From low to high probability; bins without rows are not drawn.
     pub bins: &'a [CalibrationBin],

@@ -56,11 +56,20 @@ pub(crate) struct Canvas {
     pub width: u32,
     pub height: u32,
     pub shapes: Vec<Shape>,
+    pub heading: Option<Heading>,
+}
+
+/// What the picture says of itself on top: a page that sets it as text cuts it off.
+pub(crate) struct Heading {
+    pub title: String,
+    pub subtitle: String,
+    /// Nothing else is drawn above.
+    pub bottom: u32,
 }
 
 impl Canvas {
     pub fn new(width: f64, height: f64) -> Canvas {
-        Canvas { width: width.ceil() as u32, height: height.ceil() as u32, shapes: Vec::new() }
+        Canvas { width: width.ceil() as u32, height: height.ceil() as u32, shapes: Vec::new(), heading: None }
     }
 
     pub fn line(&mut self, points: &[Point], width: f64, color: RGBColor) {
@@ -111,10 +120,13 @@ impl Canvas {
     }
 
     pub fn text(&mut self, at: Point, content: &str, style: TextStyle) {
-        // XML has no way to write control characters or these two noncharacters.
-        let content = content.replace(|c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'), " ");
-        self.shapes.push(Shape::Text { at, content, style });
+        self.shapes.push(Shape::Text { at, content: writable(content), style });
     }
+}
+
+/// XML and HTML have no way to write control characters or these two noncharacters; they become spaces.
+pub(crate) fn writable(text: &str) -> String {
+    text.replace(|c: char| c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}'), " ")
 }
 
 /// Keeps of each run of points within one pixel column the first, the lowest, the highest and the last.

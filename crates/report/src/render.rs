@@ -15,10 +15,12 @@ use plotters::style::text_anchor::{Pos, VPos};
 use plotters::style::{Color, FontFamily, FontStyle, FontTransform, RGBAColor, ShapeStyle, WHITE};
 use plotters_backend::{BackendColor, BackendCoord, BackendTextStyle, DrawingErrorKind};
 
-use crate::canvas::{Canvas, Point, Shape, TextStyle};
+use crate::canvas::{Canvas, Heading, Point, Shape, TextStyle, writable};
 use crate::{Error, Result};
 
 const SUBPIXELS: u32 = 3;
+/// The height of the heading in pixels, on the root of the SVG.
+pub(crate) const HEADING_ATTRIBUTE: &str = "data-heading";
 /// plotters' SVG backend puts the baseline of top-anchored text this far below the given point, in em.
 const BASELINE_EM: f64 = 0.76;
 /// plotters' SVG backend divides the font size by this.
@@ -64,7 +66,7 @@ fn try_write_both(files: &[(&PathBuf, &[u8])]) -> Result<()> {
 }
 
 /// Unlike `Path::with_extension`, keeps what follows a dot in the stem (`roc.fold-1`).
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -120,10 +122,29 @@ fn svg_text(canvas: &Canvas) -> std::result::Result<String, String> {
     // plotters' SVG has no notion of joins, of sharp-edged cells, nor of a size that differs from the view box.
     let body = svg.split_once('\n').map_or("", |(_, body)| body);
     let body = body.replace("<rect ", "<rect shape-rendering=\"crispEdges\" ");
+    let (cut, names) = canvas.heading.as_ref().map_or((0, String::new()), |heading| (heading.bottom, names(heading)));
     Ok(format!(
-        "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {fine_width} {fine_height}\" \
-         stroke-linejoin=\"round\" stroke-linecap=\"round\" xmlns=\"http://www.w3.org/2000/svg\">\n{body}"
+        "<svg width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {fine_width} {fine_height}\" {HEADING_ATTRIBUTE}=\"{cut}\" \
+         stroke-linejoin=\"round\" stroke-linecap=\"round\" xmlns=\"http://www.w3.org/2000/svg\">\n{names}{body}"
     ))
+}
+
+/// What a screen reader says, and a page shows as the picture's heading: not shortened.
+fn names(heading: &Heading) -> String {
+    format!("<title>{}</title>\n<desc>{}</desc>\n", escaped(&heading.title), escaped(&heading.subtitle))
+}
+
+/// For the text and the attributes of XML and HTML.
+pub(crate) fn escaped(text: &str) -> String {
+    let escape = |c: char| match c {
+        '&' => "&amp;".to_string(),
+        '<' => "&lt;".to_string(),
+        '>' => "&gt;".to_string(),
+        '"' => "&quot;".to_string(),
+        '\'' => "&#39;".to_string(),
+        c => c.to_string(),
+    };
+    writable(text).chars().map(escape).collect()
 }
 
 type Drawn<B> = std::result::Result<(), DrawingErrorKind<<B as DrawingBackend>::ErrorType>>;

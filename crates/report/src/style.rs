@@ -1,9 +1,9 @@
 //! Colours, text sizes and number formats: what makes all pictures look alike.
 
-use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
+use plotters::style::{RGBColor, WHITE};
 
-use crate::canvas::{Canvas, Point, TextStyle};
+use crate::canvas::{Canvas, Heading, Point, TextStyle, writable};
 use crate::render::text_width;
 
 pub(crate) const INK: RGBColor = RGBColor(31, 35, 40);
@@ -40,6 +40,27 @@ const BLUES: [RGBColor; 9] = [
     RGBColor(8, 48, 107),
 ];
 
+/// What the colours become on a dark page; all others turn their lightness round.
+const DARK: [(RGBColor, RGBColor); 17] = [
+    (WHITE, RGBColor(27, 31, 36)),
+    (INK, RGBColor(230, 234, 238)),
+    (MUTED, RGBColor(158, 169, 180)),
+    (GRID, RGBColor(46, 53, 60)),
+    (BASELINE, RGBColor(112, 123, 134)),
+    (BAND, RGBColor(38, 44, 51)),
+    (FADED, RGBColor(70, 79, 88)),
+    (PALETTE[0], RGBColor(76, 166, 232)),
+    (PALETTE[1], RGBColor(240, 134, 58)),
+    (PALETTE[2], RGBColor(46, 196, 148)),
+    (PALETTE[3], RGBColor(222, 148, 190)),
+    (PALETTE[4], RGBColor(240, 184, 64)),
+    (PALETTE[5], RGBColor(152, 214, 250)),
+    (PALETTE[6], RGBColor(218, 108, 148)),
+    (PALETTE[7], RGBColor(188, 188, 84)),
+    (PALETTE[8], RGBColor(150, 134, 236)),
+    (PALETTE[9], RGBColor(164, 164, 164)),
+];
+
 /// Space to the outer edge, on all sides.
 pub(crate) const MARGIN: f64 = 48.0;
 pub(crate) const LINE_WIDTH: f64 = 4.0;
@@ -53,12 +74,14 @@ const TITLE: TextStyle = TextStyle { size: 40.0, bold: true, ..LABEL };
 pub(crate) fn draw_heading(canvas: &mut Canvas, title: &str, subtitle: &str) -> f64 {
     let room = f64::from(canvas.width) - 2.0 * MARGIN;
     canvas.text((MARGIN, 76.0), &shorten(title, TITLE, room), TITLE);
-    if subtitle.is_empty() {
-        return 108.0;
-    }
     let style = TextStyle { color: MUTED, ..LABEL };
-    canvas.text((MARGIN, 118.0), &shorten(subtitle, style, room), style);
-    150.0
+    if !subtitle.is_empty() {
+        canvas.text((MARGIN, 118.0), &shorten(subtitle, style, room), style);
+    }
+    let bottom = if subtitle.is_empty() { 108.0 } else { 150.0 };
+    let heading = |text| writable(text).trim().to_string();
+    canvas.heading = Some(Heading { title: heading(title), subtitle: heading(subtitle), bottom: bottom as u32 - 14 });
+    bottom
 }
 
 /// A line of text under everything else, for which the canvas grows.
@@ -148,6 +171,49 @@ pub(crate) fn blue(share: f64) -> RGBColor {
     let (a, b, t) = (BLUES[lower], BLUES[lower + 1], position - lower as f64);
     let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * t).round() as u8;
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+}
+
+/// The colour that stands for `color` on a dark page: from the table above, or with the lightness turned round in Oklab
+/// (Ottosson, 2020), so that what is near white comes near the dark ground, and hue and most of the chroma stay.
+pub(crate) fn dark(color: RGBColor) -> RGBColor {
+    if let Some((_, dark)) = DARK.iter().find(|(light, _)| *light == color) {
+        return *dark;
+    }
+    let [l, a, b] = to_oklab(color);
+    from_oklab([1.21 - l, a, b])
+}
+
+fn to_oklab(RGBColor(r, g, b): RGBColor) -> [f64; 3] {
+    let linear = |channel: u8| {
+        let c = f64::from(channel) / 255.0;
+        if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+    };
+    let [r, g, b] = [r, g, b].map(linear);
+    let l = (0.412_221_470_8 * r + 0.536_332_536_3 * g + 0.051_445_992_9 * b).cbrt();
+    let m = (0.211_903_498_2 * r + 0.680_699_545_1 * g + 0.107_396_956_6 * b).cbrt();
+    let s = (0.088_302_461_9 * r + 0.281_718_837_6 * g + 0.629_978_700_5 * b).cbrt();
+    [
+        0.210_454_255_3 * l + 0.793_617_785_0 * m - 0.004_072_046_8 * s,
+        1.977_998_495_1 * l - 2.428_592_205_0 * m + 0.450_593_709_9 * s,
+        0.025_904_037_1 * l + 0.782_771_766_2 * m - 0.808_675_766_0 * s,
+    ]
+}
+
+/// The nearest colour that a screen can show.
+fn from_oklab([lightness, a, b]: [f64; 3]) -> RGBColor {
+    let l = (lightness + 0.396_337_777_4 * a + 0.215_803_757_3 * b).powi(3);
+    let m = (lightness - 0.105_561_345_8 * a - 0.063_854_172_8 * b).powi(3);
+    let s = (lightness - 0.089_484_177_5 * a - 1.291_485_548_0 * b).powi(3);
+    let channel = |linear: f64| {
+        let c = linear.clamp(0.0, 1.0);
+        let c = if c <= 0.003_130_8 { c * 12.92 } else { 1.055 * c.powf(1.0 / 2.4) - 0.055 };
+        (c * 255.0).round() as u8
+    };
+    RGBColor(
+        channel(4.076_741_662_1 * l - 3.307_711_591_3 * m + 0.230_969_929_2 * s),
+        channel(-1.268_438_004_6 * l + 2.609_757_401_1 * m - 0.341_319_396_5 * s),
+        channel(-0.004_196_086_3 * l - 0.703_418_614_7 * m + 1.707_614_701_0 * s),
+    )
 }
 
 /// Whether a value can be drawn; beyond 1e100 the width of an axis could overflow.
@@ -284,6 +350,19 @@ mod tests {
         assert_eq!(column([1_250_000.0, 12.0, 0.4712]), ["1,250,000", "12", "0.4712"]);
         assert_eq!(column([1e-9, f64::NAN, -2e-10]), ["1.00e−9", "n/a", "−2.00e−10"]);
         assert_eq!(column_number(1e308, 1.0), "1.00e308");
+    }
+
+    #[test]
+    fn colours_turn_round_for_a_dark_page() {
+        assert_eq!(dark(INK), RGBColor(230, 234, 238));
+        for color in BLUES.into_iter().chain(PALETTE) {
+            assert_eq!(from_oklab(to_oklab(color)), color);
+        }
+        let lightness = |share: f64| to_oklab(dark(blue(share)))[0];
+        assert!(lightness(0.0) < 0.3 && lightness(0.5) > lightness(0.2) && lightness(1.0) > 0.8);
+        // Björn Ottosson's own example: sRGB red is L 0.628, a 0.225, b 0.126.
+        let [l, a, b] = to_oklab(RGBColor(255, 0, 0));
+        assert!((l - 0.628).abs() < 1e-3 && (a - 0.225).abs() < 1e-3 && (b - 0.126).abs() < 1e-3, "{l} {a} {b}");
     }
 
     #[test]

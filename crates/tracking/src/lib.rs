@@ -47,7 +47,7 @@ pub use http::HttpOptions;
 pub use journal::{rewritten_record, whole_records};
 pub use memory::MemoryStore;
 pub use model_types::*;
-pub use model_uri::{ModelUri, Place, download, resolve};
+pub use model_uri::{ModelUri, Place, download, registered_version, resolve};
 pub use panics::install_panic_hook;
 pub use redact::redact_url;
 pub use registry::{LoggedModels, Registry};

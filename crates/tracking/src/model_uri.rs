@@ -210,6 +210,20 @@ pub fn resolve(store: &dyn Store, uri: &str) -> Result<Place> {
     Err(Error::Invalid(format!("`{uri}` leads from version to version in a circle. Hint: register it anew.")))
 }
 
+/// The registered version that an address names, as `(name, version)`; `None` for addresses of runs and logged models.
+pub fn registered_version(store: &dyn Store, uri: &str) -> Result<Option<(String, u32)>> {
+    Ok(match uri.parse()? {
+        ModelUri::Run { .. } | ModelUri::Model { .. } => None,
+        ModelUri::Version { name, version, .. } => Some((name, version)),
+        ModelUri::Stage { name, stage, .. } => Some((name.clone(), newest(store, &name, Some(stage))?)),
+        ModelUri::Latest { name, .. } => Some((name.clone(), newest(store, &name, None)?)),
+        ModelUri::Alias { name, alias, .. } => {
+            let found = store.registry().version_by_alias(&name, &alias);
+            Some((name.clone(), found.map_err(|error| with_nearest_model(store, &name, error))?.version))
+        }
+    })
+}
+
 fn below(folder: &str, path: &str) -> String {
     if path.is_empty() { folder.to_owned() } else { format!("{}/{path}", folder.trim_end_matches('/')) }
 }

@@ -14,22 +14,24 @@ use crate::config;
 use crate::console::{Console, print_result};
 use crate::download::find_or_download;
 use crate::exit::Mistake;
+use crate::fitting::Learner;
 use crate::forecast::intervals::Intervals;
-use crate::forecast::job::{Networks, load};
+use crate::forecast::job::{ForecastJob, Networks, load};
 use crate::forecast::outputs::ForecastNet;
 use crate::forecast::plots::{LatestPanel, plot_latest};
 use crate::forecast::scoring::Forecast;
 use crate::forecast::table::{ForecastTable, Place};
-use crate::program::RunConfig;
+use crate::model_place::ModelPlace;
+use crate::program::ProgramConfig;
 use crate::recipes::ts_mlp::{self, Config};
-use crate::resume::{EFFECTIVE_CONFIG, newest_runs};
+use crate::resume::EFFECTIVE_CONFIG;
 
 #[allow(missing_docs)]
 #[derive(Args, Debug, Clone, Default)]
 pub struct ForecastFlags {
-    /// The model: a run's id, its output folder, or a folder with a `bundle.json` [default: the newest one below the
+    /// The model: a run's id, a folder, `models:/NAME@ALIAS` or `runs:/RUN_ID/model` [default: the newest one below the
     /// models folder]
-    #[arg(long, short, value_name = "RUN_ID|PATH")]
+    #[arg(long, short, value_name = "RUN_ID|PATH|URI")]
     pub model: Option<String>,
     /// CSV or Parquet file with the columns that the model was trained on [default: the data of the model's run]
     #[arg(long, short, value_name = "FILE")]
@@ -63,8 +65,11 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     if let Some(folder) = &flags.models_dir {
         places.paths.models_dir.clone_from(folder);
     }
-    let what = flags.model.clone().map_or_else(|| newest_model(&places.paths.models_dir), Ok)?;
-    let model = TrainedModel::<ForecastNet>::find("--model", &what, &places.mlflow, &places.paths)?;
+    let place = match &flags.model {
+        Some(what) => ModelPlace::find("--model", what, &places.mlflow, &places.paths)?,
+        None => ModelPlace::newest(&places.paths.models_dir, |kind| kind == ForecastJob::MODEL_TYPE)?,
+    };
+    let model = TrainedModel::<ForecastNet>::read(&place.folder)?;
     console.note(&format!("model: {}", model.folder.display()));
     let encoder = SeriesEncoder::from_json(&model.preprocessor)?;
 
@@ -89,17 +94,6 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
         Some(path) => plot(&forecasts, &latest, encoder.target_names(), net.intervals.as_ref(), path),
         None => Ok(()),
     }
-}
-
-/// The run below `models_dir` with the newest bundle of a forecaster.
-fn newest_model(models_dir: &Path) -> Result<String> {
-    let is_forecaster = |run: &PathBuf| TrainedModel::<ForecastNet>::read(&run.join("model")).is_ok();
-    let newest = newest_runs(models_dir, "model/bundle.json").into_iter().find(is_forecaster);
-    newest.map(|run| run.display().to_string()).ok_or_else(|| {
-        Mistake::new(format!("no forecaster below `{}`", models_dir.display()))
-            .hint("train one with `cargo run --bin train_ts_mlp`, or name one with `--model`")
-            .into()
-    })
 }
 
 /// The file that is named, else the data that the model's run was given.

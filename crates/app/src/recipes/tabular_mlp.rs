@@ -18,7 +18,7 @@ use crate::device::{DeviceKind, use_threads};
 use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::history::ResultTable;
 use crate::plots::plot_comparison;
-use crate::program::{self, RunConfig, wrong_setting};
+use crate::program::{self, ProgramConfig, TrainingProgram, wrong_setting};
 use crate::session::{MlflowConfig, PathsConfig, Session};
 use crate::tabular::baselines::fit_classical;
 use crate::tabular::cross_validation::cross_validate;
@@ -93,9 +93,8 @@ impl Default for Config {
     }
 }
 
-impl RunConfig for Config {
+impl ProgramConfig for Config {
     const PROGRAM: &'static str = "train_tabular_mlp";
-    const MODEL_TYPE: &'static str = TabularJob::MODEL_TYPE;
 
     fn check(&self) -> Result<(), (String, String)> {
         self.data.check().and_then(|()| self.features.check()).map_err(wrong_setting)?;
@@ -118,12 +117,8 @@ impl RunConfig for Config {
         self.mlflow.run_name.clone().unwrap_or_else(default)
     }
 
-    fn dataset_name(&self) -> String {
-        self.data.display_name()
-    }
-
-    fn has_nested_trainings(&self) -> bool {
-        self.ensemble > 1 || self.cv.is_some()
+    fn tags(&self) -> Vec<(&'static str, String)> {
+        vec![("model_type", TabularJob::MODEL_TYPE.to_owned()), ("dataset_name", self.data.display_name())]
     }
 
     fn mlflow(&self) -> &MlflowConfig {
@@ -139,6 +134,12 @@ impl RunConfig for Config {
     }
 }
 
+impl TrainingProgram for Config {
+    fn has_nested_trainings(&self) -> bool {
+        self.ensemble > 1 || self.cv.is_some()
+    }
+}
+
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
     let settle = |config: &mut Config| {
@@ -147,7 +148,7 @@ pub fn main(file: &Path, flags: &RunFlags, own: &TabularFlags) -> Result<()> {
         }
         Ok(())
     };
-    program::run(file, flags, own.overrides(), settle, train)
+    program::train(file, flags, own.overrides(), settle, train)
 }
 
 /// The model of `init_from`.
@@ -207,27 +208,33 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     measure_importance(&job, &models, config.seed, session)?;
     outputs::write_class_report(session, &job, &test)?;
     outputs::write_predictions(session, &job, &test)?;
+    outputs::write_validation(session, &job, &valid)?;
     let preprocessor = job.splits.preprocessor.to_json()?;
-    write_bundle(session, TabularNet::of(&job), &preprocessor, job.info(), &members, &result)?;
+    write_bundle(session, TabularNet::of(&job, &config.data), &preprocessor, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
 }
 
 /// Finds or downloads the file, reads and splits it.
 fn open_data(config: &Config, start: Option<&TrainedModel<TabularNet>>, session: &Session) -> Result<Source> {
+    let found = found_data(config, session)?;
+    Ok(match start {
+        Some(start) => Source::open_for(&found, &Preprocessor::from_json(&start.preprocessor)?, config.seed)?,
+        None => Source::open(&found, &config.features, config.seed)?,
+    })
+}
+
+/// The data settings with the places where the files were found, or downloaded to.
+pub fn found_data(config: &Config, session: &Session) -> Result<DataConfig> {
     let data = &config.data;
     let find =
         |key: &str, path: &Option<PathBuf>, from| session.find_file(key, path.as_deref(), from, &config.paths.data_dir);
-    let found = DataConfig {
+    Ok(DataConfig {
         path: find("data.path", &data.path, (data.url.as_deref(), data.sha256.as_deref()))?,
         train_path: find("data.train_path", &data.train_path, (None, None))?,
         valid_path: find("data.valid_path", &data.valid_path, (None, None))?,
         test_path: find("data.test_path", &data.test_path, (None, None))?,
         url: data.url.as_deref().map(tracking::redact_url),
         ..data.clone()
-    };
-    Ok(match start {
-        Some(start) => Source::open_for(&found, &Preprocessor::from_json(&start.preprocessor)?, config.seed)?,
-        None => Source::open(&found, &config.features, config.seed)?,
     })
 }

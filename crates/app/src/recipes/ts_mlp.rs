@@ -25,7 +25,7 @@ use crate::forecast::plots::{plot_series, plot_test};
 use crate::forecast::predictions::{PredictionsConfig, score_test};
 use crate::history::ResultTable;
 use crate::plots::plot_comparison;
-use crate::program::{self, RunConfig, wrong_setting};
+use crate::program::{self, ProgramConfig, TrainingProgram, wrong_setting};
 use crate::session::{MlflowConfig, PathsConfig, Session};
 
 /// Config file that the program takes when none is given.
@@ -100,9 +100,8 @@ impl Default for Config {
     }
 }
 
-impl RunConfig for Config {
+impl ProgramConfig for Config {
     const PROGRAM: &'static str = "train_ts_mlp";
-    const MODEL_TYPE: &'static str = ForecastJob::MODEL_TYPE;
 
     fn check(&self) -> Result<(), (String, String)> {
         let data = self.data.check().and_then(|()| self.features.check()).and_then(|()| self.windows.check());
@@ -132,12 +131,8 @@ impl RunConfig for Config {
         self.mlflow.run_name.clone().unwrap_or_else(default)
     }
 
-    fn dataset_name(&self) -> String {
-        self.data.display_name()
-    }
-
-    fn has_nested_trainings(&self) -> bool {
-        self.ensemble > 1 || self.backtest.is_some()
+    fn tags(&self) -> Vec<(&'static str, String)> {
+        vec![("model_type", ForecastJob::MODEL_TYPE.to_owned()), ("dataset_name", self.data.display_name())]
     }
 
     fn mlflow(&self) -> &MlflowConfig {
@@ -153,6 +148,12 @@ impl RunConfig for Config {
     }
 }
 
+impl TrainingProgram for Config {
+    fn has_nested_trainings(&self) -> bool {
+        self.ensemble > 1 || self.backtest.is_some()
+    }
+}
+
 /// The program: loads the config, then trains inside a tracked session.
 pub fn main(file: &Path, flags: &RunFlags, own: &SeriesFlags) -> Result<()> {
     let settle = |config: &mut Config| {
@@ -164,7 +165,7 @@ pub fn main(file: &Path, flags: &RunFlags, own: &SeriesFlags) -> Result<()> {
         }
         Ok(())
     };
-    program::run(file, flags, own.overrides(), settle, train)
+    program::train(file, flags, own.overrides(), settle, train)
 }
 
 /// The model of `init_from`.
@@ -241,17 +242,22 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 
 /// Finds or downloads the file and makes the series regular.
 fn open_data(config: &Config, start: Option<&TrainedModel<ForecastNet>>, session: &Session) -> Result<SeriesSource> {
-    let data = &config.data;
-    let from = (data.url.as_deref(), data.sha256.as_deref());
-    let found = SeriesDataConfig {
-        path: session.find_file("data.path", data.path.as_deref(), from, &config.paths.data_dir)?,
-        url: data.url.as_deref().map(tracking::redact_url),
-        ..data.clone()
-    };
+    let found = found_data(config, session)?;
     Ok(match start {
         Some(start) => {
             SeriesSource::open_for(&found, &config.windows, &SeriesEncoder::from_json(&start.preprocessor)?)?
         }
         None => SeriesSource::open(&found, &inputs::used_features(&config.model, &config.features), &config.windows)?,
+    })
+}
+
+/// The data settings with the place where the file was found, or downloaded to.
+pub fn found_data(config: &Config, session: &Session) -> Result<SeriesDataConfig> {
+    let data = &config.data;
+    let from = (data.url.as_deref(), data.sha256.as_deref());
+    Ok(SeriesDataConfig {
+        path: session.find_file("data.path", data.path.as_deref(), from, &config.paths.data_dir)?,
+        url: data.url.as_deref().map(tracking::redact_url),
+        ..data.clone()
     })
 }

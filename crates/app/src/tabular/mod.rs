@@ -6,4 +6,5 @@ pub mod importance;
 pub mod job;
 pub mod outputs;
 pub mod plots;
+pub mod predictor;
 pub mod scoring;

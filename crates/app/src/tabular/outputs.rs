@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dataset::{DatasetInfo, Source, Splits};
+use dataset::{DataConfig, DatasetInfo, Source, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize};
 use serde::{Deserialize, Serialize};
 use training::metrics::{ClassScores, per_class_report};
 
 use crate::bundle::Net;
 use crate::fitting::Learner;
+use crate::model_place::MODEL_FOLDER;
 use crate::outputs::{layer_table, log_input, tag_files};
 use crate::session::Session;
 use crate::tabular::job::TabularJob;
@@ -53,7 +54,7 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
     }
-    log_input(run, info);
+    log_input(run, info, "training");
     session.console.stop_if_interrupted()
 }
 
@@ -114,6 +115,43 @@ pub fn write_predictions(session: &Session, job: &TabularJob, test: &Scores) -> 
     Ok(splits.write_predictions(&extra, &path)?)
 }
 
+/// In the model's folder: what it says of the validation rows. Thresholds and calibration are chosen on these, never on
+/// rows that a model is judged by.
+pub const VALIDATION_FILE: &str = "validation.csv";
+/// Of more validation rows evenly spread ones are kept.
+const MOST_VALIDATION_ROWS: usize = 50_000;
+
+/// Writes [`VALIDATION_FILE`]: target (class index or number), then each output.
+pub fn write_validation(session: &Session, job: &TabularJob, valid: &Scores) -> Result<()> {
+    let target = &job.splits.valid.target;
+    let n_outputs = job.task.n_outputs();
+    let mut text = "target".to_owned();
+    (0..n_outputs).for_each(|output| text.push_str(&format!(",output_{output}")));
+    text.push('\n');
+    let step = target.len().div_ceil(MOST_VALIDATION_ROWS).max(1);
+    for (target, outputs) in target.iter().zip(valid.predicted.chunks(n_outputs)).step_by(step) {
+        text.push_str(&target.to_string());
+        outputs.iter().for_each(|output| text.push_str(&format!(",{output}")));
+        text.push('\n');
+    }
+    session.write_text(&format!("{MODEL_FOLDER}/{VALIDATION_FILE}"), &text)
+}
+
+/// Back from [`write_validation`]: targets `[rows]` and predictions `[rows, n_outputs]`; `None` if it is not such a file.
+pub fn read_validation(text: &str, n_outputs: usize) -> Option<(Vec<f32>, Vec<f32>)> {
+    let (mut target, mut predicted) = (Vec::new(), Vec::new());
+    for line in text.lines().skip(1) {
+        let cells = line.split(',').map(|cell| cell.parse().ok()).collect::<Option<Vec<f32>>>()?;
+        let (first, outputs) = cells.split_first()?;
+        if outputs.len() != n_outputs {
+            return None;
+        }
+        target.push(*first);
+        predicted.extend(outputs);
+    }
+    Some((target, predicted))
+}
+
 /// The target as it stands in the file, which `f32` may not hold exactly.
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
     let column = splits.test_table.column(&splits.info.target, "`data.target`")?;
@@ -133,6 +171,9 @@ pub struct TabularNet {
     pub classes: Vec<String>,
     /// The column that is predicted.
     pub target: String,
+    /// How the cells of the file were written that it was trained on: delimiter, what stands for a missing value, ..
+    #[serde(default)]
+    pub file: DataConfig,
 }
 
 impl Net for TabularNet {
@@ -140,8 +181,8 @@ impl Net for TabularNet {
 }
 
 impl TabularNet {
-    /// Of a job.
-    pub fn of(job: &TabularJob) -> Self {
+    /// Of a job whose rows came from `data`.
+    pub fn of(job: &TabularJob, data: &DataConfig) -> Self {
         let info = &job.splits.info;
         Self {
             model: job.model.clone(),
@@ -149,6 +190,7 @@ impl TabularNet {
             task: job.task,
             classes: info.classes.clone(),
             target: info.target.clone(),
+            file: data.file_settings(),
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dataset::Splits;
 use modeling::Task;
 use report::{
     CalibrationBin, CalibrationCurve, ConfusionMatrix, PermutationImportance, RankingCurve, RankingCurves, ScoreGroup,
@@ -17,7 +16,7 @@ use training::metrics::{
 
 use crate::session::Session;
 use crate::tabular::job::TabularJob;
-use crate::tabular::scoring::Scores;
+use crate::tabular::scoring::{ScoredRows, Scores};
 
 /// A confusion matrix of more classes cannot be read.
 const MOST_CLASSES_DRAWN: usize = 100;
@@ -29,28 +28,39 @@ const BAND_MOST_ROWS: usize = 100_000;
 const BAND_SEED: u64 = 0;
 const BAND_LABEL: &str = "95% interval";
 
-/// For classes ROC, precision-recall, calibration, scores and confusion matrix; for numbers predicted-vs-actual and residuals.
+/// The pictures of the test rows, in the folder `plots/`.
 pub fn plot_test(session: &Session, job: &TabularJob, test: &Scores) -> Result<()> {
-    let (splits, task) = (job.splits, job.task);
-    let folder = session.folder("plots")?;
+    let splits = job.splits;
+    let rows = ScoredRows {
+        target: &splits.test.target,
+        predicted: &test.predicted,
+        task: job.task,
+        labels: splits.preprocessor.target.labels(),
+        target_name: &splits.info.target,
+    };
     let subtitle = format!("{} · {} test rows", session.run.name(), splits.test.n_rows());
-    match task {
-        Task::Regression => plot_regression(splits, test, &subtitle, &folder),
+    plot_scored(&rows, &subtitle, &session.folder("plots")?)
+}
+
+/// For classes ROC, precision-recall, calibration, scores and confusion matrix; for numbers predicted-vs-actual and residuals.
+pub fn plot_scored(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
+    match rows.task {
+        Task::Regression => plot_regression(rows, subtitle, folder),
         Task::Binary | Task::Multiclass { .. } => {
-            let classes = scores_by_class(test, task);
-            plot_ranking(splits, &classes, &subtitle, &folder)?;
-            plot_calibration(splits, &classes, &subtitle, &folder)?;
-            plot_scores(splits, test, task, &subtitle, &folder)?;
-            plot_confusion(splits, test, task, &subtitle, &folder)
+            let classes = scores_by_class(rows);
+            plot_ranking(rows, &classes, subtitle, folder)?;
+            plot_calibration(rows, &classes, subtitle, folder)?;
+            plot_scores(rows, subtitle, folder)?;
+            plot_confusion(rows, subtitle, folder)
         }
     }
 }
 
 /// Class and its probability row by row: of two classes only the positive one.
-fn scores_by_class(test: &Scores, task: Task) -> Vec<(usize, Vec<f32>)> {
-    let columns = task.n_outputs();
-    let first_class = if task == Task::Binary { 1 } else { 0 };
-    let of_column = |column| test.predicted.iter().skip(column).step_by(columns).copied().collect();
+fn scores_by_class(rows: &ScoredRows) -> Vec<(usize, Vec<f32>)> {
+    let columns = rows.task.n_outputs();
+    let first_class = if rows.task == Task::Binary { 1 } else { 0 };
+    let of_column = |column| rows.predicted.iter().skip(column).step_by(columns).copied().collect();
     (0..columns.min(MOST_CURVES)).map(|column| (first_class + column, of_column(column))).collect()
 }
 
@@ -62,8 +72,8 @@ struct Curve {
     band: Option<Band>,
 }
 
-fn plot_ranking(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
-    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
+fn plot_ranking(rows: &ScoredRows, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
+    let (target, labels) = (rows.target, rows.labels);
     // Bands of many curves hide each other; those of many rows are as thin as the line, and take long.
     let samples = if classes.len() <= 3 && target.len() <= BAND_MOST_ROWS { BAND_SAMPLES } else { 0 };
     let roc = |(class, scores): &(usize, Vec<f32>)| {
@@ -115,30 +125,34 @@ fn share(target: &[f32], class: usize) -> f64 {
     target.iter().filter(|&&value| value as usize == class).count() as f64 / target.len() as f64
 }
 
-fn plot_calibration(splits: &Splits, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
-    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
+fn plot_calibration(rows: &ScoredRows, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
+    let (target, labels) = (rows.target, rows.labels);
+    let is_class = |class: usize| target.iter().map(|&value| f32::from(value as usize == class)).collect::<Vec<f32>>();
+    let curves: Vec<(&str, Vec<f32>, Vec<f32>)> =
+        classes.iter().map(|(class, scores)| (labels[*class].as_str(), is_class(*class), scores.clone())).collect();
+    calibration_curves("Calibration, test", subtitle, &curves, &folder.join("calibration"))
+}
+
+/// Reliability of each curve `(name, whether the row is a hit, its probability)`.
+pub fn calibration_curves(
+    title: &str,
+    subtitle: &str,
+    curves: &[(&str, Vec<f32>, Vec<f32>)],
+    stem: &Path,
+) -> Result<()> {
     let bins: Vec<Vec<CalibrationBin>> =
-        classes.iter().map(|(class, scores)| calibration_bins(target, scores, *class)).collect();
+        curves.iter().map(|(_, is_hit, scores)| calibration_bins(is_hit, scores)).collect();
     let error = |bins: &[CalibrationBin]| {
         let rows: u64 = bins.iter().map(|bin| bin.count).sum();
         bins.iter().map(|bin| (bin.predicted - bin.observed).abs() * bin.count as f64 / rows as f64).sum()
     };
-    let curves = classes.iter().zip(&bins).map(|((class, _), bins)| CalibrationCurve {
-        class: &labels[*class],
-        bins,
-        ece: error(bins),
-    });
-    let calibration = report::Calibration {
-        title: "Calibration, test",
-        subtitle,
-        interval_label: "95% Wilson interval",
-        curves: curves.collect(),
-    };
-    Ok(report::calibration(&calibration, &folder.join("calibration"))?)
+    let drawn = curves.iter().zip(&bins).map(|((class, ..), bins)| CalibrationCurve { class, bins, ece: error(bins) });
+    let interval_label = "95% Wilson interval";
+    let calibration = report::Calibration { title, subtitle, interval_label, curves: drawn.collect() };
+    Ok(report::calibration(&calibration, stem)?)
 }
 
-fn calibration_bins(target: &[f32], scores: &[f32], class: usize) -> Vec<CalibrationBin> {
-    let is_class: Vec<f32> = target.iter().map(|&value| f32::from(value as usize == class)).collect();
+fn calibration_bins(is_hit: &[f32], scores: &[f32]) -> Vec<CalibrationBin> {
     let width = 1.0 / CALIBRATION_BINS as f64;
     let with_edges = |bin: training::metrics::CalibrationBin| {
         let number = (bin.predicted / width).ceil().clamp(1.0, CALIBRATION_BINS as f64);
@@ -151,7 +165,7 @@ fn calibration_bins(target: &[f32], scores: &[f32], class: usize) -> Vec<Calibra
             count: bin.count as u64,
         }
     };
-    calibration_curve(&is_class, scores, CALIBRATION_BINS).into_iter().map(with_edges).collect()
+    calibration_curve(is_hit, scores, CALIBRATION_BINS).into_iter().map(with_edges).collect()
 }
 
 /// The 95 % score interval of a share (Wilson 1927).
@@ -163,18 +177,18 @@ fn wilson_interval(share: f64, rows: usize) -> (f64, f64) {
 }
 
 /// Binary: the probability of the positive class in rows of either class. More classes: how sure right and wrong rows are.
-fn plot_scores(splits: &Splits, test: &Scores, task: Task, subtitle: &str, folder: &Path) -> Result<()> {
-    let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
-    let columns = task.n_outputs();
+fn plot_scores(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
+    let (target, labels) = (rows.target, rows.labels);
+    let (columns, task) = (rows.task.n_outputs(), rows.task);
     let (score, names, threshold) = match task {
         Task::Binary => {
             (format!("Predicted probability of `{}`", labels[1]), [labels[0].clone(), labels[1].clone()], Some(0.5))
         }
         _ => ("Probability of the predicted class".to_owned(), ["wrong".to_owned(), "right".to_owned()], None),
     };
-    let classes = test.predictions(target, task).classes();
+    let classes = rows.predictions().classes();
     let mut groups = [Vec::new(), Vec::new()];
-    for (row, scores) in test.predicted.chunks(columns).enumerate() {
+    for (row, scores) in rows.predicted.chunks(columns).enumerate() {
         let is_second = if task == Task::Binary { target[row] == 1.0 } else { target[row] as usize == classes[row] };
         groups[usize::from(is_second)].push(f64::from(scores.iter().copied().fold(f32::MIN, f32::max)));
     }
@@ -183,12 +197,13 @@ fn plot_scores(splits: &Splits, test: &Scores, task: Task, subtitle: &str, folde
     Ok(report::score_histograms(&histograms, &folder.join("score_histograms"))?)
 }
 
-fn plot_confusion(splits: &Splits, test: &Scores, task: Task, subtitle: &str, folder: &Path) -> Result<()> {
-    let labels = splits.preprocessor.target.labels();
+/// Rows by true and predicted class.
+pub fn plot_confusion(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
+    let labels = rows.labels;
     if labels.len() > MOST_CLASSES_DRAWN {
         return Ok(());
     }
-    let counts: Vec<Vec<u64>> = confusion_matrix(&test.predictions(&splits.test.target, task))
+    let counts: Vec<Vec<u64>> = confusion_matrix(&rows.predictions())
         .into_iter()
         .map(|row| row.into_iter().map(|count| count as u64).collect())
         .collect();
@@ -196,18 +211,18 @@ fn plot_confusion(splits: &Splits, test: &Scores, task: Task, subtitle: &str, fo
     Ok(report::confusion_matrix(&matrix, &folder.join("confusion_matrix"))?)
 }
 
-fn plot_regression(splits: &Splits, test: &Scores, subtitle: &str, folder: &Path) -> Result<()> {
+fn plot_regression(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
     let wide = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<f64>>();
-    let (actual, predicted) = (wide(&splits.test.target), wide(&test.predicted));
+    let (actual, predicted) = (wide(rows.target), wide(rows.predicted));
     let spec = |title| report::Predictions {
         title,
         subtitle,
-        target: &splits.info.target,
+        target: rows.target_name,
         actual: &actual,
         predicted: &predicted,
         scores: &[],
     };
-    let scores = [("RMSE", test.metrics.get("rmse")), ("MAE", test.metrics.get("mae")), ("R²", test.metrics.get("r2"))];
+    let scores = [("RMSE", "rmse"), ("MAE", "mae"), ("R²", "r2")].map(|(shown, name)| (shown, rows.value(name)));
     let versus = report::Predictions { scores: &scores, ..spec("Predicted against actual, test") };
     report::predicted_vs_actual(&versus, &folder.join("predicted_vs_actual"))?;
     Ok(report::residuals(&spec("Residuals, test"), &folder.join("residuals"))?)

@@ -5,7 +5,7 @@ use std::mem;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 use dataset::{Part, Preprocessor, ProblemType};
 use modeling::{Inputs, TabularMlp, Task};
-use training::metrics::{Kind, Predictions, compute_all};
+use training::metrics::{Kind, METRICS, Predictions, compute_all};
 
 use crate::history::Metrics;
 
@@ -21,6 +21,33 @@ impl Scores {
     /// What the metrics were computed from.
     pub fn predictions<'a>(&'a self, target: &'a [f32], task: Task) -> Predictions<'a> {
         Predictions { kind: kind_of(task), target, predicted: &self.predicted }
+    }
+}
+
+/// Rows with what came and what was predicted.
+#[derive(Clone, Copy)]
+pub struct ScoredRows<'a> {
+    /// `[rows]`: class indices, or numbers in their own units.
+    pub target: &'a [f32],
+    /// Original units, or probabilities row by row, `[rows, n_outputs]`.
+    pub predicted: &'a [f32],
+    /// What was asked for.
+    pub task: Task,
+    /// Class names by index; empty for a regression.
+    pub labels: &'a [String],
+    /// The column that is predicted.
+    pub target_name: &'a str,
+}
+
+impl<'a> ScoredRows<'a> {
+    /// What metrics are computed from.
+    pub fn predictions(&self) -> Predictions<'a> {
+        Predictions { kind: kind_of(self.task), target: self.target, predicted: self.predicted }
+    }
+
+    /// A metric by name; NaN if there is none.
+    pub fn value(&self, metric: &str) -> f64 {
+        METRICS.iter().find(|known| known.name == metric).map_or(f64::NAN, |known| known.value(&self.predictions()))
     }
 }
 

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Tensor};
 use super::repeat_for_targets;
 use crate::fused::windows;
 use crate::layers::Block;
+use crate::onnx::{self, Attribute, Graph, Value};
 
 /// Added to the variance.
 pub(crate) const EPSILON: f32 = 1e-5;
@@ -70,6 +71,59 @@ impl InstanceNormalization {
             let x = self.affine.as_ref().map_or(x.clone(), |affine| affine.invert(x));
             x * taken.factor.clone() + taken.shift.clone()
         })
+    }
+}
+
+/// [`Taken`] as tensors of a graph, `[B, T, 1]` each.
+pub(crate) struct TakenValues {
+    shift: Value,
+    /// None for 1.
+    factor: Option<Value>,
+}
+
+impl InstanceNormalization {
+    /// [`Self::take_out`] and the affine map as nodes. `[B, T, L]` both
+    pub fn export_take_out(&self, graph: &mut Graph, x: &Value) -> (Value, TakenValues) {
+        if self.centre == Centre::Last {
+            let shift = graph.slice(x, 2, -1, i64::MAX);
+            return (graph.node("Sub", &[x, &shift], &[]), TakenValues { shift, factor: None });
+        }
+        let mean = |graph: &mut Graph, x: &Value| graph.node("ReduceMean", &[x], &[("axes", Attribute::Ints(vec![2]))]);
+        let shift = mean(graph, x);
+        let centred = graph.node("Sub", &[x, &shift], &[]);
+        let squared = graph.node("Mul", &[&centred, &centred], &[]);
+        let variance = mean(graph, &squared);
+        let epsilon = graph.floats(&[EPSILON], &[]);
+        let variance = graph.node("Add", &[&variance, &epsilon], &[]);
+        let factor = graph.node("Sqrt", &[&variance], &[]);
+        let mut past = graph.node("Div", &[&centred, &factor], &[]);
+        if let Some(affine) = &self.affine {
+            let [weight, bias] = affine.export(graph);
+            past = graph.node("Mul", &[&past, &weight], &[]);
+            past = graph.node("Add", &[&past, &bias], &[]);
+        }
+        (past, TakenValues { shift, factor: Some(factor) })
+    }
+
+    /// [`Self::put_back`] as nodes. `[B * T, N]` both
+    pub fn export_put_back(&self, graph: &mut Graph, x: &Value, targets: usize, taken: &TakenValues) -> Value {
+        let shape = graph.node("Shape", &[x], &[]);
+        let width = graph.slice(&shape, 0, 1, 2);
+        let by_target = graph.ints(&[-1, targets as i64], &[2]);
+        let by_target = graph.concat(&[by_target, width], 0);
+        let mut out = graph.node("Reshape", &[x, &by_target], &[]);
+        if let Some(affine) = &self.affine {
+            let [weight, bias] = affine.export(graph);
+            let tiny = graph.floats(&[EPSILON * EPSILON], &[]);
+            let weight = graph.node("Add", &[&weight, &tiny], &[]);
+            out = graph.node("Sub", &[&out, &bias], &[]);
+            out = graph.node("Div", &[&out, &weight], &[]);
+        }
+        if let Some(factor) = &taken.factor {
+            out = graph.node("Mul", &[&out, factor], &[]);
+        }
+        out = graph.node("Add", &[&out, &taken.shift], &[]);
+        graph.node("Reshape", &[&out, &shape], &[])
     }
 }
 
@@ -147,6 +201,13 @@ impl Affine {
         let weight = self.weight.val().add_scalar(EPSILON * EPSILON);
         let bias = self.bias.val();
         for_targets(x, weight.dims()[0], |x| (x - bias.reshape([1, -1, 1])) / weight.reshape([1, -1, 1]))
+    }
+}
+
+impl Affine {
+    /// Weight and bias, `[T, 1]` each.
+    fn export(&self, graph: &mut Graph) -> [Value; 2] {
+        [&self.weight, &self.bias].map(|param| onnx::layers::constant(graph, param.val().unsqueeze_dim::<2>(1)))
     }
 }
 

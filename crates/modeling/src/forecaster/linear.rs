@@ -15,6 +15,7 @@ use super::instance_norm::Past;
 use super::{ForecastBatch, ForecastShape, ForecasterConfig, ForecasterKind, for_each};
 use crate::fused::windows;
 use crate::layers::{Layer, summarize_linear};
+use crate::onnx::{self, Attribute, Graph, Value};
 
 #[derive(Module, Debug)]
 pub(crate) struct LinearNet {
@@ -77,6 +78,27 @@ impl LinearNet {
         out.reshape([(windows * targets) as i64, -1])
     }
 
+    /// [`LinearNet::forward`] as nodes. `[B, T, L] -> [B * T, Q * H]`
+    pub fn export(&self, graph: &mut Graph, shape: &ForecastShape, past: &Value) -> Value {
+        let channels = if self.mix_channels { shape.n_targets } else { 1 };
+        let width = (channels * shape.lookback) as i64;
+        let rows = graph.reshape(past, &[-1, shape.lookback as i64]);
+        let out = match &self.trend {
+            None => {
+                let rows = graph.reshape(&rows, &[-1, width]);
+                self.linear.export(graph, &rows)
+            }
+            Some(trend_map) => {
+                let trend = export_trend(graph, &rows, shape.lookback, self.moving_average);
+                let rest = graph.node("Sub", &[&rows, &trend], &[]);
+                let [rest, trend] = [rest, trend].map(|rows| graph.reshape(&rows, &[-1, width]));
+                let [rest, trend] = [self.linear.export(graph, &rest), trend_map.export(graph, &trend)];
+                graph.node("Add", &[&rest, &trend], &[])
+            }
+        };
+        graph.reshape(&out, &[-1, (self.linear.n_outputs() / channels) as i64])
+    }
+
     fn arrange<'a>(&self, past: Past<'a>, targets: usize) -> Past<'a> {
         if self.mix_channels { past.side_by_side(targets) } else { past }
     }
@@ -101,6 +123,20 @@ impl Map {
             Self::Individual(linear) => linear.forward(past.rows()),
         }
     }
+
+    fn n_outputs(&self) -> usize {
+        match self {
+            Self::Shared(linear) => linear.weight.val().dims()[1],
+            Self::Individual(linear) => linear.weight.val().dims()[2],
+        }
+    }
+
+    fn export(&self, graph: &mut Graph, rows: &Value) -> Value {
+        match self {
+            Self::Shared(linear) => onnx::layers::linear(graph, rows, linear),
+            Self::Individual(linear) => linear.export(graph, rows),
+        }
+    }
 }
 
 impl IndividualLinear {
@@ -113,6 +149,19 @@ impl IndividualLinear {
         let out = x.matmul(weight) + bias.unsqueeze_dim::<3>(1);
         out.swap_dims(0, 1).reshape([rows, outputs])
     }
+
+    /// The same as nodes.
+    fn export(&self, graph: &mut Graph, x: &Value) -> Value {
+        let [targets, lookback, outputs] = self.weight.val().dims();
+        let weight = onnx::layers::constant(graph, self.weight.val());
+        let bias = onnx::layers::constant(graph, self.bias.val().unsqueeze_dim::<3>(1));
+        let x = graph.reshape(x, &[-1, targets as i64, lookback as i64]);
+        let x = graph.transpose(&x, &[1, 0, 2]);
+        let out = graph.node("MatMul", &[&x, &weight], &[]);
+        let out = graph.node("Add", &[&out, &bias], &[]);
+        let out = graph.transpose(&out, &[1, 0, 2]);
+        graph.reshape(&out, &[-1, outputs as i64])
+    }
 }
 
 /// What the trend leaves, and the trend: the mean of `steps` values around each, the first and the last value being
@@ -123,6 +172,16 @@ fn split_trend_in_steps(x: Tensor<2>, steps: usize) -> (Tensor<2>, Tensor<2>) {
     let padded = if beyond == 0 { x.clone() } else { Tensor::cat(vec![end(0), x.clone(), end(length - 1)], 1) };
     let trend = avg_pool1d(padded.unsqueeze_dim(1), AvgPoolOptions::new([steps]).with_stride([1])).squeeze_dim::<2>(1);
     (x - trend.clone(), trend)
+}
+
+/// The trend of [`split_trend_in_steps`] as nodes. `[rows, L]` both
+fn export_trend(graph: &mut Graph, rows: &Value, lookback: usize, steps: usize) -> Value {
+    let beyond = (steps / 2) as i64;
+    let pads = graph.ints(&[0, beyond, 0, beyond], &[4]);
+    let padded = graph.node("Pad", &[rows, &pads], &[("mode", Attribute::Text("edge".to_owned()))]);
+    let padded = graph.reshape(&padded, &[-1, 1, lookback as i64 + 2 * beyond]);
+    let trend = graph.node("AveragePool", &[&padded], &[("kernel_shape", Attribute::Ints(vec![steps as i64]))]);
+    graph.reshape(&trend, &[-1, lookback as i64])
 }
 
 pub(super) fn summarize(config: &ForecasterConfig, shape: &ForecastShape) -> Vec<Layer> {

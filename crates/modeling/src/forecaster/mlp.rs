@@ -8,9 +8,10 @@ use burn::nn;
 use burn::tensor::{Device, Tensor};
 
 use super::instance_norm::Past;
-use super::{ForecastBatch, ForecastShape, ForecasterConfig, for_each};
+use super::{ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, export_repeated, for_each};
 use crate::fused;
 use crate::layers::{Block, Layer, summarize_block, summarize_linear};
+use crate::onnx::{self, Graph, Value};
 
 #[derive(Module, Debug)]
 pub(crate) struct MlpNet {
@@ -97,6 +98,49 @@ impl MlpNet {
             parts.push(known.reshape([windows as i64, -1]));
         }
         if parts.len() == 1 { parts.swap_remove(0) } else { Tensor::cat(parts, 1) }
+    }
+}
+
+impl MlpNet {
+    /// [`MlpNet::forward`] as nodes. -> `[B * T, Q * H]`
+    pub fn export(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        let (channels, rows) = if self.mix_channels { (shape.n_targets, 1) } else { (1, shape.n_targets) };
+        let past = graph.reshape(&inputs.past, &[-1, (channels * shape.lookback) as i64]);
+        let covariates = self.covariates.as_ref().map(|linear| {
+            let covariates = self.export_covariates(graph, shape, inputs);
+            let out = onnx::layers::linear(graph, &covariates, linear);
+            export_repeated(graph, &out, linear.weight.val().dims()[1], rows)
+        });
+        let first = self.blocks.first().map_or(&self.head, |block| &block.linear);
+        let mut out = onnx::layers::linear(graph, &past, first);
+        if let Some(covariates) = covariates {
+            out = graph.node("Add", &[&out, &covariates], &[]);
+        }
+        if let Some((first, others)) = self.blocks.split_first() {
+            out = first.export_after_linear(graph, out);
+            out = others.iter().fold(out, |x, block| block.export(graph, &x));
+            out = onnx::layers::linear(graph, &out, &self.head);
+        }
+        if let Some(skip) = &self.skip {
+            let skipped = onnx::layers::linear(graph, &past, skip);
+            out = graph.node("Add", &[&out, &skipped], &[]);
+        }
+        graph.reshape(&out, &[-1, (self.head.weight.val().dims()[1] / channels) as i64])
+    }
+
+    /// [`MlpNet::covariates_of`] as nodes, `[B, N]`.
+    fn export_covariates(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        let (lookback, horizon) = (shape.lookback, shape.horizon);
+        let mut parts = Vec::new();
+        if let Some(past) = &inputs.past_covariates {
+            parts.push(graph.reshape(past, &[-1, (shape.n_past * lookback) as i64]));
+        }
+        if let Some(future) = &inputs.future_covariates {
+            let from = if self.covariate_lookback { 0 } else { lookback };
+            let known = graph.slice(future, 2, from as i64, i64::MAX);
+            parts.push(graph.reshape(&known, &[-1, (shape.n_future * (lookback + horizon - from)) as i64]));
+        }
+        graph.concat(&parts, 1)
     }
 }
 

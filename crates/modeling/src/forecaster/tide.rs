@@ -12,9 +12,12 @@ use burn::module::Module;
 use burn::nn;
 use burn::tensor::{Device, Tensor};
 
-use super::{ForecastBatch, ForecastShape, ForecasterConfig, for_each, repeat_for_targets};
+use super::{
+    ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, export_repeated, for_each, repeat_for_targets,
+};
 use crate::fused;
-use crate::layers::{Activation, Block, Layer, Norm, summarize_block, summarize_linear};
+use crate::layers::{Activation, Block, Layer, Norm, layer_norm_config, summarize_block, summarize_linear};
+use crate::onnx::{self, Graph, Value};
 
 #[derive(Module, Debug)]
 pub(crate) struct TideNet {
@@ -115,6 +118,44 @@ impl TideNet {
     }
 }
 
+impl TideNet {
+    /// [`TideNet::forward`] as nodes. -> `[B * T, Q * H]`
+    pub fn export(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        let (targets, lookback, horizon) = (shape.n_targets, shape.lookback, shape.horizon);
+        let past = graph.reshape(&inputs.past, &[-1, lookback as i64]);
+        let mut parts = vec![past.clone()];
+        if let (Some(block), Some(covariates)) = (&self.past_projection, &inputs.past_covariates) {
+            let steps = block.export_projection(graph, covariates, shape.n_past, lookback);
+            parts.push(export_repeated(graph, &steps, lookback * block.n_outputs(), targets));
+        }
+        let mut known = None;
+        if let (Some(block), Some(covariates)) = (&self.future_projection, &inputs.future_covariates) {
+            let steps = block.export_projection(graph, covariates, shape.n_future, lookback + horizon);
+            let size = block.n_outputs();
+            parts.push(export_repeated(graph, &steps, (lookback + horizon) * size, targets));
+            known = Some((graph.slice(&steps, 1, (lookback * size) as i64, i64::MAX), size));
+        }
+        let x = graph.concat(&parts, 1);
+        let x = self.encoder.iter().chain(&self.decoder).fold(x, |x, block| block.export(graph, &x));
+        let decoded = self.decoder.last().map_or(0, ResidualBlock::n_outputs) / horizon;
+        // [B * T, H * size] -> [B * T * H, size]
+        let mut steps = graph.reshape(&x, &[-1, decoded as i64]);
+        if let Some((known, size)) = known {
+            let known = export_repeated(graph, &known, horizon * size, targets);
+            let known = graph.reshape(&known, &[-1, size as i64]);
+            steps = graph.concat(&[steps, known], 1);
+        }
+        let out = self.temporal_decoder.export(graph, &steps);
+        let quantiles = self.temporal_decoder.n_outputs();
+        // [B * T * H, Q] -> [B * T, Q * H]
+        let out = graph.reshape(&out, &[-1, horizon as i64, quantiles as i64]);
+        let out = graph.transpose(&out, &[0, 2, 1]);
+        let out = graph.reshape(&out, &[-1, (quantiles * horizon) as i64]);
+        let skip = onnx::layers::linear(graph, &past, &self.skip);
+        graph.node("Add", &[&out, &skip], &[])
+    }
+}
+
 /// Step by step: `[B, N, steps] -> [B, steps, size]`
 fn project(block: &ResidualBlock, covariates: &Tensor<3>) -> Tensor<3> {
     let [windows, n, steps] = covariates.dims();
@@ -134,13 +175,34 @@ impl ResidualBlock {
             hidden: Block::new([inputs, hidden], Norm::None, Some(activation), 0.0, device),
             output: Block::new([hidden, outputs], Norm::None, None, dropout, device),
             skip: nn::LinearConfig::new(inputs, outputs).init(device),
-            layer_norm: has_norm.then(|| nn::LayerNormConfig::new(outputs).init(device)),
+            layer_norm: has_norm.then(|| layer_norm_config(outputs).init(device)),
         }
     }
 
     fn forward(&self, x: Tensor<2>) -> Tensor<2> {
         let out = self.output.forward(self.hidden.forward(x.clone())) + fused::linear(x, &self.skip);
         self.layer_norm.as_ref().map_or(out.clone(), |norm| norm.forward(out))
+    }
+
+    fn n_outputs(&self) -> usize {
+        self.skip.weight.val().dims()[1]
+    }
+
+    /// [`ResidualBlock::forward`] as nodes.
+    fn export(&self, graph: &mut Graph, x: &Value) -> Value {
+        let out = self.hidden.export(graph, x);
+        let out = self.output.export(graph, &out);
+        let skip = onnx::layers::linear(graph, x, &self.skip);
+        let out = graph.node("Add", &[&out, &skip], &[]);
+        self.layer_norm.as_ref().map_or(out.clone(), |norm| onnx::layers::layer_norm(graph, &out, norm))
+    }
+
+    /// [`project`] as nodes, flat. `[B, N, steps] -> [B, steps * size]`
+    fn export_projection(&self, graph: &mut Graph, covariates: &Value, n: usize, steps: usize) -> Value {
+        let by_step = graph.transpose(covariates, &[0, 2, 1]);
+        let rows = graph.reshape(&by_step, &[-1, n as i64]);
+        let out = self.export(graph, &rows);
+        graph.reshape(&out, &[-1, (steps * self.n_outputs()) as i64])
     }
 }
 

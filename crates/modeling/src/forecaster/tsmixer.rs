@@ -12,9 +12,10 @@ use burn::module::Module;
 use burn::nn;
 use burn::tensor::{Device, Tensor};
 
-use super::{ForecastBatch, ForecastShape, ForecasterConfig, for_each};
+use super::{ForecastBatch, ForecastInputs, ForecastShape, ForecasterConfig, for_each};
 use crate::fused;
-use crate::layers::{Block, Layer, Norm, summarize_block, summarize_linear};
+use crate::layers::{Block, Layer, Norm, layer_norm_config, summarize_block, summarize_linear};
+use crate::onnx::{self, Graph, Value};
 
 #[derive(Module, Debug)]
 pub(crate) struct TsmixerNet {
@@ -52,7 +53,7 @@ fn future_widths(config: &ForecasterConfig, shape: &ForecastShape) -> Option<[us
 impl TsmixerNet {
     pub fn new(config: &ForecasterConfig, shape: &ForecastShape, device: &Device) -> Self {
         let (lookback, channels) = (shape.lookback, channels(shape));
-        let norm = || nn::LayerNormConfig::new(channels * lookback).init(device);
+        let norm = || layer_norm_config(channels * lookback).init(device);
         let block = |_| MixerBlock {
             time_norm: norm(),
             time: Block::new([lookback, lookback], Norm::None, Some(config.activation), config.dropout, device),
@@ -92,7 +93,51 @@ impl TsmixerNet {
     }
 }
 
+impl TsmixerNet {
+    /// [`TsmixerNet::forward`] as nodes. -> `[B * T, Q * H]`
+    pub fn export(&self, graph: &mut Graph, shape: &ForecastShape, inputs: &ForecastInputs) -> Value {
+        let (lookback, horizon) = (shape.lookback as i64, shape.horizon as i64);
+        let mut parts = vec![inputs.past.clone()];
+        parts.extend(inputs.past_covariates.clone());
+        if let Some(future) = &inputs.future_covariates {
+            parts.push(graph.slice(future, 2, 0, lookback));
+        }
+        let x = graph.concat(&parts, 1);
+        let sizes = [channels(shape) as i64, lookback];
+        let x = self.blocks.iter().fold(x, |x, block| block.export(graph, &x, sizes));
+        let x = graph.slice(&x, 1, 0, shape.n_targets as i64);
+        let x = graph.reshape(&x, &[-1, lookback]);
+        let out = onnx::layers::linear(graph, &x, &self.projection);
+        let (Some(mixing), Some(future)) = (&self.future, &inputs.future_covariates) else { return out };
+        let outputs = self.projection.weight.val().dims()[1] as i64;
+        let forecasts = shape.n_targets as i64 * outputs / horizon;
+        // [B * T, Q * H] -> [B, T * Q, H]
+        let by_step = graph.reshape(&out, &[-1, forecasts, horizon]);
+        let known = graph.slice(future, 2, lookback, i64::MAX);
+        let mixed = graph.concat(&[by_step, known], 1);
+        let mixed = mixing.export(graph, &mixed, [forecasts + shape.n_future as i64, horizon]);
+        let mixed = graph.reshape(&mixed, &[-1, outputs]);
+        graph.node("Add", &[&out, &mixed], &[])
+    }
+}
+
 impl MixerBlock {
+    /// [`MixerBlock::forward`] as nodes. `[B, C, L]` both
+    fn export(&self, graph: &mut Graph, x: &Value, [channels, steps]: [i64; 2]) -> Value {
+        let flat = [-1, channels * steps];
+        let rows = graph.reshape(x, &flat);
+        let rows = onnx::layers::layer_norm(graph, &rows, &self.time_norm);
+        let rows = graph.reshape(&rows, &[-1, steps]);
+        let mixed = self.time.export(graph, &rows);
+        let mixed = graph.reshape(&mixed, &[-1, channels, steps]);
+        let x = graph.node("Add", &[x, &mixed], &[]);
+        let rows = graph.reshape(&x, &flat);
+        let rows = onnx::layers::layer_norm(graph, &rows, &self.feature_norm);
+        let rows = graph.reshape(&rows, &[-1, channels, steps]);
+        let mixed = self.features.export(graph, &rows, [channels, steps]);
+        graph.node("Add", &[&x, &mixed], &[])
+    }
+
     /// `[B, C, L]` both
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         let [windows, channels, steps] = x.dims();
@@ -123,6 +168,19 @@ impl FeatureMixing {
         let out = self.output.forward(self.hidden.forward(rows));
         let outputs = out.dims()[1];
         out.reshape([windows, steps, outputs]).swap_dims(1, 2)
+    }
+}
+
+impl FeatureMixing {
+    /// [`FeatureMixing::forward`] as nodes. `[B, N, steps] -> [B, M, steps]`
+    fn export(&self, graph: &mut Graph, x: &Value, [channels, steps]: [i64; 2]) -> Value {
+        let rows = graph.transpose(x, &[0, 2, 1]);
+        let rows = graph.reshape(&rows, &[-1, channels]);
+        let out = self.hidden.export(graph, &rows);
+        let out = self.output.export(graph, &out);
+        let outputs = self.output.linear.weight.val().dims()[1] as i64;
+        let out = graph.reshape(&out, &[-1, steps, outputs]);
+        graph.transpose(&out, &[0, 2, 1])
     }
 }
 
