@@ -31,8 +31,8 @@ use crate::{download, environment};
 const NESTED_RUNS: &str = "nested_runs.json";
 /// In a run's output folder: the fingerprint of its data and split.
 const DATA_DIGEST: &str = "data_digest.txt";
-/// In a run's output folder: its model.
-const MODEL_DIR: &str = "model";
+/// In a run's output folder: its model, which is logged under the same name.
+pub const MODEL_DIR: &str = "model";
 /// In a nested run's output folder, once it is done: what came out.
 const NESTED_RESULT: &str = "result.json";
 
