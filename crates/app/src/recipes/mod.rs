@@ -1,6 +1,7 @@
 //! One file per kind of model: read it from top to bottom to know what a program does.
 
 pub mod forecast;
+pub mod predict;
 pub mod sync_runs;
 pub mod tabular_mlp;
 pub mod ts_mlp;
