@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::exit::Mistake;
 use crate::fitting::Fitted;
 use crate::history::ResultTable;
-use crate::model_place::ModelPlace;
+use crate::model_place::{BUNDLE, ModelPlace};
 use crate::outputs::file_digests;
 use crate::session::{MlflowConfig, PathsConfig, Session};
 
@@ -141,6 +141,19 @@ impl<N: Net> TrainedModel<N> {
         }
         Ok(())
     }
+}
+
+/// What training has said of the model in a folder: `val_auc`, ..
+pub fn read_metrics(folder: &Path) -> Result<BTreeMap<String, f64>> {
+    #[derive(Deserialize)]
+    struct Figures {
+        metrics: BTreeMap<String, Option<f64>>,
+    }
+    let path = folder.join(BUNDLE);
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let figures: Figures = serde_json::from_str(&text)
+        .with_context(|| format!("`{}` is not the description of a model", path.display()))?;
+    Ok(figures.metrics.into_iter().filter_map(|(name, value)| Some((name, value?))).collect())
 }
 
 /// What is looked at before the rest is understood.

@@ -129,7 +129,7 @@ pub fn fit_members<L: Learner>(learner: &L, members: usize, seed: u64, session: 
         let tags = [("model_type", L::MODEL_TYPE.to_owned()), ("ensemble_member", (member + 1).to_string())];
         session.nested(&format!("member {} of {members}", member + 1), &tags, |nested| {
             nested.run.log_param("seed", &seed.to_string());
-            log_input(&nested.run, learner.info());
+            log_input(&nested.run, learner.info(), "training");
             fit(learner, seed, nested)
         })
     };

@@ -6,8 +6,8 @@ use dataset::DatasetInfo;
 use modeling::{Layer, weight_bytes};
 use tracking::{Dataset, DatasetInput, Run};
 
-/// Records which rows a run learns from; the digest has the split in it.
-pub fn log_input(run: &Run, info: &DatasetInfo) {
+/// Records which rows a run reads; the digest has the split in it. `context`: `training`, `evaluation`, as MLflow shows it.
+pub fn log_input(run: &Run, info: &DatasetInfo, context: &str) {
     run.log_input(DatasetInput {
         dataset: Dataset {
             name: info.name.clone(),
@@ -17,7 +17,7 @@ pub fn log_input(run: &Run, info: &DatasetInfo) {
             schema: Some(info.schema.clone()),
             profile: Some(info.profile.clone()),
         },
-        tags: BTreeMap::from([("mlflow.data.context".to_owned(), "training".to_owned())]),
+        tags: BTreeMap::from([("mlflow.data.context".to_owned(), context.to_owned())]),
     });
 }
 

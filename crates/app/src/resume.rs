@@ -10,7 +10,7 @@ use tracking::{HttpOptions, Options, Run, Store, Tracker};
 
 use crate::config::Override;
 use crate::exit::Mistake;
-use crate::session::{MlflowConfig, PathsConfig, folder_name};
+use crate::session::{MODEL_DIR, MlflowConfig, PathsConfig, folder_name};
 
 /// The config that a run was started with, in its output folder and among its artifacts.
 pub const EFFECTIVE_CONFIG: &str = "configs/effective_app_config.yaml";
@@ -158,10 +158,22 @@ fn download(what: &str, store: &dyn Store, mlflow: &MlflowConfig, paths: &PathsC
     };
     let info = store.run(what).map_err(|error| nowhere(&error))?.info;
     let folder = paths.models_dir.join(folder_name(&mlflow.experiment_name)).join(&info.run_id);
-    match tracking::download(store, &format!("runs:/{}", info.run_id), &folder) {
+    let partial = folder.with_extension("download");
+    // What a download that was broken off has left.
+    let _ = fs::remove_dir_all(&partial);
+    match tracking::download(store, &format!("runs:/{}", info.run_id), &partial) {
         Err(error @ tracking::Error::NotFound(_)) => return Err(nowhere(&error).into()),
         fetched => fetched?,
     };
+    // Logged as a model, not among the artifacts; a run that was stopped has none.
+    let model = partial.join(MODEL_DIR);
+    if !model.exists() {
+        match tracking::download(store, &format!("runs:/{}/{MODEL_DIR}", info.run_id), &model) {
+            Ok(_) | Err(tracking::Error::NotFound(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    fs::rename(&partial, &folder).with_context(|| format!("cannot write `{}`", folder.display()))?;
     Ok(folder)
 }
 

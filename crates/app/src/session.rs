@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{Outcome, Run, RunOptions, RunStatus, SystemMetricsOptions, Tracker};
+use tracking::{Batch, Outcome, Run, RunOptions, RunStatus, Store, SystemMetricsOptions, Tracker};
 
 use crate::cli::CommonFlags;
 use crate::config::Loaded;
@@ -31,8 +31,8 @@ use crate::{download, environment};
 const NESTED_RUNS: &str = "nested_runs.json";
 /// In a run's output folder: the fingerprint of its data and split.
 const DATA_DIGEST: &str = "data_digest.txt";
-/// In a run's output folder: its model.
-const MODEL_DIR: &str = "model";
+/// In a run's output folder: its model, which is logged under the same name.
+pub const MODEL_DIR: &str = "model";
 /// In a nested run's output folder, once it is done: what came out.
 const NESTED_RESULT: &str = "result.json";
 
@@ -385,6 +385,19 @@ impl Session {
     pub fn log_model_param(&self, key: &str, value: &str) {
         self.run.log_param(key, value);
         lock(&self.model_params).insert(key.to_owned(), value.to_owned());
+    }
+
+    /// The store, for what is not about the own run.
+    pub fn store(&self) -> &dyn Store {
+        self.tracker.store()
+    }
+
+    /// Sets a tag of another run. A run that is not in this store, as a model from elsewhere may say, is left alone.
+    pub fn tag_run(&self, run_id: &str, key: &str, value: &str) {
+        let batch = Batch { tags: vec![(key.to_owned(), value.to_owned())], ..Batch::default() };
+        if let Err(error) = self.store().log_batch(run_id, &batch) {
+            tracing::warn!("run {run_id} does not say `{key}`: {error}");
+        }
     }
 
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.

@@ -208,8 +208,8 @@ impl Column {
         distinct
     }
 
-    /// The same column with the given rows only, in their order.
-    pub(crate) fn select(&self, rows: &[u32]) -> Self {
+    /// The same column with the given 0-based rows only, in their order. Panics beyond the last row.
+    pub fn select(&self, rows: &[u32]) -> Self {
         fn pick<T: Copy>(cells: &[T], rows: &[u32]) -> Vec<T> {
             rows.iter().map(|&row| cells[row as usize]).collect()
         }

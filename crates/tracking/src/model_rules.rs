@@ -10,6 +10,8 @@ use crate::{
 
 /// Tag of a logged model: JSON list of the registered versions that it became.
 pub(crate) const MODEL_VERSIONS_TAG: &str = "mlflow.modelVersions";
+/// Marks a model or version while it is made, so that it is found again when the server's reply is lost.
+pub(crate) const CREATION_TAG: &str = "tracking.creation";
 /// Tag that makes a registered model a prompt, which is no model.
 pub(crate) const PROMPT_TAG: &str = "mlflow.prompt.is_prompt";
 /// What is left of the source of a deleted version.

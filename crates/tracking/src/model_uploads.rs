@@ -9,14 +9,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use crate::model_rules::CREATION_TAG;
 use crate::rules::stored_value;
 use crate::shared::Shared;
 use crate::spool::{Home, ModelTicket, SpooledModel};
 use crate::uploads::put;
 use crate::{ArtifactsOf, Batch, DatasetName, Metric, ModelOutput, ModelStatus, NewLoggedModel, Result};
 
-/// Marks a model until its id is known.
-const MARK_TAG: &str = "tracking.local_model_id";
 /// The file by which MLflow knows a folder for a model.
 const MLMODEL: &str = "MLmodel";
 
@@ -73,9 +72,9 @@ fn find_home(shared: &Shared, model: &mut SpooledModel) -> Result<()> {
     step_done(shared);
     if let Home::Model(model_id) = &model.ticket.home {
         // It has done its work. A mark that stays does no harm.
-        let removed = shared.store.logged_models().and_then(|models| models.remove_tag(model_id, MARK_TAG));
+        let removed = shared.store.logged_models().and_then(|models| models.remove_tag(model_id, CREATION_TAG));
         if let Err(error) = removed {
-            tracing::debug!("tag `{MARK_TAG}` stays on model `{model_id}`: {error}");
+            tracing::debug!("tag `{CREATION_TAG}` stays on model `{model_id}`: {error}");
         }
     }
     Ok(())
@@ -88,14 +87,14 @@ fn make(shared: &Shared, model: &mut SpooledModel) -> Result<String> {
     let mark = model.ticket.mark.clone();
     if model.ticket.home == Home::Begun {
         let known = models.list(std::slice::from_ref(&experiment_id))?;
-        if let Some(known) = known.into_iter().find(|known| known.tags.get(MARK_TAG) == Some(&mark)) {
+        if let Some(known) = known.into_iter().find(|known| known.tags.get(CREATION_TAG) == Some(&mark)) {
             return Ok(known.model_id);
         }
     }
     model.ticket.home = Home::Begun;
     model.save()?;
     let ModelTicket { name, model_type, params, mut tags, .. } = model.ticket.clone();
-    tags.insert(MARK_TAG.into(), mark);
+    tags.insert(CREATION_TAG.into(), mark);
     let source_run_id = Some(shared.run_id().to_owned());
     Ok(models.create(&NewLoggedModel { experiment_id, name, model_type, source_run_id, params, tags })?.model_id)
 }

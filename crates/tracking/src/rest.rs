@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::http::{Http, HttpOptions, backoff};
+use crate::model_rules::CREATION_TAG;
 use crate::rules::{LOCAL_ID_TAG, RUN_NAME_TAG, USER_TAG};
 use crate::wire::{self, WireExperiment, WireInfo, WireMetric, WireRun, dataset_input, to_pairs};
 use crate::{
@@ -22,8 +23,6 @@ use crate::{
     Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType,
 };
 
-/// Marks a model or version while it is made, so that it is found again when the server's reply is lost.
-const CREATION_TAG: &str = "tracking.creation";
 const EXPERIMENTS_PER_PAGE: usize = 1000;
 const POINTS_PER_PAGE: &str = "25000";
 const CREATE_TRIES: u32 = 4;

@@ -132,7 +132,7 @@ fn parts_merge_into_the_whole() {
     let whole = errors_of(0..WINDOWS);
     for cut in 0..=WINDOWS {
         let mut merged = errors_of(0..cut);
-        merged.merge(&errors_of(cut..WINDOWS));
+        merged.merge_at(0, &errors_of(cut..WINDOWS));
         assert_eq!(merged.n_values(), whole.n_values());
         for ((name, found), (_, wanted)) in merged.values().into_iter().zip(whole.values()) {
             assert_close(name, found, wanted);

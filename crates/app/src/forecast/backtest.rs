@@ -50,7 +50,7 @@ pub fn backtest(
         let tags = [("model_type", ForecastJob::MODEL_TYPE.to_owned()), ("backtest.fold", fold.fold.to_string())];
         let known = first.clone().filter(|_| !settings.refit);
         let (of_fold, weights) = session.nested(&name, &tags, |nested| {
-            log_input(&nested.run, &splits.info);
+            log_input(&nested.run, &splits.info, "training");
             let weights = known.map_or_else(|| Ok(fit(&job, seed, nested)?.weights), anyhow::Ok)?;
             let scores = job.score(&[job.load(&nested.in_runs(&weights))?], &splits.test)?;
             let named = scores.metrics.named(NAMES.split);

@@ -63,7 +63,7 @@ pub fn fit_simple(
     let names: Vec<&str> = kinds.iter().map(|kind| kind.name()).collect();
     fit_baselines(&names, shown, session, |name, nested| {
         let Some(kind) = kinds.iter().find(|kind| kind.name() == name) else { bail!("no baseline `{name}`") };
-        log_input(&nested.run, &splits.info);
+        log_input(&nested.run, &splits.info, "training");
         let baseline = Baseline::fit(*kind, splits).with_context(|| format!("baseline `{name}`"))?;
         nested.write_text("model/baseline.json", &serde_json::to_string(&baseline)?)?;
         let (mut metrics, mut by_step) = (Vec::new(), Vec::new());

@@ -59,7 +59,7 @@ pub fn record_data(session: &Session, splits: &SeriesSplits) -> Result<()> {
         run.set_tag(&format!("n_rows.{context}"), &info.parts[part].n_rows.to_string());
         run.set_tag(&format!("n_windows.{context}"), &windows.to_string());
     }
-    log_input(run, info);
+    log_input(run, info, "training");
     session.console.stop_if_interrupted()
 }
 

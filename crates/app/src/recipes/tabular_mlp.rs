@@ -166,7 +166,7 @@ fn start_of(config: &Config) -> Result<Option<TrainedModel<TabularNet>>> {
 
 /// Trains, and leaves everything in the session's run and output folder. Gives the final metrics of each split.
 pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
-    let (run, console) = (&session.run, &session.console);
+    let console = &session.console;
 
     // Data
     use_threads(config.threads)?;

@@ -174,7 +174,7 @@ fn start_of(config: &Config) -> Result<Option<TrainedModel<ForecastNet>>> {
 
 /// Trains, and leaves everything in the session's run and output folder. Gives the final metrics of each split.
 pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
-    let (run, console) = (&session.run, &session.console);
+    let console = &session.console;
 
     // Data
     use_threads(config.threads)?;
@@ -240,17 +240,22 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 
 /// Finds or downloads the file and makes the series regular.
 fn open_data(config: &Config, start: Option<&TrainedModel<ForecastNet>>, session: &Session) -> Result<SeriesSource> {
-    let data = &config.data;
-    let from = (data.url.as_deref(), data.sha256.as_deref());
-    let found = SeriesDataConfig {
-        path: session.find_file("data.path", data.path.as_deref(), from, &config.paths.data_dir)?,
-        url: data.url.as_deref().map(tracking::redact_url),
-        ..data.clone()
-    };
+    let found = found_data(config, session)?;
     Ok(match start {
         Some(start) => {
             SeriesSource::open_for(&found, &config.windows, &SeriesEncoder::from_json(&start.preprocessor)?)?
         }
         None => SeriesSource::open(&found, &inputs::used_features(&config.model, &config.features), &config.windows)?,
+    })
+}
+
+/// The data settings with the place where the file was found, or downloaded to.
+pub fn found_data(config: &Config, session: &Session) -> Result<SeriesDataConfig> {
+    let data = &config.data;
+    let from = (data.url.as_deref(), data.sha256.as_deref());
+    Ok(SeriesDataConfig {
+        path: session.find_file("data.path", data.path.as_deref(), from, &config.paths.data_dir)?,
+        url: data.url.as_deref().map(tracking::redact_url),
+        ..data.clone()
     })
 }

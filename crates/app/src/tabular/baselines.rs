@@ -55,7 +55,7 @@ fn fit_one(
     let model = fit(kind, config, &train, columns, &splits.train.target, task, seed)
         .with_context(|| format!("baseline `{name}`"))?;
     model.warnings.iter().for_each(|warning| session.console.warn(&format!("baseline `{name}`: {warning}")));
-    log_input(&session.run, &splits.info);
+    log_input(&session.run, &splits.info, "training");
     session.write_text("model/baseline.json", &model.to_json()?)?;
     let mut metrics = Vec::new();
     for (prefix, part) in [("val", &splits.valid), ("test", &splits.test)] {

@@ -39,7 +39,7 @@ pub fn cross_validate(
         ];
         scores.push(session.nested(&name, &tags, |nested| {
             let mut splits = source.fold(&fold)?;
-            log_input(&nested.run, &splits.info);
+            log_input(&nested.run, &splits.info, "training");
             fit_fold(&TabularJob::new(model, training, &mut splits, device)?, seed, nested)
         })?);
     }

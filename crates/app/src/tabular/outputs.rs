@@ -55,7 +55,7 @@ pub fn record_data(session: &Session, splits: &Splits) -> Result<()> {
     for (context, part) in [("training", &splits.train), ("validation", &splits.valid), ("test", &splits.test)] {
         run.set_tag(&format!("n_rows.{context}"), &part.n_rows().to_string());
     }
-    log_input(run, info);
+    log_input(run, info, "training");
     session.console.stop_if_interrupted()
 }
 
@@ -213,7 +213,8 @@ pub struct TabularNet {
     pub classes: Vec<String>,
     /// The column that is predicted.
     pub target: String,
-    /// How the file is written that it was trained on, and which columns are no features.
+    /// How the cells of the file are written that it was trained on (delimiter, what stands for a missing value, ..), and
+    /// which columns are no features.
     #[serde(default)]
     pub file: DataConfig,
     /// Around predicted numbers.

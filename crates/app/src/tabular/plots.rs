@@ -127,28 +127,32 @@ fn share(target: &[f32], class: usize) -> f64 {
 
 fn plot_calibration(rows: &ScoredRows, classes: &[(usize, Vec<f32>)], subtitle: &str, folder: &Path) -> Result<()> {
     let (target, labels) = (rows.target, rows.labels);
+    let is_class = |class: usize| target.iter().map(|&value| f32::from(value as usize == class)).collect::<Vec<f32>>();
+    let curves: Vec<(&str, Vec<f32>, Vec<f32>)> =
+        classes.iter().map(|(class, scores)| (labels[*class].as_str(), is_class(*class), scores.clone())).collect();
+    calibration_curves("Calibration, test", subtitle, &curves, &folder.join("calibration"))
+}
+
+/// Reliability of each curve `(name, whether the row is a hit, its probability)`.
+pub fn calibration_curves(
+    title: &str,
+    subtitle: &str,
+    curves: &[(&str, Vec<f32>, Vec<f32>)],
+    stem: &Path,
+) -> Result<()> {
     let bins: Vec<Vec<CalibrationBin>> =
-        classes.iter().map(|(class, scores)| calibration_bins(target, scores, *class)).collect();
+        curves.iter().map(|(_, is_hit, scores)| calibration_bins(is_hit, scores)).collect();
     let error = |bins: &[CalibrationBin]| {
         let rows: u64 = bins.iter().map(|bin| bin.count).sum();
         bins.iter().map(|bin| (bin.predicted - bin.observed).abs() * bin.count as f64 / rows as f64).sum()
     };
-    let curves = classes.iter().zip(&bins).map(|((class, _), bins)| CalibrationCurve {
-        class: &labels[*class],
-        bins,
-        ece: error(bins),
-    });
-    let calibration = report::Calibration {
-        title: "Calibration, test",
-        subtitle,
-        interval_label: "95% Wilson interval",
-        curves: curves.collect(),
-    };
-    Ok(report::calibration(&calibration, &folder.join("calibration"))?)
+    let drawn = curves.iter().zip(&bins).map(|((class, ..), bins)| CalibrationCurve { class, bins, ece: error(bins) });
+    let interval_label = "95% Wilson interval";
+    let calibration = report::Calibration { title, subtitle, interval_label, curves: drawn.collect() };
+    Ok(report::calibration(&calibration, stem)?)
 }
 
-fn calibration_bins(target: &[f32], scores: &[f32], class: usize) -> Vec<CalibrationBin> {
-    let is_class: Vec<f32> = target.iter().map(|&value| f32::from(value as usize == class)).collect();
+fn calibration_bins(is_hit: &[f32], scores: &[f32]) -> Vec<CalibrationBin> {
     let width = 1.0 / CALIBRATION_BINS as f64;
     let with_edges = |bin: training::metrics::CalibrationBin| {
         let number = (bin.predicted / width).ceil().clamp(1.0, CALIBRATION_BINS as f64);
@@ -161,7 +165,7 @@ fn calibration_bins(target: &[f32], scores: &[f32], class: usize) -> Vec<Calibra
             count: bin.count as u64,
         }
     };
-    calibration_curve(&is_class, scores, CALIBRATION_BINS).into_iter().map(with_edges).collect()
+    calibration_curve(is_hit, scores, CALIBRATION_BINS).into_iter().map(with_edges).collect()
 }
 
 /// The 95 % score interval of a share (Wilson 1927).
@@ -193,7 +197,8 @@ fn plot_scores(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
     Ok(report::score_histograms(&histograms, &folder.join("score_histograms"))?)
 }
 
-fn plot_confusion(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
+/// Rows by true and predicted class.
+pub fn plot_confusion(rows: &ScoredRows, subtitle: &str, folder: &Path) -> Result<()> {
     let labels = rows.labels;
     if labels.len() > MOST_CLASSES_DRAWN {
         return Ok(());

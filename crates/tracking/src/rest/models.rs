@@ -5,11 +5,12 @@ use serde::Deserialize;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CREATION_TAG, Nothing, RestStore, none_if_empty, remove_mark};
+use super::{Nothing, RestStore, none_if_empty, remove_mark};
 use crate::wire::{WireLoggedModel, for_each_model_body, status_name, to_pairs};
 use crate::{
     DatasetName, Error, LoggedModel, LoggedModels, Metric, ModelOutput, ModelStatus, NewLoggedModel, Result, Store,
-    model_rules, rules,
+    model_rules::{self, CREATION_TAG},
+    rules,
 };
 
 const MODELS_PER_PAGE: usize = 100;
@@ -64,8 +65,10 @@ impl RestStore {
 impl LoggedModels for RestStore {
     fn create(&self, new: &NewLoggedModel) -> Result<LoggedModel> {
         model_rules::check_logged_model(new)?;
-        let mark = Uuid::new_v4().simple().to_string();
         let mut tags = new.tags.clone();
+        // A caller may bring the mark, and keeps it then.
+        let callers_mark = tags.get(CREATION_TAG).cloned();
+        let mark = callers_mark.clone().unwrap_or_else(|| Uuid::new_v4().simple().to_string());
         tags.insert(CREATION_TAG.into(), mark.clone());
         let mut body = json!({
             "experiment_id": new.experiment_id, "name": new.name, "model_type": new.model_type,
@@ -82,8 +85,9 @@ impl LoggedModels for RestStore {
                 Ok(self.list(std::slice::from_ref(&new.experiment_id))?.into_iter().find(marked))
             },
         )?;
-        created.tags.remove(CREATION_TAG);
-        remove_mark(&format!("model `{}`", created.model_id), || self.remove_tag(&created.model_id, CREATION_TAG));
+        if callers_mark.is_none() {
+            remove_mark(&format!("model `{}`", created.model_id), || self.remove_tag(&created.model_id, CREATION_TAG));
+        }
         // What the server sends back at the creation is not all there is.
         created.params.clone_from(&new.params);
         created.tags.clone_from(&new.tags);

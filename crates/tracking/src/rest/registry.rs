@@ -7,8 +7,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{CREATION_TAG, Nothing, RestStore, none_if_empty, remove_mark};
-use crate::model_rules::{self, MODEL_VERSIONS_TAG, PROMPT_TAG};
+use super::{Nothing, RestStore, none_if_empty, remove_mark};
+use crate::model_rules::{self, CREATION_TAG, MODEL_VERSIONS_TAG, PROMPT_TAG};
 use crate::wire::{WireModel, WireVersion, to_pairs};
 use crate::{LoggedModels, ModelVersion, NewRegisteredModel, NewVersion, RegisteredModel, Registry, Result, Stage};
 

@@ -1,5 +1,6 @@
 //! A database file of ours: opening it, what must hold of it, and Python scripts that look at it.
 #![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::env;
 use std::io::Write;

@@ -10,6 +10,8 @@
 //!   windows, steps and channels as one heap of errors (`rmse` is the root of the heap's mean, not a mean of roots).
 //! - `mase`, `rmsse` and `r2` take each channel as a heap of its own and average over the channels that have a value.
 
+use std::ops::Range;
+
 use super::Direction::{self, Maximize, Minimize};
 
 /// What turns the errors of a channel into those that channels can be compared by.
@@ -116,6 +118,15 @@ impl ForecastErrors {
         Self { horizon, channels, quantiles, sums }
     }
 
+    /// As new, for some of the channels.
+    ///
+    /// # Panics
+    ///
+    /// If there are not so many channels.
+    pub fn only(&self, channels: Range<usize>) -> Self {
+        Self::new(self.horizon, self.channels[channels].to_vec(), self.quantiles.clone())
+    }
+
     /// Takes in the steps of one window of a channel: the truth `[horizon]`, a point forecast `[horizon]`, and one
     /// forecast for each quantile `[quantiles, horizon]` (empty: the point forecast alone). A step whose actual value
     /// is not finite is not scored; a point forecast that is not finite makes all metrics NaN.
@@ -169,14 +180,15 @@ impl ForecastErrors {
         }
     }
 
-    /// Adds what another collection of the same horizon, channels and quantiles has seen.
+    /// Adds what another collection of the same horizon and quantiles has seen, its channels from `first` on.
     ///
     /// # Panics
     ///
-    /// If horizon or number of channels differ.
-    pub fn merge(&mut self, other: &Self) {
-        assert_eq!((self.horizon, self.channels.len()), (other.horizon, other.channels.len()), "horizon, channels");
-        self.sums.iter_mut().zip(&other.sums).for_each(|(sums, other)| sums.merge(other));
+    /// If the horizons differ, or there are not so many channels.
+    pub fn merge_at(&mut self, first: usize, other: &Self) {
+        assert_eq!(self.horizon, other.horizon, "horizon");
+        let sums = &mut self.sums[first * self.horizon..][..other.sums.len()];
+        sums.iter_mut().zip(&other.sums).for_each(|(sums, other)| sums.merge(other));
     }
 
     /// Actual values seen: windows x steps x channels.
