@@ -22,6 +22,7 @@ pub mod history;
 mod model_log;
 pub mod model_place;
 pub mod outputs;
+pub mod pipeline;
 pub mod plots;
 pub mod program;
 pub mod recipes;
