@@ -12,6 +12,7 @@ pub mod device;
 pub mod download;
 pub mod environment;
 pub mod exit;
+pub mod export;
 pub mod fitting;
 pub mod flatten;
 pub mod folds;

@@ -33,7 +33,7 @@ pub enum DatetimePart {
 
 impl DatetimePart {
     /// The name after the dot of the new column.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Year => "year",
             Self::Quarter => "quarter",
@@ -62,6 +62,11 @@ impl DatetimePart {
             Self::DayOfYear => moment.day_of_year() as f64,
             Self::EpochDays => moment.epoch_day() as f64 + f64::from(moment.second_of_day) / 86_400.0,
         }
+    }
+
+    /// Whether it repeats itself, so that it can stand on a circle.
+    pub fn is_cyclic(self) -> bool {
+        self.turn().is_some()
     }
 
     /// The share of its period that has passed, from 0 to below 1; `None` for what does not repeat itself.

@@ -61,7 +61,7 @@ pub use info::{DatasetInfo, PartInfo};
 pub use load::{Part, Splits, load};
 pub use preprocessor::{Encoder, Input, InputColumns, Preprocessor, RawColumn};
 pub use read::read_table;
-pub use scaler::Scaler;
+pub use scaler::{NORMAL_DEVIATE, SMALLEST_SHARE, Scaler, quantile_share};
 pub use series::{
     BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
     LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
