@@ -36,7 +36,7 @@ pub fn in_order<I: Send, O: Send>(
     thread::scope(|scope| {
         let workers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(worker)).collect();
         workers.into_iter().try_for_each(|worker| match worker.join() {
-            Ok(ended) => Ok(ended?),
+            Ok(ended) => ended,
             Err(panic) => std::panic::resume_unwind(panic),
         })
     })?;

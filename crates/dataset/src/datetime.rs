@@ -33,7 +33,7 @@ pub enum DatetimePart {
 
 impl DatetimePart {
     /// The name after the dot of the new column.
-    pub(crate) fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
             Self::Year => "year",
             Self::Quarter => "quarter",
@@ -81,6 +81,11 @@ impl DatetimePart {
             Self::Day => number + MONTH_SLOTS * (days_in_month(moment.year, moment.month) as usize - 28),
             _ => number,
         }
+    }
+
+    /// Whether it repeats itself, so that it can stand on a circle.
+    pub fn is_cyclic(self) -> bool {
+        self.turn().is_some()
     }
 
     /// The share of its period that has passed, from 0 to below 1; `None` for what does not repeat itself.

@@ -68,7 +68,7 @@ pub use profile::{ColumnProfile, Profile, ProfileValues};
 pub use read::read_table;
 pub use row_writer::{EncodedRows, OutputType, RowWriter};
 pub use rows::{FileColumn, RowReader, Rows};
-pub use scaler::Scaler;
+pub use scaler::{NORMAL_DEVIATE, SMALLEST_SHARE, Scaler, quantile_share};
 pub use schema::ColumnCheck;
 pub use series::{
     BacktestConfig, BacktestFold, CalendarEncoding, ChannelSource, Covariate, Duplicates, Frequency, Gap, GapPolicy,

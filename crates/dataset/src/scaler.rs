@@ -8,7 +8,53 @@ use crate::Scaling;
 const N_QUANTILES: usize = 1000;
 /// Shares nearer to 0 or 1 count as this, which bounds the result to +-5.2. As in scikit-learn, a unit in the last place
 /// is taken off.
-const SMALLEST_SHARE: f64 = 1e-7 - f64::EPSILON;
+pub const SMALLEST_SHARE: f64 = 1e-7 - f64::EPSILON;
+
+/// Algorithm AS 241 (Wichura 1988) for the inverse of the normal distribution, exact to 1e-16: the coefficients of the
+/// numerator and the denominator near the middle, then of those in the tails, each from the highest power down.
+#[allow(clippy::excessive_precision, reason = "the digits as they are printed in the paper")]
+pub const NORMAL_DEVIATE: [[f64; 8]; 4] = [
+    [
+        2509.0809287301226727,
+        33430.575583588128105,
+        67265.770927008700853,
+        45921.953931549871457,
+        13731.693765509461125,
+        1971.5909503065514427,
+        133.14166789178437745,
+        3.387132872796366608,
+    ],
+    [
+        5226.495278852854561,
+        28729.085735721942674,
+        39307.89580009271061,
+        21213.794301586595867,
+        5394.1960214247511077,
+        687.1870074920579083,
+        42.313330701600911252,
+        1.0,
+    ],
+    [
+        7.7454501427834140764e-4,
+        0.0227238449892691845833,
+        0.24178072517745061177,
+        1.27045825245236838258,
+        3.64784832476320460504,
+        5.7694972214606914055,
+        4.6303378461565452959,
+        1.42343711074968357734,
+    ],
+    [
+        1.05075007164441684324e-9,
+        5.475938084995344946e-4,
+        0.0151986665636164571966,
+        0.14810397642748007459,
+        0.68976733498510000455,
+        1.6763848301838038494,
+        2.05319162663775882187,
+        1.0,
+    ],
+];
 
 /// How a number is brought to a common scale.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,7 +132,7 @@ fn quantiles(values: &[f64], n: usize) -> Vec<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let quantile = |i: usize| {
-        let place = reference(i, n) * 100.0 / 100.0 * (sorted.len() - 1) as f64;
+        let place = quantile_share(i, n) * 100.0 / 100.0 * (sorted.len() - 1) as f64;
         let (below, above) = (sorted[place as usize], sorted[(place as usize + 1).min(sorted.len() - 1)]);
         let (width, t) = (above - below, place.fract());
         if t < 0.5 { below + width * t } else { above - width * (1.0 - t) }
@@ -99,7 +145,7 @@ fn quantiles(values: &[f64], n: usize) -> Vec<f64> {
 }
 
 /// The share of train values that quantile `i` of `n` stands for.
-fn reference(i: usize, n: usize) -> f64 {
+pub fn quantile_share(i: usize, n: usize) -> f64 {
     if i + 1 == n { 1.0 } else { i as f64 * (1.0 / (n - 1) as f64) }
 }
 
@@ -116,69 +162,30 @@ fn share_below(x: f64, quantiles: &[f64]) -> f64 {
     if x + 1e-7 > last {
         return 1.0;
     }
-    let step = |from: usize| (reference(from + 1, n) - reference(from, n)) / (quantiles[from + 1] - quantiles[from]);
+    let step =
+        |from: usize| (quantile_share(from + 1, n) - quantile_share(from, n)) / (quantiles[from + 1] - quantiles[from]);
     let below = quantiles.partition_point(|&quantile| quantile <= x) - 1;
     let above = quantiles.partition_point(|&quantile| quantile < x);
     // From 2^30 on, 1e-7 less is the same number, so `x` may be the first or the last quantile, beside which there is none.
     let from_below =
-        reference(below, n) + if x > quantiles[below] { (x - quantiles[below]) * step(below) } else { 0.0 };
+        quantile_share(below, n) + if x > quantiles[below] { (x - quantiles[below]) * step(below) } else { 0.0 };
     let from_above =
-        reference(above, n) - if x < quantiles[above] { (quantiles[above] - x) * step(above - 1) } else { 0.0 };
+        quantile_share(above, n) - if x < quantiles[above] { (quantiles[above] - x) * step(above - 1) } else { 0.0 };
     0.5 * (from_below + from_above)
 }
 
-/// The inverse of the normal distribution, bounded at +-5.2: algorithm AS 241 (Wichura 1988), exact to 1e-16.
-#[allow(clippy::excessive_precision, reason = "the digits as they are printed in the paper")]
+/// The inverse of the normal distribution, bounded at +-5.2.
 fn normal_deviate(share: f64) -> f64 {
-    const A: [f64; 8] = [
-        2509.0809287301226727,
-        33430.575583588128105,
-        67265.770927008700853,
-        45921.953931549871457,
-        13731.693765509461125,
-        1971.5909503065514427,
-        133.14166789178437745,
-        3.387132872796366608,
-    ];
-    const B: [f64; 8] = [
-        5226.495278852854561,
-        28729.085735721942674,
-        39307.89580009271061,
-        21213.794301586595867,
-        5394.1960214247511077,
-        687.1870074920579083,
-        42.313330701600911252,
-        1.0,
-    ];
-    const C: [f64; 8] = [
-        7.7454501427834140764e-4,
-        0.0227238449892691845833,
-        0.24178072517745061177,
-        1.27045825245236838258,
-        3.64784832476320460504,
-        5.7694972214606914055,
-        4.6303378461565452959,
-        1.42343711074968357734,
-    ];
-    const D: [f64; 8] = [
-        1.05075007164441684324e-9,
-        5.475938084995344946e-4,
-        0.0151986665636164571966,
-        0.14810397642748007459,
-        0.68976733498510000455,
-        1.6763848301838038494,
-        2.05319162663775882187,
-        1.0,
-    ];
+    let [a, b, c, d] = NORMAL_DEVIATE;
     let polynomial = |coefficients: [f64; 8], x: f64| coefficients.iter().fold(0.0, |sum, c| sum * x + c);
     let share = share.clamp(SMALLEST_SHARE, 1.0 - SMALLEST_SHARE);
     let centred = share - 0.5;
     if centred.abs() <= 0.425 {
         let r = 0.180625 - centred * centred;
-        return centred * polynomial(A, r) / polynomial(B, r);
+        return centred * polynomial(a, r) / polynomial(b, r);
     }
     let r = (-share.min(1.0 - share).ln()).sqrt() - 1.6;
-    (polynomial(C, r) / polynomial(D, r)).copysign(centred)
+    (polynomial(c, r) / polynomial(d, r)).copysign(centred)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::bundle::{TrainedModel, write_bundle};
 use crate::cli::{RunFlags, TabularFlags};
 use crate::console::LoggingConfig;
 use crate::device::{DeviceKind, use_threads};
+use crate::export;
 use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::history::ResultTable;
 use crate::plots::plot_comparison;
@@ -221,6 +222,8 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     outputs::write_profile(session, &job, profile, &valid)?;
     let preprocessor = job.splits.preprocessor.to_json()?;
     write_bundle(session, TabularNet::of(&job, &config.data, interval), &preprocessor, job.info(), &members, &result)?;
+    let exported = outputs::export(&job, &models, &config.data);
+    export::write(session, TabularJob::MODEL_TYPE, &exported, job.info())?;
     console.stop_if_interrupted()?;
     Ok(result)
 }

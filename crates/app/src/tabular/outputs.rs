@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use dataset::{ColumnProfile, DataConfig, DatasetInfo, Profile, Source, Splits};
-use modeling::{Inputs, TabularMlpConfig, Task, summarize};
+use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task, summarize};
 use serde::{Deserialize, Serialize};
 use training::metrics::{ClassScores, per_class_report};
 
 use crate::bundle::Net;
+use crate::export::{Export, Unsupported, tabular};
 use crate::fitting::Learner;
 use crate::model_place::MODEL_FOLDER;
 use crate::outputs::{layer_table, log_input, tag_files};
@@ -198,6 +199,18 @@ pub fn proba_names(task: Task, labels: &[String]) -> Vec<String> {
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
     let column = splits.test_table.column(&splits.info.target, "`data.target`")?;
     Ok((0..column.len()).map(|row| column.text(row).unwrap_or_default().into_owned()).collect())
+}
+
+/// The model as an ONNX graph that takes the raw columns.
+pub fn export(job: &TabularJob, models: &[TabularMlp], data: &DataConfig) -> Result<Export, Unsupported> {
+    let source = tabular::Source {
+        preprocessor: &job.splits.preprocessor,
+        task: job.task,
+        null_values: &data.null_values,
+        trim: data.trim,
+        rows: &job.splits.test_table,
+    };
+    tabular::export(&source, models)
 }
 
 /// What a bundle tells of the network.
