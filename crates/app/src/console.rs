@@ -89,6 +89,19 @@ impl Console {
         self.interrupted.load(Ordering::Relaxed)
     }
 
+    /// For a program without a run: Ctrl-C or SIGTERM ends it in good order, the second one at once.
+    pub fn stop_on_signal(&self) {
+        let console = self.clone();
+        let handler = move || {
+            if console.interrupt() {
+                std::process::exit(130);
+            }
+        };
+        if let Err(error) = ctrlc::set_handler(handler) {
+            self.warn_plainly(&format!("cannot handle Ctrl-C: {error}"));
+        }
+    }
+
     /// Turns an interruption into the error that ends the program.
     pub fn stop_if_interrupted(&self) -> Result<()> {
         if self.is_interrupted() { Err(Interrupted.into()) } else { Ok(()) }
@@ -127,6 +140,13 @@ impl Console {
         let bar = self.bars.add(ProgressBar::new(0));
         bar.set_style(style("{prefix} [{bar:30}] {pos}/{len} {eta} {wide_msg}"));
         bar.set_prefix(what.to_owned());
+        bar
+    }
+
+    /// A bar over something whose share that is done is known, in thousandths.
+    pub fn share_bar(&self) -> ProgressBar {
+        let bar = self.bars.add(ProgressBar::new(1000));
+        bar.set_style(style("[{bar:30}] {percent}% {elapsed}<{eta} {msg}"));
         bar
     }
 

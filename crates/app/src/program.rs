@@ -57,6 +57,16 @@ pub fn check_threads(threads: Option<usize>) -> Result<(), (String, String)> {
     }
 }
 
+/// [`ProgramConfig::check`] of `interval_coverage:`.
+pub fn check_coverage(coverage: Option<f64>) -> Result<(), (String, String)> {
+    match coverage.filter(|coverage| !(*coverage > 0.0 && *coverage < 1.0)) {
+        None => Ok(()),
+        Some(coverage) => {
+            Err(("interval_coverage".to_owned(), format!("`{coverage}` is not between 0 and 1, like 0.9")))
+        }
+    }
+}
+
 /// [`ProgramConfig::check`] of `ensemble:`.
 pub fn check_ensemble(members: usize) -> Result<(), (String, String)> {
     match members {

@@ -64,6 +64,25 @@ impl DatetimePart {
         }
     }
 
+    /// How many slots there are.
+    pub(crate) fn n_slots(self) -> usize {
+        match self {
+            Self::DayOfYear => 2 * YEAR_SLOTS,
+            Self::Day => 4 * MONTH_SLOTS,
+            _ => 60,
+        }
+    }
+
+    /// The slot of a moment; see [`crate::ChannelSource::Calendar`].
+    pub(crate) fn slot_of(self, moment: Moment) -> usize {
+        let number = self.of(moment) as usize;
+        match self {
+            Self::DayOfYear if is_leap(moment.year) => number + YEAR_SLOTS,
+            Self::Day => number + MONTH_SLOTS * (days_in_month(moment.year, moment.month) as usize - 28),
+            _ => number,
+        }
+    }
+
     /// The share of its period that has passed, from 0 to below 1; `None` for what does not repeat itself.
     pub(crate) fn turn(self) -> Option<fn(Moment) -> f64> {
         Some(match self {
@@ -80,6 +99,11 @@ impl DatetimePart {
         })
     }
 }
+
+/// Days of a month, and 0.
+const MONTH_SLOTS: usize = 32;
+/// Days of a leap year, and 0.
+const YEAR_SLOTS: usize = 367;
 
 /// Seconds of a day.
 pub(crate) const DAY_SECONDS: i64 = 86_400;

@@ -71,10 +71,11 @@ pub use rows::{FileColumn, RowReader, Rows};
 pub use scaler::Scaler;
 pub use schema::ColumnCheck;
 pub use series::{
-    BacktestConfig, BacktestFold, CalendarEncoding, Covariate, Duplicates, Frequency, Gap, GapPolicy, Latest,
-    LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig, SeriesEncoder,
-    SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape, SeriesSource,
-    SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window, WindowsConfig,
+    BacktestConfig, BacktestFold, CalendarEncoding, ChannelSource, Covariate, Duplicates, Frequency, Gap, GapPolicy,
+    Latest, LatestSeries, RollingConfig, RollingStatistic, Scale, SeriesBatch, SeriesBuiltin, SeriesDataConfig,
+    SeriesEncoder, SeriesError, SeriesFeaturesConfig, SeriesLine, SeriesPart, SeriesReport, SeriesScaling, SeriesShape,
+    SeriesSource, SeriesSplitConfig, SeriesSplits, ShortSeries, SkippedSeries, TargetFigures, Unsorted, Window,
+    WindowsConfig,
 };
 pub use source::Source;
 pub use table::{DataFile, Table};

@@ -158,12 +158,12 @@ impl ParquetSink {
     }
 
     /// Appends a chunk.
-    pub(crate) fn write(&mut self, chunk: ParquetChunk) -> std::io::Result<()> {
+    pub(crate) fn write(&self, chunk: ParquetChunk) -> std::io::Result<()> {
         self.0.write_row_groups(chunk.0).map_err(std::io::Error::other)
     }
 
     /// Writes the end of the file.
-    pub(crate) fn finish(&mut self) -> std::io::Result<()> {
+    pub(crate) fn finish(&self) -> std::io::Result<()> {
         self.0.finish().map(drop).map_err(std::io::Error::other)
     }
 }

@@ -298,6 +298,24 @@ impl Preprocessor {
         encode().map_err(|error| error.below(table.first_row()))
     }
 
+    /// For each of `inputs`, in how many rows of a table it is a category that no train row had. 0 for numbers, and where
+    /// rare categories share a slot: there unknown ones are among these.
+    pub fn count_unknown(&self, table: &Table) -> Result<Vec<usize>> {
+        let rows: Vec<u32> = (0..table.n_rows() as u32).collect();
+        let count = |input: &Input| {
+            let Encoder::Category { levels, other: false, .. } = &input.encoder else { return Ok(0) };
+            let are_integers = levels.iter().all(|level| is_digits(level));
+            let is_known = |text: &str| {
+                let text = if are_integers { without_zeros(text) } else { text };
+                levels.binary_search_by(|level| level.as_str().cmp(text)).is_ok()
+            };
+            let column = table.column(&input.name, "the model's inputs")?;
+            let known = column.map_texts(&rows, |text| text.is_none_or(is_known));
+            Ok(known.into_iter().filter(|is_known| !is_known).count())
+        };
+        self.inputs.iter().map(count).collect()
+    }
+
     /// The target of every row of a table that has it: class indices, or numbers in their own units.
     pub fn encode_target(&self, table: &Table) -> Result<Vec<f32>> {
         let rows: Vec<u32> = (0..table.n_rows() as u32).collect();

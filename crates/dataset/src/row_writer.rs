@@ -7,6 +7,7 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 #[cfg(feature = "parquet")]
 use crate::parquet_file::{ParquetChunk, ParquetSink};
@@ -50,7 +51,7 @@ pub struct RowWriter {
 }
 
 enum Sink {
-    Csv(Box<dyn Write + Send + Sync>),
+    Csv(Mutex<Box<dyn Write + Send>>),
     #[cfg(feature = "parquet")]
     Parquet(ParquetSink),
 }
@@ -108,9 +109,9 @@ impl RowWriter {
     }
 
     /// Appends a chunk. False if the reader of stdout has closed it: it has seen enough.
-    pub fn write(&mut self, rows: EncodedRows) -> Result<bool> {
-        let written = match (&mut self.sink, rows.0) {
-            (Sink::Csv(to), Encoded::Csv(bytes)) => to.write_all(&bytes),
+    pub fn write(&self, rows: EncodedRows) -> Result<bool> {
+        let written = match (&self.sink, rows.0) {
+            (Sink::Csv(to), Encoded::Csv(bytes)) => lock(to).write_all(&bytes),
             #[cfg(feature = "parquet")]
             (Sink::Parquet(sink), Encoded::Parquet(chunk)) => sink.write(chunk),
             #[cfg(feature = "parquet")]
@@ -124,8 +125,8 @@ impl RowWriter {
 
     /// Gives the file its name.
     pub fn finish(mut self) -> Result<()> {
-        let ended = match &mut self.sink {
-            Sink::Csv(to) => to.flush(),
+        let ended = match &self.sink {
+            Sink::Csv(to) => lock(to).flush(),
             #[cfg(feature = "parquet")]
             Sink::Parquet(sink) => sink.finish(),
         };
@@ -155,6 +156,11 @@ impl Drop for RowWriter {
     }
 }
 
+/// A thread that panicked while it wrote ends the program.
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn of_stdout(error: io::Error) -> Error {
     Error::io("write", Path::new("stdout"))(error)
 }
@@ -175,7 +181,7 @@ pub(crate) enum Cells<'a> {
     Copy(&'a Column, OutputType),
 }
 
-fn csv_sink(mut to: impl Write + Send + Sync + 'static, columns: &[(String, OutputType)]) -> io::Result<Sink> {
+fn csv_sink(mut to: impl Write + Send + 'static, columns: &[(String, OutputType)]) -> io::Result<Sink> {
     let mut header = Vec::new();
     for (i, (name, _)) in columns.iter().enumerate() {
         if i > 0 {
@@ -186,7 +192,7 @@ fn csv_sink(mut to: impl Write + Send + Sync + 'static, columns: &[(String, Outp
     header.push(b'\n');
     match to.write_all(&header) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error),
-        _ => Ok(Sink::Csv(Box::new(to))),
+        _ => Ok(Sink::Csv(Mutex::new(Box::new(to)))),
     }
 }
 

@@ -68,6 +68,11 @@ impl RowReader {
         &self.shared.columns
     }
 
+    /// Whether it is a Parquet file.
+    pub fn is_parquet(&self) -> bool {
+        !matches!(self.input, Input::Csv(_))
+    }
+
     /// The file's path, for messages.
     pub fn origin(&self) -> &str {
         &self.shared.file

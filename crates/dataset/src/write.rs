@@ -20,6 +20,14 @@ pub enum OutputFormat {
     Parquet,
 }
 
+impl OutputFormat {
+    /// Parquet for a name that ends with `.parquet`, else CSV.
+    pub fn of_path(path: &Path) -> Self {
+        let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
+        if is_parquet { Self::Parquet } else { Self::Csv }
+    }
+}
+
 /// The values of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub enum OutputColumn {

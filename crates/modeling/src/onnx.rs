@@ -139,8 +139,7 @@ impl Graph {
         }
     }
 
-    /// What the caller of the model gives. Inputs come first, in the order of the calls, each with a name of its own;
-    /// an empty `shape` leaves open even how many dimensions there are.
+    /// What the caller of the model gives, in the order of the calls, each with a name of its own.
     pub fn input(&mut self, name: &str, element: Element, shape: &[Dim]) -> Value {
         self.names.insert(name.to_owned());
         self.graph.input.push(value_info(name, element, shape));
@@ -352,8 +351,8 @@ fn value_info(name: &str, element: Element, shape: &[Dim]) -> ValueInfoProto {
         Dim::Named(name) => DimensionProto { dim_value: None, dim_param: Some(name.to_owned()) },
         Dim::Fixed(size) => DimensionProto { dim_value: Some(size as i64), dim_param: None },
     };
-    let shape = (!shape.is_empty()).then(|| TensorShapeProto { dim: shape.iter().map(dim).collect() });
-    let tensor = TensorTypeProto { elem_type: Some(element.code()), shape };
+    let shape = TensorShapeProto { dim: shape.iter().map(dim).collect() };
+    let tensor = TensorTypeProto { elem_type: Some(element.code()), shape: Some(shape) };
     ValueInfoProto {
         name: Some(name.to_owned()),
         r#type: Some(TypeProto { tensor_type: Some(tensor) }),

@@ -61,17 +61,14 @@ pub fn drift_histograms(spec: &DriftHistograms, stem: &Path) -> Result<()> {
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let name = |text: &str| style::shorten(text, style::LABEL, WIDTH / 2.0);
-    let legend = [
-        (Swatch::Area(REFERENCE, 0.7), name(spec.reference)),
-        (Swatch::Area(CURRENT, 0.7), name(spec.current)),
-        (Swatch::Blank, "% of the rows of each".to_string()),
-    ];
+    let legend =
+        [(Swatch::Area(REFERENCE, 0.7), name(spec.reference)), (Swatch::Area(CURRENT, 0.7), name(spec.current))];
     let top = style::draw_legend_rows(&mut canvas, top, &legend);
     let (places, bottom) = panels::places(shown.len(), top);
     canvas.height = (bottom + MARGIN / 2.0).ceil() as u32;
     for (panel, place) in shown.iter().zip(places) {
         let alarm = TextStyle { color: CURRENT, bold: true, ..TICK };
-        let remark = style::shorten(&remark(panel), alarm, place.width * 0.6);
+        let remark = style::shorten(&remark(panel), alarm, place.width * 0.7);
         panels::draw_head(&mut canvas, place, panel.feature, &remark, if panel.is_drift { alarm } else { TICK });
         let shares = [percentages(panel.reference), percentages(panel.current)];
         match panel.bins {
@@ -117,6 +114,12 @@ fn percentages(bars: &[f64]) -> Vec<f64> {
     bars.iter().map(|bar| if total > 0.0 { usable(bar) / total * 100.0 } else { 0.0 }).collect()
 }
 
+fn percent_axis(highest: f64) -> Axis {
+    let mut axis = Axis::linear(0.0, if highest > 0.0 { highest * 1.05 } else { 100.0 }, 4);
+    axis.ticks.iter_mut().for_each(|(_, label)| label.push('%'));
+    axis
+}
+
 fn draw_numbers(canvas: &mut Canvas, edges: &[f64], shares: &[Vec<f64>; 2], place: Place) {
     let (low, high) = bounds(edges.iter().copied()).unwrap_or((0.0, 1.0));
     let widths: Vec<f64> = edges.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -133,7 +136,7 @@ fn draw_numbers(canvas: &mut Canvas, edges: &[f64], shares: &[Vec<f64>; 2], plac
             .collect::<Vec<f64>>()
     });
     let highest = heights.iter().flatten().copied().fold(0.0, f64::max);
-    let mut y = Axis::linear(0.0, if highest > 0.0 { highest * 1.05 } else { 100.0 }, 4);
+    let mut y = percent_axis(highest);
     if !is_even {
         y.ticks.clear();
     }
@@ -167,13 +170,13 @@ fn draw_outline(canvas: &mut Canvas, frame: &Frame, edges: &[f64], heights: &[f6
 fn draw_levels(canvas: &mut Canvas, names: &[&str], shares: &[Vec<f64>; 2], place: Place) {
     let n = names.len().min(MAX_LEVELS);
     let highest = shares.iter().flat_map(|shares| &shares[..n]).copied().fold(0.0, f64::max);
-    let x = Axis::linear(0.0, if highest > 0.0 { highest * 1.05 } else { 100.0 }, 4);
+    let x = percent_axis(highest);
     let (frame, middles) = panels::level_frame(canvas, place, x, &names[..n], &[]);
     frame.draw_grid(canvas);
     frame.draw_x_ticks(canvas);
     let thickness = (frame.height / n.max(3) as f64 * 0.36).min(34.0);
     for (side, (shares, color)) in shares.iter().zip([REFERENCE, CURRENT]).enumerate() {
-        for (share, middle) in shares.iter().zip(&middles) {
+        for (share, middle) in shares.iter().zip(&middles).filter(|(share, _)| **share > 0.0) {
             let (end, _) = frame.at(*share, 0.0);
             let top = middle - thickness + side as f64 * thickness;
             canvas.rect(frame.left, top, (end - frame.left).max(1.0), thickness - 1.0, color);

@@ -53,6 +53,8 @@ const GAP: f64 = 56.0;
 /// A panel of more slots takes the whole width.
 const MAX_HALF: usize = 14;
 const MAX_SLOTS: usize = 48;
+/// The longest that upright names may become, in pixels.
+const UPRIGHT_ROOM: f64 = 240.0;
 
 /// Writes a panel of bars for each way to group the rows, all on one scale that begins at 0.
 pub fn error_by_slot(spec: &ErrorBySlot, stem: &Path) -> Result<()> {
@@ -65,12 +67,15 @@ pub fn error_by_slot(spec: &ErrorBySlot, stem: &Path) -> Result<()> {
     while !rest.is_empty() {
         let is_pair = rest.len() > 1 && is_half(&rest[0]) && is_half(&rest[1]);
         let (row, after) = rest.split_at(if is_pair { 2 } else { 1 });
-        let width = (WIDTH - 2.0 * MARGIN - GAP * (row.len() - 1) as f64) / row.len() as f64;
+        let columns = if is_half(&row[0]) && spec.panels.len() > 1 { 2.0 } else { 1.0 };
+        let width = (WIDTH - 2.0 * MARGIN - GAP * (columns - 1.0)) / columns;
+        let mut bottom = 0.0;
         for (i, panel) in row.iter().enumerate() {
             let start = MARGIN + i as f64 * (width + GAP);
-            draw_panel(&mut canvas, spec, panel, (start, top + HEAD, width), value_axis(low, high));
+            let end = draw_panel(&mut canvas, spec, panel, (start, top + HEAD, width), value_axis(low, high));
+            bottom = f64::max(bottom, end);
         }
-        top += HEAD + PANEL_HEIGHT + 44.0 + 30.0;
+        top = bottom + 20.0;
         rest = after;
     }
     if spec.panels.is_empty() {
@@ -116,13 +121,14 @@ fn legend(spec: &ErrorBySlot) -> Vec<(Swatch, String)> {
     entries
 }
 
+/// Returns where the panel ends.
 fn draw_panel(
     canvas: &mut Canvas,
     spec: &ErrorBySlot,
     panel: &SlotPanel,
     (start, top, width): (f64, f64, f64),
     y: Axis,
-) {
+) -> f64 {
     let slots = drawn(panel);
     let indent = y.tick_width().max(40.0) + 14.0;
     let x = Axis::columns(slots.len());
@@ -132,7 +138,7 @@ fn draw_panel(
     let title = if more > 0 { format!("{}, {more} more not drawn", panel.title) } else { panel.title.to_string() };
     canvas.text((start, top - 20.0), &style::shorten(&title, bold, width), bold);
     frame.draw_grid(canvas);
-    draw_names(canvas, &frame, slots);
+    let bottom = draw_names(canvas, &frame, slots);
     let cell = frame.width / slots.len().max(1) as f64;
     let bar = (cell * 0.7).min(110.0);
     for (i, slot) in slots.iter().enumerate().filter(|(_, slot)| style::is_drawable(slot.value)) {
@@ -151,26 +157,36 @@ fn draw_panel(
     if bounds(slots.iter().map(|slot| slot.value)).is_none() {
         style::draw_no_data(canvas, (frame.left + frame.width / 2.0, frame.top + frame.height * 0.4));
     }
+    bottom
 }
 
-/// The names under their bars, every second or third of them where they are wider; below, the numbers of rows if all fit.
-fn draw_names(canvas: &mut Canvas, frame: &Frame, slots: &[SlotError]) {
+/// The names under their bars, upright where one is wider than its bar, and the numbers of rows if all fit; returns where
+/// they end.
+fn draw_names(canvas: &mut Canvas, frame: &Frame, slots: &[SlotError]) -> f64 {
     let cell = frame.width / slots.len().max(1) as f64;
     let width_of = |text: &str| text_width(text, TICK.size, TICK.bold);
-    // A few long names are shortened; where most are long, some are left out.
-    let names: Vec<String> =
-        slots.iter().map(|slot| style::shorten_middle(slot.name, TICK, cell.max(96.0) - 10.0)).collect();
-    let widest = names.iter().map(|name| width_of(name)).fold(0.0, f64::max) + 10.0;
-    let every = (widest / cell).ceil().max(1.0) as usize;
-    let centered = TextStyle { anchor: HPos::Center, ..TICK };
-    let at = |i: usize| frame.at(i as f64, 0.0).0;
-    for (i, name) in names.iter().enumerate().step_by(every) {
-        canvas.text((at(i), frame.bottom() + 36.0), name, TextStyle { color: INK, ..centered });
-    }
-    let counts: Vec<String> = slots.iter().map(|slot| format!("n {}", style::grouped(slot.count as f64, 0))).collect();
-    if counts.iter().all(|count| width_of(count) + 10.0 <= cell) {
-        for (i, count) in counts.iter().enumerate() {
-            canvas.text((at(i), frame.bottom() + 66.0), count, centered);
+    let is_upright = slots.iter().any(|slot| width_of(slot.name) + 10.0 > cell);
+    let room = if is_upright { UPRIGHT_ROOM } else { cell };
+    let names: Vec<String> = slots.iter().map(|slot| style::shorten_middle(slot.name, TICK, room)).collect();
+    let x = |i: usize| frame.at(i as f64, 0.0).0;
+    let centered = TextStyle { anchor: HPos::Center, color: INK, ..TICK };
+    let upright = TextStyle { anchor: HPos::Right, upward: true, ..centered };
+    for (i, name) in names.iter().enumerate() {
+        if is_upright {
+            canvas.text((x(i) + 8.0, frame.bottom() + 14.0), name, upright);
+        } else {
+            canvas.text((x(i), frame.bottom() + 36.0), name, centered);
         }
     }
+    if is_upright {
+        return frame.bottom() + 20.0 + names.iter().map(|name| width_of(name)).fold(0.0, f64::max);
+    }
+    let counts: Vec<String> = slots.iter().map(|slot| format!("n {}", style::grouped(slot.count as f64, 0))).collect();
+    if counts.iter().any(|count| width_of(count) + 10.0 > cell) {
+        return frame.bottom() + 44.0;
+    }
+    for (i, count) in counts.iter().enumerate() {
+        canvas.text((x(i), frame.bottom() + 66.0), count, TextStyle { color: TICK.color, ..centered });
+    }
+    frame.bottom() + 74.0
 }

@@ -85,12 +85,15 @@ fn legend(spec: &GainAndLift) -> Vec<(Swatch, String)> {
 fn draw_curves(canvas: &mut Canvas, spec: &GainAndLift, frame: &Frame, is_gain: bool) {
     let height = |gain: f64, lift: f64| if is_gain { gain * 100.0 } else { lift };
     if is_share(spec.base_rate) && spec.base_rate > 0.0 {
-        // What is above the frame is not drawn, so the perfect lift falls in from its top.
-        let first = if is_gain { 0.0 } else { (1.0 / frame.y.high).max(spec.base_rate) };
-        let steps = (0..=100).map(|i| first + (1.0 - first) * f64::from(i) / 100.0);
-        let steps: Vec<f64> = if is_gain { vec![0.0, spec.base_rate, 1.0] } else { steps.collect() };
         let gain = |share: f64| (share / spec.base_rate).min(1.0);
-        let points = steps.iter().map(|&x| frame.at(x * 100.0, height(gain(x), gain(x) / x)));
+        let lift = |share: f64| 1.0 / share.max(spec.base_rate);
+        // As far as the frame reaches.
+        let shares = (0..=400).map(|i| f64::from(i) / 400.0).chain([spec.base_rate]);
+        let mut points: Vec<(f64, f64)> =
+            shares.map(|share| (share * 100.0, height(gain(share), lift(share)))).collect();
+        points.retain(|(_, y)| *y <= frame.y.high);
+        points.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let points = points.iter().map(|&(x, y)| frame.at(x, y));
         canvas.line(&points.collect::<Vec<_>>(), LINE_WIDTH - 1.0, FADED);
     }
     let random = if is_gain { (0.0, 100.0) } else { (1.0, 1.0) };

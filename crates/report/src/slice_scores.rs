@@ -66,8 +66,9 @@ pub fn slice_scores(spec: &SliceScores, stem: &Path) -> Result<()> {
 
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
-    let top = style::draw_legend_rows(&mut canvas, top, &legend(spec, shown)) + 40.0;
-    let (x, y) = (Axis::padded(low, high, 4), Axis::unlabelled());
+    let top = style::draw_legend_rows(&mut canvas, top, &legend(spec, shown)) + 58.0;
+    let ticks = ((right - left) / 90.0).clamp(3.0, 6.0) as usize;
+    let (x, y) = (Axis::padded(low, high, ticks), Axis::unlabelled());
     let frame = Frame { left, top, width: right - left, height: ROW * shown.len().max(3) as f64, x, y };
     canvas.height = (frame.bottom() + 84.0 + MARGIN / 2.0).ceil() as u32;
     frame.draw_grid(&mut canvas);

@@ -12,7 +12,7 @@ use super::page::with_interval;
 pub fn document(found: &Evaluation, config: &Config) -> Document {
     let section = section(found, config);
     Document {
-        title: format!("Model card: {}", found.subject.model),
+        title: format!("Model card: {}", found.subject.title()),
         subtitle: section.text.clone().unwrap_or_default(),
         sections: vec![Section { title: "The model".to_owned(), text: None, blocks: section.blocks }],
         ..Document::default()
@@ -64,8 +64,9 @@ fn limits(found: &Evaluation, own: &str) -> String {
     let weakest = found.table.as_ref().and_then(|table| table.slices.first()).filter(|slice| slice.value.is_finite());
     let weakest = weakest.map(|slice| {
         let figure = super::figures::Figure { name: String::new(), value: slice.value, interval: slice.interval };
-        let what = format!("{} of {} = {} ({} rows)", found.metric, slice.column, slice.level, slice.n_rows);
-        format!("the weakest slice has a {what}: {}.", with_interval(&figure))
+        let (column, level, n_rows) = (&slice.column, &slice.level, slice.n_rows);
+        let value = with_interval(&figure);
+        format!("weakest where `{column}` is `{level}` ({n_rows} rows): test {} {value}.", found.metric)
     });
     [own.trim().to_owned(), weakest.unwrap_or_default()].join(" ").trim().to_owned()
 }
@@ -75,12 +76,11 @@ fn commands(found: &Evaluation) -> String {
     if subject.model_type == "predictions" {
         return format!("cargo run --bin evaluate -- --predictions {}", subject.model);
     }
+    let program = if subject.model_type == "ts_mlp" { "train_ts_mlp" } else { "train_tabular_mlp" };
     let train = subject.run_id.as_ref().map(|run_id| {
-        let program = if subject.model_type == "ts_mlp" { "train_ts_mlp" } else { "train_tabular_mlp" };
-        format!(
-            "# the run's own config, among its artifacts\ncargo run --bin {program} -- --config \
-             RUN_{run_id}/configs/effective_app_config.yaml\n"
-        )
+        let artifact = "configs/effective_app_config.yaml";
+        format!("# with the config that run {run_id} has as artifact `{artifact}`\n")
+            + &format!("cargo run --bin {program} -- --config {artifact}\n")
     });
     let model = if Path::new(&subject.model).is_absolute() {
         subject.run_id.clone().unwrap_or_else(|| subject.model.clone())

@@ -59,6 +59,16 @@ pub struct Subject {
     pub task: String,
 }
 
+impl Subject {
+    /// `tabular_mlp on adult`
+    pub fn title(&self) -> String {
+        match self.registered.as_ref() {
+            Some((name, version)) => format!("{name} {version} on {}", self.data),
+            None => format!("{} on {}", self.model_type, self.data),
+        }
+    }
+}
+
 /// What is known of rows of a table beyond their metrics.
 #[derive(Debug, Default, Serialize)]
 pub struct TableFindings {

@@ -33,7 +33,7 @@ pub fn document(found: &Evaluation, config: &Config, plots: &Path) -> Document {
     }
     sections.push(card::section(found, config));
     Document {
-        title: format!("Evaluation of {}", found.subject.model),
+        title: format!("Evaluation: {}", found.subject.title()),
         subtitle: page.subtitle(),
         summary: page.summary(),
         sections,
@@ -244,7 +244,7 @@ impl Page<'_> {
         };
         let shown = slices.len().min(MOST_ROWS);
         let caption = match slices.len() > shown {
-            true => format!("The worst {shown} of {} slices; `slices.csv` has all", slices.len()),
+            true => format!("The worst {shown} of {} slices; slices.csv has all", slices.len()),
             false => "The worst first".to_owned(),
         };
         let mut columns = ["column", "slice"].map(TableColumn::left).to_vec();

@@ -87,7 +87,7 @@ pub fn main(flags: &ForecastFlags) -> Result<()> {
     let forecasts = forecasts(&scaled, &latest, net);
     let columns = columns(&forecasts, &latest, &encoder, net);
     match &flags.output {
-        Some(path) => write_columns(&columns, format_of(path), path)?,
+        Some(path) => write_columns(&columns, OutputFormat::of_path(path), path)?,
         None => print_columns(&columns)?,
     }
     match &flags.plot {
@@ -143,12 +143,6 @@ fn columns(
         table.push(&Place { series: &series.name, target, times: &series.times }, forecast, bounds.as_ref());
     }
     table.into_columns()
-}
-
-/// Parquet by the file's extension, else CSV.
-fn format_of(path: &Path) -> OutputFormat {
-    let is_parquet = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("parquet"));
-    if is_parquet { OutputFormat::Parquet } else { OutputFormat::Csv }
 }
 
 fn print_columns(columns: &[(String, OutputColumn)]) -> Result<()> {

@@ -2,6 +2,7 @@
 
 pub mod evaluate;
 pub mod forecast;
+pub mod predict;
 pub mod sync_runs;
 pub mod tabular_mlp;
 pub mod ts_mlp;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use burn::module::Module;
 use dataset::{CrossValidationConfig, DataConfig, FeaturesConfig, Preprocessor, Source};
 use modeling::baselines::{BaselineConfig, BaselineKind};
-use modeling::{TabularMlp, TabularMlpConfig};
+use modeling::{TabularMlp, TabularMlpConfig, Task};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use training::TrainingConfig;
@@ -23,9 +23,11 @@ use crate::session::{MlflowConfig, PathsConfig, Session};
 use crate::tabular::baselines::fit_classical;
 use crate::tabular::cross_validation::cross_validate;
 use crate::tabular::importance::measure_importance;
+use crate::tabular::interval::Interval;
 use crate::tabular::job::{TabularJob, check_fits, shown_metric};
 use crate::tabular::outputs::{self, TabularNet};
 use crate::tabular::plots::plot_test;
+use crate::tabular::scoring::Scores;
 
 /// Config file that the program takes when none is given.
 pub const DEFAULT_CONFIG: &str = "configs/train_tabular_baseline.yaml";
@@ -46,6 +48,9 @@ pub struct Config {
     pub training: TrainingConfig,
     /// How many networks are trained, each from another seed; their probabilities (or values) are averaged.
     pub ensemble: usize,
+    /// Regression: share of the actual values that the intervals `y_lower` to `y_upper` are to hold; their width comes from
+    /// the errors on valid rows (split conformal). null for none.
+    pub interval_coverage: Option<f64>,
     /// k-fold cross-validation beside the run's own training, each fold as a nested run; null for none. A fold trains one
     /// network, and its best epoch is chosen on the rows that it is scored by.
     pub cv: Option<CrossValidationConfig>,
@@ -79,6 +84,7 @@ impl Default for Config {
             model: TabularMlpConfig::default(),
             training: TrainingConfig::default(),
             ensemble: 1,
+            interval_coverage: Some(0.9),
             cv: None,
             init_from: None,
             baselines: Vec::new(),
@@ -104,6 +110,7 @@ impl ProgramConfig for Config {
         }
         program::check_threads(self.threads)?;
         program::check_ensemble(self.ensemble)?;
+        program::check_coverage(self.interval_coverage)?;
         self.baseline_options.check().map_err(|error| ("baseline_options".to_owned(), error.to_string()))?;
         self.model.check().map_err(|(key, reason)| (format!("model.{key}"), reason))?;
         self.training.check().map_err(|(key, reason)| (format!("training.{key}"), reason))?;
@@ -170,6 +177,7 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     if let Some(cv) = &config.cv {
         cross_validate(cv, &source, (&config.model, &config.training), config.seed, &device, session)?;
     }
+    let profile = source.profile()?;
     let mut splits = source.splits()?;
     outputs::record_data(session, &splits)?;
     start.as_ref().map_or(Ok(()), |start| start.check_unseen_test(&splits.info))?;
@@ -201,18 +209,42 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
         .collect::<Result<Vec<TabularMlp>>>()?;
     let [train, valid, test] = job.score(&models);
     session.log_metrics(&test.metrics.named("test"), members[0].best_epoch);
+    let interval = calibrate(config.interval_coverage, &job, [&valid, &test], members[0].best_epoch, session);
     let scores = [("train", &train.metrics), ("val", &valid.metrics), ("test", &test.metrics)];
     let result = ResultTable::new(("mlp", shown.0), &scores, &members, baselines);
     plot_test(session, &job, &test)?;
     plot_comparison(session, &result, shown, &format!("{} test rows", job.splits.test.n_rows()))?;
     measure_importance(&job, &models, config.seed, session)?;
     outputs::write_class_report(session, &job, &test)?;
-    outputs::write_predictions(session, &job, &test)?;
+    outputs::write_predictions(session, &job, &test, interval.as_ref())?;
     outputs::write_validation(session, &job, &valid)?;
+    outputs::write_profile(session, &job, profile, &valid)?;
     let preprocessor = job.splits.preprocessor.to_json()?;
-    write_bundle(session, TabularNet::of(&job, &config.data), &preprocessor, job.info(), &members, &result)?;
+    write_bundle(session, TabularNet::of(&job, &config.data, interval), &preprocessor, job.info(), &members, &result)?;
     console.stop_if_interrupted()?;
     Ok(result)
+}
+
+/// Intervals of a regression as wide as the errors on valid rows say; how much they cover is measured on the test rows.
+fn calibrate(
+    coverage: Option<f64>,
+    job: &TabularJob,
+    [valid, test]: [&Scores; 2],
+    best_epoch: usize,
+    session: &Session,
+) -> Option<Interval> {
+    let (splits, preprocessor) = (job.splits, &job.splits.preprocessor);
+    let coverage = coverage.filter(|_| job.task == Task::Regression)?;
+    let interval = Interval::calibrate(&splits.valid.target, &valid.predicted, coverage, preprocessor);
+    let Some(interval) = interval else {
+        session
+            .console
+            .warn("`interval_coverage`: there are too few valid rows to calibrate intervals; there are none");
+        return None;
+    };
+    let covered = interval.measure(&splits.test.target, &test.predicted, preprocessor);
+    session.log_metrics(&[("test_coverage".to_owned(), covered)], best_epoch);
+    Some(interval)
 }
 
 /// Finds or downloads the file, reads and splits it.

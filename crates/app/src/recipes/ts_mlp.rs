@@ -110,9 +110,7 @@ impl ProgramConfig for Config {
         if self.init_from.is_some() && self.backtest.is_some() {
             return Err(("backtest".to_owned(), "a fold would be scored on rows that `init_from` has seen".to_owned()));
         }
-        if let Some(coverage) = self.interval_coverage.filter(|coverage| !(*coverage > 0.0 && *coverage < 1.0)) {
-            return Err(("interval_coverage".to_owned(), format!("`{coverage}` is not between 0 and 1, like 0.9")));
-        }
+        program::check_coverage(self.interval_coverage)?;
         self.predictions.check().map_err(|(key, reason)| (format!("predictions.{key}"), reason))?;
         baselines::check(&self.baselines)?;
         program::check_threads(self.threads)?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dataset::{DataConfig, DatasetInfo, Source, Splits};
+use dataset::{ColumnProfile, DataConfig, DatasetInfo, Profile, Source, Splits};
 use modeling::{Inputs, TabularMlpConfig, Task, summarize};
 use serde::{Deserialize, Serialize};
 use training::metrics::{ClassScores, per_class_report};
@@ -13,6 +13,7 @@ use crate::fitting::Learner;
 use crate::model_place::MODEL_FOLDER;
 use crate::outputs::{layer_table, log_input, tag_files};
 use crate::session::Session;
+use crate::tabular::interval::Interval;
 use crate::tabular::job::TabularJob;
 use crate::tabular::scoring::Scores;
 
@@ -90,8 +91,14 @@ pub fn write_class_report(session: &Session, job: &TabularJob, test: &Scores) ->
     session.write_text("classification_report.txt", &format!("{heading}{rows}"))
 }
 
-/// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities.
-pub fn write_predictions(session: &Session, job: &TabularJob, test: &Scores) -> Result<()> {
+/// `predictions/test_predictions.csv`: all raw columns, `y_test`, `y_pred` and, for classes, probabilities; for numbers, the
+/// interval's bounds.
+pub fn write_predictions(
+    session: &Session,
+    job: &TabularJob,
+    test: &Scores,
+    interval: Option<&Interval>,
+) -> Result<()> {
     let (splits, task) = (job.splits, job.task);
     let path = session.folder("predictions")?.join("test_predictions.csv");
     let (target, labels) = (&splits.test.target, splits.preprocessor.target.labels());
@@ -101,13 +108,19 @@ pub fn write_predictions(session: &Session, job: &TabularJob, test: &Scores) -> 
     if task == Task::Regression {
         columns.push(raw_target(splits)?);
         columns.push(text(&mut test.predicted.iter().copied()));
+        if let Some(interval) = interval {
+            names.extend(["y_lower", "y_upper"].map(str::to_owned));
+            let bounds = test.predicted.iter().map(|&prediction| interval.bounds(prediction, &splits.preprocessor));
+            columns.push(text(&mut bounds.clone().map(|(lower, _)| lower)));
+            columns.push(text(&mut bounds.map(|(_, upper)| upper)));
+        }
     } else {
         let label = |class: usize| labels[class].clone();
         columns.push(target.iter().map(|&class| label(class as usize)).collect());
         columns.push(test.predictions(target, task).classes().into_iter().map(label).collect());
         let n = task.n_outputs();
-        for (column, label) in labels.iter().enumerate().take(n) {
-            names.push(if n == 1 { "y_proba".to_owned() } else { format!("y_proba_{label}") });
+        for (column, name) in proba_names(task, labels).into_iter().enumerate() {
+            names.push(name);
             columns.push(text(&mut test.predicted.iter().skip(column).step_by(n).copied()));
         }
     }
@@ -152,6 +165,35 @@ pub fn read_validation(text: &str, n_outputs: usize) -> Option<(Vec<f32>, Vec<f3
     Some((target, predicted))
 }
 
+/// In the model's folder: how the train rows are distributed, and what is predicted for validation rows.
+pub const PROFILE_FILE: &str = "profile.json";
+
+/// Writes [`PROFILE_FILE`].
+pub fn write_profile(session: &Session, job: &TabularJob, profile: Profile, valid: &Scores) -> Result<()> {
+    let (labels, n_outputs) = (job.splits.preprocessor.target.labels(), job.task.n_outputs());
+    let output = |place: usize| valid.predicted.iter().skip(place).step_by(n_outputs).map(|&x| Some(f64::from(x)));
+    let mut predictions = Vec::new();
+    if job.task == Task::Regression {
+        predictions.push(ColumnProfile::of_numbers("y_pred", output(0)));
+    } else {
+        let classes = valid.predictions(&job.splits.valid.target, job.task).classes();
+        let levels = classes.into_iter().map(|class| Some(labels[class].as_str()));
+        predictions.push(ColumnProfile::of_levels("y_pred", levels));
+        let names = proba_names(job.task, labels);
+        predictions.extend(names.iter().zip(0..).map(|(name, place)| ColumnProfile::of_numbers(name, output(place))));
+    }
+    session.write_text(&format!("{MODEL_FOLDER}/{PROFILE_FILE}"), &profile.with_predictions(predictions).to_json()?)
+}
+
+/// Names of the columns of probabilities: one for the positive class, or one for each.
+pub fn proba_names(task: Task, labels: &[String]) -> Vec<String> {
+    match task {
+        Task::Regression => Vec::new(),
+        Task::Binary => vec!["y_proba".to_owned()],
+        Task::Multiclass { .. } => labels.iter().map(|label| format!("y_proba_{label}")).collect(),
+    }
+}
+
 /// The target as it stands in the file, which `f32` may not hold exactly.
 fn raw_target(splits: &Splits) -> Result<Vec<String>> {
     let column = splits.test_table.column(&splits.info.target, "`data.target`")?;
@@ -171,9 +213,13 @@ pub struct TabularNet {
     pub classes: Vec<String>,
     /// The column that is predicted.
     pub target: String,
-    /// How the cells of the file were written that it was trained on: delimiter, what stands for a missing value, ..
+    /// How the cells of the file are written that it was trained on (delimiter, what stands for a missing value, ..), and
+    /// which columns are no features.
     #[serde(default)]
     pub file: DataConfig,
+    /// Around predicted numbers.
+    #[serde(default)]
+    pub interval: Option<Interval>,
 }
 
 impl Net for TabularNet {
@@ -181,8 +227,8 @@ impl Net for TabularNet {
 }
 
 impl TabularNet {
-    /// Of a job whose rows came from `data`.
-    pub fn of(job: &TabularJob, data: &DataConfig) -> Self {
+    /// Of a job whose rows came from this data.
+    pub fn of(job: &TabularJob, data: &DataConfig, interval: Option<Interval>) -> Self {
         let info = &job.splits.info;
         Self {
             model: job.model.clone(),
@@ -191,6 +237,7 @@ impl TabularNet {
             classes: info.classes.clone(),
             target: info.target.clone(),
             file: data.file_settings(),
+            interval,
         }
     }
 }

@@ -175,8 +175,13 @@ impl SeriesEncoder {
         self.windows
     }
 
+    /// Columns and rules. Of the file only how its cells are written: neither where it is nor how it is divided.
+    pub fn data(&self) -> &SeriesDataConfig {
+        &self.data
+    }
+
     /// Steps before a window's first one that its lags, differences and rolling statistics reach back to.
-    pub(crate) fn reach(&self) -> usize {
+    pub fn reach(&self) -> usize {
         let SeriesFeaturesConfig { lags, differences, rolling, .. } = &self.features;
         let behind = rolling.windows.iter().map(|window| window - 1);
         lags.iter().chain(differences).copied().chain(behind).max().unwrap_or(0)

@@ -161,7 +161,7 @@ impl CalendarChannel {
         }
     }
 
-    fn value(self, moment: Moment) -> f32 {
+    pub(crate) fn value(self, moment: Moment) -> f32 {
         let angle = |part: DatetimePart| std::f64::consts::TAU * part.turn().map_or(0.0, |turn| turn(moment));
         let value = match self {
             Self::Sine(part) => angle(part).sin(),

@@ -14,6 +14,7 @@
 //! not what they show.
 
 mod backtest;
+mod channels;
 mod config;
 mod encoder;
 mod error;
@@ -38,6 +39,7 @@ mod time_axis;
 mod windows;
 
 pub use backtest::BacktestFold;
+pub use channels::ChannelSource;
 pub use config::{Duplicates, GapPolicy, SeriesBuiltin, SeriesDataConfig, SeriesSplitConfig, ShortSeries, Unsorted};
 pub use encoder::SeriesEncoder;
 pub use error::SeriesError;

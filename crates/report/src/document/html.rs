@@ -179,7 +179,13 @@ fn html_table(table: &Table) -> Result<String> {
         let _ = writeln!(text, "<figcaption><b>{}</b></figcaption>", escaped(&table.caption));
     }
     let tall = if table.rows.len() > TALL_ROWS { " tall" } else { "" };
-    let _ = write!(text, "<div class=\"scroll{tall}\"><table>\n<thead><tr>");
+    // On paper, where nothing scrolls, many columns are set small, and more than fit are cut within words.
+    let size = match table.columns.len() {
+        0..=8 => "",
+        9..=14 => " class=\"many\"",
+        _ => " class=\"many most\"",
+    };
+    let _ = write!(text, "<div class=\"scroll{tall}\"><table{size}>\n<thead><tr>");
     for (i, column) in table.columns.iter().enumerate() {
         let _ = write!(text, "<th scope=\"col\"{}>{}</th>", class(Tone::Plain, i), escaped(&column.name));
     }

@@ -21,7 +21,7 @@ use crate::{Error, Result};
 pub(super) struct InlinePicture {
     /// One element, `svg` or `img`, in two pieces: its text alternative, escaped, goes between them.
     pub element: [String; 2],
-    /// Of the whole picture, in pixels.
+    /// In pixels of the finished picture.
     pub width: u32,
     /// The picture's own heading, escaped; empty for an image.
     pub title: String,
@@ -78,6 +78,8 @@ pub(super) fn load(stem: &Path, colors: &mut Colors) -> Result<InlinePicture> {
     }
 }
 
+/// Of the empty margin at the left of our pictures, in pixels: the page has one of its own.
+const LEFT_CUT: u32 = 30;
 /// For an SVG that is not ours.
 const UNKNOWN_WIDTH: u32 = 1200;
 
@@ -108,14 +110,15 @@ fn inlined(svg: &str, colors: &mut Colors) -> Option<InlinePicture> {
     if [&title, &subtitle].iter().any(|text| text.contains(['<', '>', '"'])) {
         return None;
     }
-    let (top, room) = (cut.checked_mul(scale)?, height.checked_sub(cut)?.checked_mul(scale)?);
+    let (top, left) = (cut.checked_mul(scale)?, LEFT_CUT * scale);
+    let size = [fine_width.checked_sub(left)?, height.checked_sub(cut)?.checked_mul(scale)?];
     let elements = elements(body, top, colors)?;
     Some(InlinePicture {
         element: [
-            format!("<svg viewBox=\"0 {top} {fine_width} {room}\" role=\"img\" aria-label=\""),
+            format!("<svg viewBox=\"{left} {top} {} {}\" role=\"img\" aria-label=\"", size[0], size[1]),
             format!("\">{elements}</svg>"),
         ],
-        width,
+        width: width.saturating_sub(LEFT_CUT),
         title,
         subtitle,
     })

@@ -1,13 +1,21 @@
+// A button element would not be printed in the heads that are repeated on the next page.
 for (const table of document.querySelectorAll("table")) {
   for (const head of table.tHead.rows[0].cells) {
-    const button = document.createElement("button");
+    const button = document.createElement("span");
+    button.setAttribute("role", "button");
+    button.tabIndex = 0;
     button.append(...head.childNodes);
     button.onclick = () => sortBy(table, head);
+    button.onkeydown = event => {
+      if (event.key !== "Enter" && event.key !== " ") return;
+      event.preventDefault();
+      sortBy(table, head);
+    };
     head.append(button);
   }
 }
 function sortBy(table, head) {
-  const direction = head.ariaSort === "ascending" ? "descending" : "ascending";
+  const direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", direction);
   const isNumber = head.classList.contains("n"), sign = direction === "ascending" ? 1 : -1;

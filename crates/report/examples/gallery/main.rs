@@ -1,4 +1,4 @@
-//! Draws every kind of picture with made-up numbers: `cargo run -p report --example gallery -- FOLDER`.
+//! Draws every kind of picture with made-up numbers, and a page with them: `cargo run -p report --example gallery -- FOLDER`.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -12,6 +12,9 @@ use report::{
     learning_rate_finder, learning_rate_schedule, model_comparison, permutation_importance, pr_curve,
     predicted_vs_actual, residuals, residuals_over_time, roc_curve, score_histograms, series_overview,
 };
+
+mod judging;
+mod page;
 
 fn main() -> Result<()> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "gallery".to_string()));
@@ -52,7 +55,9 @@ fn main() -> Result<()> {
     for horizon in [1, 24, 96, 720] {
         draw_forecasts(horizon, &folder)?;
     }
-    draw_residuals_over_time(&folder)
+    draw_residuals_over_time(&folder)?;
+    judging::draw_all(&folder)?;
+    page::write(&folder)
 }
 
 /// A small linear congruential generator: pictures must not change from run to run.

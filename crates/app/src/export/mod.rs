@@ -1,0 +1,3 @@
+//! Models as files that other programs run.
+
+pub mod series;
