@@ -4,7 +4,6 @@
 //! ticket, so that whoever goes on with it, also in another process, makes no second one. Its metrics come last, when the run
 //! has written its own: a point that both have is one point.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
@@ -12,9 +11,9 @@ use std::sync::atomic::Ordering;
 use crate::model_rules::CREATION_TAG;
 use crate::rules::stored_value;
 use crate::shared::Shared;
-use crate::spool::{Home, ModelTicket, SpooledModel};
+use crate::spool::{Home, ModelTicket, SpooledModel, TicketMetric};
 use crate::uploads::put;
-use crate::{ArtifactsOf, Batch, DatasetName, Metric, ModelOutput, ModelStatus, NewLoggedModel, Result};
+use crate::{ArtifactsOf, Batch, Metric, ModelOutput, ModelStatus, NewLoggedModel, Result};
 
 /// The file by which MLflow knows a folder for a model.
 const MLMODEL: &str = "MLmodel";
@@ -179,31 +178,34 @@ fn send_metrics(shared: &Shared, ticket: &ModelTicket) -> Result<()> {
         return Ok(());
     }
     let note = format!("model_metrics.{}", ticket.name);
-    let mut groups: BTreeMap<Option<(&str, &str)>, (Option<&DatasetName>, Vec<Metric>)> = BTreeMap::new();
-    let latest = shared.store.run(shared.run_id())?.metrics;
+    let mut points = Vec::new();
     for metric in &ticket.metrics {
-        let dataset = metric.dataset.as_ref();
-        let is_same = |point: &&Metric| stored_value(point.value) == stored_value(metric.value());
-        let point = match latest.get(&metric.key).filter(is_same) {
-            Some(point) => Some(point.clone()),
-            None if !latest.contains_key(&metric.key) => None,
-            None => shared.store.metric_history(shared.run_id(), &metric.key)?.iter().rfind(is_same).cloned(),
-        };
-        let (key, step, timestamp_ms) = (metric.key.clone(), ticket.step, ticket.time_ms.max(0));
-        let point = point.unwrap_or(Metric { key, value: metric.value(), timestamp_ms, step });
-        let name = dataset.map(|dataset| (dataset.name.as_str(), dataset.digest.as_str()));
-        groups.entry(name).or_insert((dataset, Vec::new())).1.push(point);
+        points.push((metric.dataset.as_ref(), point_of(shared, ticket, metric)?));
     }
-    for (dataset, metrics) in groups.into_values() {
+    points.sort_by_key(|(dataset, _)| dataset.map(|dataset| (&dataset.name, &dataset.digest)));
+    for group in points.chunk_by(|a, b| a.0 == b.0) {
+        let metrics: Vec<Metric> = group.iter().map(|(_, point)| point.clone()).collect();
         let answer = match &ticket.home {
             Home::Model(model_id) => {
-                shared.store.logged_models()?.log_metrics(shared.run_id(), model_id, &metrics, dataset)
+                shared.store.logged_models()?.log_metrics(shared.run_id(), model_id, &metrics, group[0].0)
             }
             _ => shared.store.log_batch(shared.run_id(), &Batch { metrics, ..Batch::default() }),
         };
         refused_is_noted(shared, &note, answer)?;
     }
     Ok(())
+}
+
+/// The run's last point with the value of a metric of its model; a new one, when it has none.
+fn point_of(shared: &Shared, ticket: &ModelTicket, metric: &TicketMetric) -> Result<Metric> {
+    let is_same = |point: &&Metric| stored_value(point.value) == stored_value(metric.value());
+    let history = shared.store.metric_history(shared.run_id(), &metric.key)?;
+    Ok(history.iter().rfind(is_same).cloned().unwrap_or_else(|| Metric {
+        key: metric.key.clone(),
+        value: metric.value(),
+        timestamp_ms: ticket.time_ms.max(0),
+        step: ticket.step,
+    }))
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use crate::journal::{segments, sync};
 use crate::record::Upload;
 use crate::{Error, Millis, Result};
 
-pub(crate) use models::{Home, ModelTicket, SpooledModel, waiting_models};
+pub(crate) use models::{Home, ModelTicket, SpooledModel, TicketMetric, waiting_models};
 
 const TICKET: &str = "run.json";
 const LOCK: &str = "lock";

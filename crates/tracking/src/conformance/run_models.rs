@@ -146,7 +146,7 @@ fn used(store: &dyn Store, models: &dyn LoggedModels, run: &Run, model: &LoggedM
     run.log_model_metrics(&format!("m-{}", "0".repeat(32)), None, &[("lonely", 3.0)], 0);
     let run_id = finish(run);
     let data = store.run(&run_id).unwrap();
-    assert_eq!(data.model_inputs, [id.clone()]);
+    assert_eq!(&data.model_inputs[..], std::slice::from_ref(id));
     let values = ["test_auc", "test_mae", "lonely"].map(|key| data.metrics[key].value);
     assert_eq!(values, [0.5, 2.0, 3.0]);
     let points = models.get(id).unwrap().metrics;
