@@ -148,7 +148,7 @@ fn partial_dependence_shows_numbers_and_levels() {
         };
         for count in [1, 2, 5, 20] {
             let features: Vec<FeatureDependence> =
-                (0..count).map(|i| if i.is_multiple_of(2) { number(&grid[..i]) } else { level() }).collect();
+                (0..count).map(|i: usize| if i.is_multiple_of(2) { number(&grid[..i]) } else { level() }).collect();
             partial_dependence(&dependence(&outputs, &features), &stem).unwrap();
             let (text, size) = check(&stem);
             assert_eq!(size.0, 1600);
