@@ -152,6 +152,8 @@ fn pictures_go_in_by_their_colours_and_once_by_their_heading() {
     assert!(!svg.contains("fill=\"#") && !svg.contains("stroke=\"#") && svg.contains("Predicted class"));
     assert_eq!(own.matches("#1f2328;").count(), own.matches(":#1f2328;").count() + own.matches(" #1f2328;").count());
     assert!(own.contains(":#1f2328;") && own.contains(":#e6eaee;"));
+    // The white ground would cover the caption where the picture is not clipped, as on paper.
+    assert!(!svg.contains("<rect x=\"0\" y=\"0\""));
     let written = fs::metadata(stem.with_extension("svg")).unwrap().len() as usize;
     assert!(svg.len() < written * 3 / 4, "{} of {written} bytes", svg.len());
 }
