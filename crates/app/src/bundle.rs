@@ -126,6 +126,11 @@ impl<N: Net> TrainedModel<N> {
         Ok(Self { net: bundle.net, preprocessor, weights, folder, dataset: bundle.dataset })
     }
 
+    /// Shown name of the data that it was trained with.
+    pub fn dataset_name(&self) -> Option<&str> {
+        self.dataset.get("name").map(String::as_str)
+    }
+
     /// Fingerprint of the data that it was trained with, and of their split.
     pub fn dataset_digest(&self) -> Option<&str> {
         self.dataset.get("digest").map(String::as_str)

@@ -26,9 +26,6 @@ pub struct CommonFlags {
     #[arg(long, help_heading = "Config")]
     pub print_schema: bool,
 
-    /// Seed of everything that is drawn at random
-    #[arg(long, value_name = "N", help_heading = "Config")]
-    pub seed: Option<u64>,
     /// Threads to compute with; the result is the same with any number
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub threads: Option<u64>,
@@ -59,6 +56,9 @@ pub struct RunFlags {
     /// Go on with a stopped run: its id, or its output folder [takes its config from there]
     #[arg(long, value_name = "RUN_ID|PATH")]
     pub resume: Option<String>,
+    /// Seed of everything that is drawn at random
+    #[arg(long, value_name = "N", help_heading = "Config")]
+    pub seed: Option<u64>,
     /// auto, cpu, cuda or wgpu
     #[arg(long, value_name = "DEVICE", help_heading = "Config")]
     pub device: Option<String>,
@@ -160,7 +160,6 @@ impl CommonFlags {
     /// `own` flags of the program as config keys, then these, then every `--set`, which is the most explicit.
     pub fn overrides(&self, own: Vec<Override>) -> Result<Vec<Override>, Mistake> {
         let mut all = own;
-        push(&mut all, "--seed", "seed", self.seed);
         push(&mut all, "--threads", "threads", self.threads);
         push(&mut all, "--experiment-name", "mlflow.experiment_name", self.experiment_name.clone());
         // It would go before the name.
@@ -178,6 +177,7 @@ impl RunFlags {
     /// `own` flags of the program as config keys, then these.
     pub fn overrides(&self, own: Vec<Override>) -> Result<Vec<Override>, Mistake> {
         let mut all = own;
+        push(&mut all, "--seed", "seed", self.seed);
         push(&mut all, "--device", "device", self.device.clone());
         self.common.overrides(all)
     }

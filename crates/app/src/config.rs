@@ -375,7 +375,7 @@ fn collect_keys(dict: &Dict, prefix: &str, keys: &mut Vec<String>) {
 }
 
 /// The candidate that a typing error away from `text`, if any.
-fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(text, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).clamp(1, 4))

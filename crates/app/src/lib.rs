@@ -10,6 +10,7 @@ pub mod config;
 pub mod console;
 pub mod device;
 pub mod download;
+pub mod drift;
 pub mod environment;
 pub mod evaluate;
 pub mod exit;

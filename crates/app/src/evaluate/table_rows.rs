@@ -15,7 +15,7 @@ use crate::model_place::ModelPlace;
 use crate::program::ProgramConfig;
 use crate::recipes::tabular_mlp;
 use crate::resume::{EFFECTIVE_CONFIG, find_folder};
-use crate::session::Session;
+use crate::session::{MlflowConfig, PathsConfig, Session};
 use crate::tabular::outputs::{TabularNet, VALIDATION_FILE, read_validation};
 use crate::tabular::predictor::Predictor;
 
@@ -36,7 +36,7 @@ pub fn open(config: &Config, place: &ModelPlace, session: &Session) -> Result<Ta
     let predictor = Predictor::load(model)?;
     let (table, part, info) = match &config.data {
         Some(path) => file_rows(path, &predictor)?,
-        None => own_test_rows(place, known_digest.as_deref(), &predictor, config, session)?,
+        None => own_test_rows(place, known_digest.as_deref(), &predictor, (&config.mlflow, &config.paths), session)?,
     };
     session.console.stop_if_interrupted()?;
     let target = part.target.clone();
@@ -63,14 +63,14 @@ fn file_rows(path: &Path, predictor: &Predictor) -> Result<(Table, Part, Dataset
 }
 
 /// The test rows of the model's own run, from the data that the run was given.
-fn own_test_rows(
+pub fn own_test_rows(
     place: &ModelPlace,
     known_digest: Option<&str>,
     predictor: &Predictor,
-    config: &Config,
+    places: (&MlflowConfig, &PathsConfig),
     session: &Session,
 ) -> Result<(Table, Part, DatasetInfo)> {
-    let file = run_config(place, config)?;
+    let file = run_config(place, places)?;
     let of_run = config::load_again::<tabular_mlp::Config>(&file, &[], ProgramConfig::check)?.config;
     let data = tabular_mlp::found_data(&of_run, session)?;
     let splits = Source::open_for(&data, &predictor.preprocessor, of_run.seed)?.splits()?;
@@ -82,7 +82,7 @@ fn own_test_rows(
 }
 
 /// The config of the run that made the model.
-pub fn run_config(place: &ModelPlace, config: &Config) -> Result<PathBuf> {
+pub fn run_config(place: &ModelPlace, (mlflow, paths): (&MlflowConfig, &PathsConfig)) -> Result<PathBuf> {
     let beside = place.folder.parent().map(|run| run.join(EFFECTIVE_CONFIG)).filter(|file| file.is_file());
     if let Some(file) = beside {
         return Ok(file);
@@ -91,7 +91,7 @@ pub fn run_config(place: &ModelPlace, config: &Config) -> Result<PathBuf> {
     let Some(run_id) = &place.run_id else {
         return Err(Mistake::new("the model's folder does not say which run made it").hint(hint).into());
     };
-    let places = || Ok((config.mlflow.clone(), config.paths.clone()));
+    let places = || Ok((mlflow.clone(), paths.clone()));
     let folder = find_folder(run_id, places).context("the run that made the model is not here").context(hint)?;
     Ok(folder.join(EFFECTIVE_CONFIG))
 }

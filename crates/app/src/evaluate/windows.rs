@@ -73,7 +73,7 @@ fn own_splits(
     config: &Config,
     session: &Session,
 ) -> Result<SeriesSplits> {
-    let file = run_config(place, config)?;
+    let file = run_config(place, (&config.mlflow, &config.paths))?;
     let of_run = config::load_again::<ts_mlp::Config>(&file, &[], ProgramConfig::check)?.config;
     let data = ts_mlp::found_data(&of_run, session)?;
     let splits = SeriesSource::open_for(&data, &of_run.windows, encoder)?.splits()?;

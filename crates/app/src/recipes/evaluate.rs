@@ -43,6 +43,9 @@ pub struct EvaluateFlags {
     /// Metric that slices, columns and models are compared by (metric)
     #[arg(long, value_name = "NAME")]
     pub metric: Option<String>,
+    /// Seed of the bootstrap and of shuffled columns
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
 }
 
 impl EvaluateFlags {
@@ -53,6 +56,7 @@ impl EvaluateFlags {
         push(&mut all, "--data", "data", shown(&self.data));
         push(&mut all, "--predictions", "predictions", shown(&self.predictions));
         push(&mut all, "--metric", "metric", self.metric.clone());
+        push(&mut all, "--seed", "seed", self.seed);
         all
     }
 }

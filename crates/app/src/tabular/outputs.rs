@@ -6,7 +6,7 @@ use anyhow::Result;
 use dataset::{ColumnProfile, DataConfig, DatasetInfo, Profile, Source, Splits};
 use modeling::{Inputs, TabularMlp, TabularMlpConfig, Task, summarize};
 use serde::{Deserialize, Serialize};
-use training::metrics::{ClassScores, per_class_report};
+use training::metrics::{ClassScores, Predictions, per_class_report};
 
 use crate::bundle::Net;
 use crate::export::{Export, Unsupported, tabular};
@@ -16,7 +16,7 @@ use crate::outputs::{layer_table, log_input, tag_files};
 use crate::session::Session;
 use crate::tabular::interval::Interval;
 use crate::tabular::job::TabularJob;
-use crate::tabular::scoring::Scores;
+use crate::tabular::scoring::{Scores, kind_of};
 
 /// The data in two lines for people.
 fn describe_data(info: &DatasetInfo) -> String {
@@ -171,19 +171,24 @@ pub const PROFILE_FILE: &str = "profile.json";
 
 /// Writes [`PROFILE_FILE`].
 pub fn write_profile(session: &Session, job: &TabularJob, profile: Profile, valid: &Scores) -> Result<()> {
-    let (labels, n_outputs) = (job.splits.preprocessor.target.labels(), job.task.n_outputs());
-    let output = |place: usize| valid.predicted.iter().skip(place).step_by(n_outputs).map(|&x| Some(f64::from(x)));
-    let mut predictions = Vec::new();
-    if job.task == Task::Regression {
-        predictions.push(ColumnProfile::of_numbers("y_pred", output(0)));
-    } else {
-        let classes = valid.predictions(&job.splits.valid.target, job.task).classes();
-        let levels = classes.into_iter().map(|class| Some(labels[class].as_str()));
-        predictions.push(ColumnProfile::of_levels("y_pred", levels));
-        let names = proba_names(job.task, labels);
-        predictions.extend(names.iter().zip(0..).map(|(name, place)| ColumnProfile::of_numbers(name, output(place))));
-    }
+    let predictions = prediction_profiles(&valid.predicted, job.task, job.splits.preprocessor.target.labels());
     session.write_text(&format!("{MODEL_FOLDER}/{PROFILE_FILE}"), &profile.with_predictions(predictions).to_json()?)
+}
+
+/// How predictions (original units, or probabilities row by row) are distributed: `y_pred`, then the probabilities.
+pub fn prediction_profiles(predicted: &[f32], task: Task, labels: &[String]) -> Vec<ColumnProfile> {
+    let n_outputs = task.n_outputs();
+    let output = |place: usize| predicted.iter().skip(place).step_by(n_outputs).map(|&x| Some(f64::from(x)));
+    if task == Task::Regression {
+        return vec![ColumnProfile::of_numbers("y_pred", output(0))];
+    }
+    // The targets have no part in which class is the most probable one.
+    let target = vec![0.0; predicted.len() / n_outputs];
+    let classes = Predictions { kind: kind_of(task), target: &target, predicted }.classes();
+    let levels = ColumnProfile::of_levels("y_pred", classes.into_iter().map(|class| Some(labels[class].as_str())));
+    let names = proba_names(task, labels);
+    let probabilities = names.iter().zip(0..).map(|(name, place)| ColumnProfile::of_numbers(name, output(place)));
+    std::iter::once(levels).chain(probabilities).collect()
 }
 
 /// Names of the columns of probabilities: one for the positive class, or one for each.
