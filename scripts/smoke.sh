@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every shipped config for a few epochs, as a user would, in a folder of its own.
+# Runs every program with every shipped config, as a user would, trainings for a few epochs, in a folder of its own.
 #
 #   scripts/smoke.sh [DATA_DIR]     DATA_DIR: a folder with adult.csv, california_housing_raw.csv, titanic_train.csv, ETTh1.csv,
 #                                   Metro_Interstate_Traffic_Volume.csv and airline-passengers.csv, used in place of the
@@ -25,7 +25,7 @@ run_with() {
     if [ -f "$file" ]; then run "$program" "$@" --csv-path "$file"; else echo "skipped $*: no data folder given"; fi
 }
 
-for config in configs/*.yaml; do
+for config in configs/train_*.yaml; do
     case $config in
     *_adult.yaml)
         run_with adult.csv train_tabular_mlp --config "$config" --set data.has_header=true --set 'data.columns=[]' \
@@ -52,6 +52,24 @@ run train_ts_mlp --no-mlflow --json --quiet
 printf '\n== forecast\n'
 cargo run --quiet --bin forecast -- --models-dir "$work/models" --output "$work/forecast.csv" --plot "$work/forecast.png"
 [ -s "$work/forecast.csv" ] && [ -s "$work/forecast.png" ]
+
+# What comes after training, with the newest model, without any flag but the folders.
+after() {
+    local program=$1
+    shift
+    printf '\n== %s %s\n' "$program" "$*"
+    cargo run --quiet --bin "$program" -- "$@" \
+        --set "paths.data_dir=$work/data" --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
+        --set "paths.artifacts_dir=$work/mlruns" --set "paths.spool_dir=$work/spool" --set "mlflow.tracking_uri=sqlite:///$work/mlflow.db"
+}
+after evaluate                       # a forecaster
+run train_tabular_mlp
+after evaluate --set 'gates=["test_auc >= 0.5"]'
+if after evaluate --set 'gates=["test_auc >= 1.5"]'; then echo 'a gate that cannot hold has held' && exit 1; fi
+after drift
+printf '\n== predict\n'
+cargo run --quiet --bin predict -- --models-dir "$work/models" --output "$work/scored.csv"
+[ "$(wc -l <"$work/scored.csv")" = 1600 ]
 
 # What is tracked so far goes to another store, and a second time there is nothing to do.
 sync() {

@@ -417,6 +417,8 @@ fn the_schemas_in_configs_are_current() {
     let programs = [
         ("train_tabular_mlp", env!("CARGO_BIN_EXE_train_tabular_mlp")),
         ("train_ts_mlp", env!("CARGO_BIN_EXE_train_ts_mlp")),
+        ("evaluate", env!("CARGO_BIN_EXE_evaluate")),
+        ("drift", env!("CARGO_BIN_EXE_drift")),
     ];
     for (name, program) in programs {
         let printed = Workdir::new().command_of(program, &["--print-schema"]).output().unwrap();

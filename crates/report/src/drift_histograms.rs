@@ -42,6 +42,7 @@ pub struct DriftPanel<'a> {
 }
 
 /// The bins of a feature.
+#[derive(Clone, Copy)]
 pub enum DriftBins<'a> {
     /// Rising edges, one more than bins. Where they are not equally far apart, the area of a bar is its share.
     Edges(&'a [f64]),

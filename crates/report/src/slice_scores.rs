@@ -67,8 +67,7 @@ pub fn slice_scores(spec: &SliceScores, stem: &Path) -> Result<()> {
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let top = style::draw_legend_rows(&mut canvas, top, &legend(spec, shown)) + 58.0;
-    let ticks = ((right - left) / 90.0).clamp(3.0, 6.0) as usize;
-    let (x, y) = (Axis::padded(low, high, ticks), Axis::unlabelled());
+    let (x, y) = (value_axis(low, high, right - left), Axis::unlabelled());
     let frame = Frame { left, top, width: right - left, height: ROW * shown.len().max(3) as f64, x, y };
     canvas.height = (frame.bottom() + 84.0 + MARGIN / 2.0).ceil() as u32;
     frame.draw_grid(&mut canvas);
@@ -102,6 +101,13 @@ pub fn slice_scores(spec: &SliceScores, stem: &Path) -> Result<()> {
 
 fn interval(slice: &SliceScore) -> Option<(f64, f64)> {
     slice.interval.filter(|(low, high)| style::is_drawable(*low) && style::is_drawable(*high))
+}
+
+/// With as many ticks as have room.
+fn value_axis(low: f64, high: f64, width: f64) -> Axis {
+    let fits = |axis: &Axis| (axis.tick_width() + 24.0) * axis.ticks.len() as f64 <= width;
+    let mut axes = (3..=6).rev().map(|count| Axis::padded(low, high, count));
+    axes.find(fits).unwrap_or_else(|| Axis::padded(low, high, 2))
 }
 
 /// Rows, value and interval.

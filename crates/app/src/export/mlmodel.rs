@@ -21,11 +21,15 @@ use crate::session::Session;
 /// behaviour: give the file another number when it changes.
 const LOADER: (&str, &str) = ("table_to_onnx_1", include_str!("table_to_onnx_1.py"));
 
+/// The type of every input in the signature. With `double` MLflow (2.22 to 3.17) refuses a column that happens to hold
+/// whole numbers, with `long` one with gaps, with `string` one without any text; the loader takes them all, and says what it
+/// cannot take. `metadata.input_types` has the types.
+const ANY: &str = "any";
 /// The MLflow whose layout this is.
 const MLFLOW_VERSION: &str = "3.1.0";
 const PYTHON_VERSION: &str = "3.11";
 /// What running `model.onnx` takes. onnxruntime 1.17 came with opset 20, which dates in a graph need.
-const REQUIREMENTS: [&str; 5] = ["mlflow>=2.10", "numpy>=1.24", "onnx>=1.15", "onnxruntime>=1.17", "pandas>=2.0"];
+const REQUIREMENTS: [&str; 5] = ["mlflow>=2.22", "numpy>=1.24", "onnx>=1.15", "onnxruntime>=1.17", "pandas>=2.0"];
 
 /// `MLmodel`, keys in MLflow's order.
 #[derive(Serialize)]
@@ -54,10 +58,12 @@ pub fn write(session: &Session, model_type: &str, export: Option<&Export>, info:
         session.write_text("model/conda.yaml", &yaml(&conda())?)?;
         session.write_text("model/python_env.yaml", &yaml(&python_env())?)?;
         let names: Vec<&str> = export.inputs.iter().map(|field| field.name.as_str()).collect();
-        let example = json!({"columns": names, "data": export.example});
-        session.write_text("model/input_example.json", &example.to_string())?;
-        let serving = serde_json::to_string_pretty(&json!({"dataframe_split": example}))?;
-        session.write_text("model/serving_input_example.json", &serving)?;
+        if !export.example.is_empty() {
+            let example = json!({"columns": names, "data": export.example});
+            session.write_text("model/input_example.json", &example.to_string())?;
+            let serving = serde_json::to_string_pretty(&json!({"dataframe_split": example}))?;
+            session.write_text("model/serving_input_example.json", &serving)?;
+        }
     }
     let model = ml_model(session.run.id(), model_type, export, info);
     session.write_text("model/MLmodel", &serde_yaml::to_string(&model)?)
@@ -83,6 +89,9 @@ fn ml_model(run_id: &str, model_type: &str, export: Option<&Export>, info: &Data
         );
     }
     let onnx = export.map_or(&[][..], |export| &export.onnx);
+    let typed = |field: &Field| (field.name.clone(), json!(field.kind));
+    let input_types: serde_json::Map<String, Value> =
+        export.map_or(&[][..], |export| &export.inputs).iter().map(typed).collect();
     let created = Utc::now().format("%Y-%m-%d %H:%M:%S%.6f").to_string();
     MlModel {
         artifact_path: "model",
@@ -92,12 +101,13 @@ fn ml_model(run_id: &str, model_type: &str, export: Option<&Export>, info: &Data
             "model_type": model_type,
             "dataset_name": info.name,
             "dataset_digest": info.digest,
+            "input_types": input_types,
         }),
         mlflow_version: MLFLOW_VERSION,
         model_size_bytes: onnx.len(),
         model_uuid: model_uuid(run_id, &created, onnx),
         run_id: run_id.to_owned(),
-        saved_input_example_info: export.map(|_| {
+        saved_input_example_info: export.filter(|export| !export.example.is_empty()).map(|_| {
             json!({
                 "artifact_path": "input_example.json",
                 "pandas_orient": "split",
@@ -106,8 +116,9 @@ fn ml_model(run_id: &str, model_type: &str, export: Option<&Export>, info: &Data
             })
         }),
         signature: export.map(|export| {
-            let outputs = columns(&export.outputs);
-            json!({"inputs": columns(&export.inputs), "outputs": outputs, "params": null})
+            let inputs: Vec<Field> =
+                export.inputs.iter().map(|field| Field { name: field.name.clone(), kind: ANY }).collect();
+            json!({"inputs": columns(&inputs), "outputs": columns(&export.outputs), "params": null})
         }),
         utc_time_created: created,
     }

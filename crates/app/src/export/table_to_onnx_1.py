@@ -1,7 +1,7 @@
 """Feeds a data frame to model.onnx, whatever types pandas has given its columns.
 
 MLflow loads this module for `mlflow.pyfunc.load_model` and `mlflow models serve`. The model itself, with all of its
-preprocessing, is in model.onnx: this only makes arrays of text or float64 out of columns.
+preprocessing, is in model.onnx: this only makes arrays of text or numbers out of columns.
 """
 
 import numpy as np
@@ -9,6 +9,7 @@ import onnxruntime
 import pandas as pd
 
 BOOLEANS = {"true": 1.0, "false": 0.0}
+TYPES = {"tensor(double)": np.float64, "tensor(float)": np.float32, "tensor(int64)": np.int64, "tensor(bool)": np.bool_}
 
 
 class Model:
@@ -34,7 +35,10 @@ class Model:
             raise ValueError(f"column `{name}` is missing")
         try:
             column = frame[name]
-            return self.texts(column) if graph_input.type == "tensor(string)" else numbers(column)
+            is_text = graph_input.type == "tensor(string)"
+            values = self.texts(column) if is_text else typed(numbers(column), TYPES[graph_input.type])
+            # The only column of a model is a matrix: so MLflow's own loader gives it.
+            return values.reshape(-1, 1) if len(graph_input.shape) == 2 else values
         except (TypeError, ValueError) as error:
             raise ValueError(f"column `{name}`: {error}") from error
 
@@ -47,6 +51,12 @@ class Model:
         values = column.astype(object).to_numpy()
         texts = ["" if missing else str(value) for value, missing in zip(values, column.isna())]
         return np.array([text.strip() for text in texts] if self.trim else texts, dtype=object)
+
+
+def typed(values, wanted):
+    if wanted in (np.int64, np.bool_) and np.isnan(values).any():
+        raise ValueError("the model takes no missing values here")
+    return values.astype(wanted)
 
 
 def numbers(column):

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use dataset::{OutputColumn, SeriesSource, SeriesSplits, Window, columns_to_csv, format_time};
-use modeling::{ForecastShape, ForecasterConfig, summarize_forecaster};
+use dataset::{Column, OutputColumn, SeriesSource, SeriesSplits, Table, Window, columns_to_csv, format_time};
+use modeling::onnx::Element;
+use modeling::{ForecastShape, Forecaster, ForecasterConfig, summarize_forecaster};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use training::metrics::ForecastErrors;
 
 use crate::bundle::Net;
 use crate::exit::Mistake;
+use crate::export::{Export, Field, Unsupported, series};
 use crate::fitting::Learner;
 use crate::forecast::intervals::Intervals;
 use crate::forecast::job::ForecastJob;
@@ -104,6 +107,53 @@ fn to_csv(keys: Vec<(&str, OutputColumn)>, columns: Vec<(&str, Vec<f64>)>) -> Re
     let all: Vec<(String, OutputColumn)> =
         keys.into_iter().chain(numbers).map(|(name, column)| (name.to_owned(), column)).collect();
     Ok(columns_to_csv(&all)?)
+}
+
+/// The model as an ONNX graph that takes the raw columns; the example is the last window of the file.
+pub fn export(
+    net: &ForecastNet,
+    source: &SeriesSource,
+    splits: &SeriesSplits,
+    models: &[Forecaster],
+) -> Result<Export, Unsupported> {
+    let made = series::graph(net, &splits.encoder, models, &splits.info.schema)
+        .map_err(|error| Unsupported::new(error.to_string()))?;
+    let field = |(name, element, _): &series::Column| Field { name: name.clone(), kind: kind_of(*element) };
+    let inputs: Vec<Field> = made.inputs.iter().map(field).collect();
+    Ok(Export {
+        outputs: made.outputs.iter().map(field).collect(),
+        example: example(source.last_rows(), &inputs, made.rows_per_window),
+        inputs,
+        onnx: made.bytes,
+    })
+}
+
+/// MLflow's word for the type of a column.
+fn kind_of(element: Element) -> &'static str {
+    match element {
+        Element::Float => "float",
+        Element::Double => "double",
+        Element::Int64 => "long",
+        Element::Bool => "boolean",
+        Element::String => "string",
+    }
+}
+
+/// The last rows as cells; none if the file does not hold a column as the graph takes it (times as numbers).
+fn example(rows: &Table, inputs: &[Field], n_rows: usize) -> Vec<Vec<Value>> {
+    let columns = inputs.iter().map(|input| rows.column(&input.name, "the model").ok());
+    let Some(columns) = columns.collect::<Option<Vec<_>>>() else { return Vec::new() };
+    let cell = |column: &Column, input: &Field, row: usize| -> Option<Value> {
+        let Some(text) = column.text(row) else { return Some(Value::Null) };
+        match input.kind {
+            "string" => Some(json!(text)),
+            "boolean" => Some(json!(text.eq_ignore_ascii_case("true") || text == "1")),
+            _ => text.parse::<f64>().ok().map(|number| json!(number)),
+        }
+    };
+    let row = |row: usize| columns.iter().zip(inputs).map(|(column, input)| cell(column, input, row)).collect();
+    let first = rows.n_rows().saturating_sub(n_rows);
+    (first..rows.n_rows()).map(row).collect::<Option<_>>().unwrap_or_default()
 }
 
 /// What a bundle tells of the network.

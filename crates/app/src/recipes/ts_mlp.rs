@@ -14,6 +14,7 @@ use crate::bundle::{TrainedModel, write_bundle};
 use crate::cli::{RunFlags, SeriesFlags};
 use crate::console::LoggingConfig;
 use crate::device::{DeviceKind, use_threads};
+use crate::export;
 use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::forecast::backtest::backtest;
 use crate::forecast::baselines::{self, BaselineKind, fit_simple};
@@ -233,7 +234,9 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
     plot_comparison(session, &result, job.shown_metric(), &format!("{} test windows", splits.test.len()))?;
     let seen_until = ForecastNet::last_seen(&splits);
     let net = ForecastNet { model: config.model.clone(), shape: job.shape, intervals, seen_until };
+    let exported = outputs::export(&net, &source, &splits, &models);
     write_bundle(session, net, &splits.encoder.to_json()?, job.info(), &members, &result)?;
+    export::write(session, ForecastJob::MODEL_TYPE, &exported, job.info())?;
     console.stop_if_interrupted()?;
     Ok(result)
 }

@@ -31,6 +31,8 @@ pub struct SeriesSource {
     windows: Windows,
     facts: TableFacts,
     report: SeriesReport,
+    /// The last rows of one series as they stand in the file, as many as a window takes.
+    last_rows: Table,
 }
 
 /// What is left of a table whose cells were taken over.
@@ -106,7 +108,14 @@ impl SeriesSource {
         let subject =
             Subject { data, raw: &raw, parts: &parts, encoder: encoder_, windows: windows_, facts: &facts, roles };
         let report = SeriesReport::new(&subject, skipped, warnings);
-        Ok(Self { data: data.clone(), file, raw, parts, unfitted, encoder, windows, facts, report })
+        let last_rows = last_rows(table, data, &encoder);
+        Ok(Self { data: data.clone(), file, raw, parts, unfitted, encoder, windows, facts, report, last_rows })
+    }
+
+    /// The last rows of one series as they stand in the file: as many as a window takes, with what its features reach
+    /// back to.
+    pub fn last_rows(&self) -> &Table {
+        &self.last_rows
     }
 
     /// What was read, what was done to it, and what is left.
@@ -169,6 +178,18 @@ impl SeriesSource {
         }
         lines
     }
+}
+
+fn last_rows(table: &Table, data: &SeriesDataConfig, encoder: &SeriesEncoder) -> Table {
+    let n_rows = table.n_rows() as u32;
+    let group = data.group.as_ref().and_then(|name| table.column(name, "`data.group`").ok());
+    let is_of_last = |row: &u32| {
+        group.is_none_or(|group| group.text(*row as usize) == group.text(n_rows.saturating_sub(1) as usize))
+    };
+    let most = encoder.reach() + encoder.windows.lookback + encoder.windows.horizon;
+    let mut rows: Vec<u32> = (0..n_rows).rev().filter(is_of_last).take(most).collect();
+    rows.reverse();
+    table.select(&rows)
 }
 
 /// One target of one series as it stands in the file.

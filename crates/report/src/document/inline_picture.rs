@@ -143,6 +143,7 @@ fn take_element(body: &mut &str, name: &str) -> String {
 fn elements(body: &str, top: u32, colors: &mut Colors) -> Option<String> {
     let mut out = String::with_capacity(body.len());
     let mut rest = body.trim_start();
+    let mut is_first = true;
     while !rest.is_empty() {
         let (tag, after) = rest.strip_prefix('<')?.split_once('>')?;
         let (name, list) = tag.strip_suffix('/').unwrap_or(tag).split_once(' ')?;
@@ -158,7 +159,11 @@ fn elements(body: &str, top: u32, colors: &mut Colors) -> Option<String> {
             }
             rest = after.trim_start();
         } else {
-            let _ = write!(out, "{element}/>");
+            // The first shape is the ground, which the page has itself.
+            if !is_first {
+                let _ = write!(out, "{element}/>");
+            }
+            is_first = false;
             rest = after.trim_start();
         }
     }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod judging;
+
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -28,8 +30,8 @@ type Label = (String, [f64; 4]);
 /// All text of an SVG of ours, measured with the font that the PNG is set in.
 fn labels(document: &roxmltree::Document) -> Vec<Label> {
     const SUBPIXELS: f64 = 3.0;
-    let regular = FontRef::try_from_slice(include_bytes!("../fonts/Inter-Regular.otf")).unwrap();
-    let bold = FontRef::try_from_slice(include_bytes!("../fonts/Inter-Bold.otf")).unwrap();
+    let regular = FontRef::try_from_slice(include_bytes!("../../fonts/Inter-Regular.otf")).unwrap();
+    let bold = FontRef::try_from_slice(include_bytes!("../../fonts/Inter-Bold.otf")).unwrap();
     let label = |node: roxmltree::Node| {
         let number = |name| node.attribute(name).map_or(0.0, |v: &str| v.parse::<f64>().unwrap()) / SUBPIXELS;
         let (x, y, size) = (number("x"), number("y"), number("font-size"));
@@ -79,7 +81,7 @@ fn check(stem: &Path) -> (String, (u32, u32)) {
     let svg = fs::read_to_string(format!("{}.svg", stem.display())).unwrap();
     let document = roxmltree::Document::parse(&svg).unwrap();
     let text: Vec<&str> =
-        document.descendants().filter(|n| n.is_text()).filter_map(|n| n.text()).map(str::trim).collect();
+        document.descendants().filter(|n| n.has_tag_name("text")).filter_map(|n| n.text()).map(str::trim).collect();
     let root = document.root_element();
     let size = |name| root.attribute(name).unwrap().parse::<u32>().unwrap();
     assert!(!svg.contains("NaN") && !svg.contains("inf\""));
