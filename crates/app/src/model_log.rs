@@ -27,6 +27,9 @@ pub fn model_files(folder: &Path, mut params: BTreeMap<String, String>) -> Optio
     params.extend(name_of("name").map(|name| ("dataset_name".to_owned(), name)));
     params.extend(name_of("digest").map(|digest| ("dataset_digest".to_owned(), digest)));
     let rows = name_of("name").zip(name_of("digest")).map(|(name, digest)| DatasetName { name, digest });
-    let metrics = metrics.into_iter().filter_map(|(key, value)| Some((key, value?, rows.clone())));
+    // Train rows are scored otherwise while the model learns than at the end.
+    let is_shown = |key: &String| key.starts_with("val_") || key.starts_with("test_");
+    let metrics = metrics.into_iter().filter(|(key, _)| is_shown(key));
+    let metrics = metrics.filter_map(|(key, value)| Some((key, value?, rows.clone())));
     Some(ModelFiles { model_type, params, metrics: metrics.collect(), ..ModelFiles::new(folder) })
 }

@@ -235,10 +235,21 @@ fn mistakes_are_told_with_the_way_out() {
     assert!(finished.stderr.contains("hint: train it again, or name the rows"), "{}", finished.stderr);
 }
 
+/// The output folder of the run is gone: its files, and its model, come from the store.
 #[test]
-fn the_schema_beside_the_config_is_that_of_the_program() {
-    let dir = Workdir::new();
-    let schema = drift(&dir, &["--print-schema"]).ok().stdout;
-    let kept = fs::read_to_string(support::root().join("configs/schema/drift.schema.json")).unwrap();
-    assert_eq!(schema.trim(), kept.trim(), "write it anew: drift --print-schema > configs/schema/drift.schema.json");
+fn a_model_that_is_only_in_the_store_is_compared() {
+    let (dir, trained) = shop();
+    let run_id = trained["run_id"].as_str().unwrap();
+    fs::remove_dir_all(dir.path("models")).unwrap();
+    let found = drift(&dir, &["--model", run_id, "--json"]).ok().json();
+    assert_eq!(found["current"]["n_rows"].as_u64(), Some(120), "the test rows");
+    assert!(dir.path("models").exists());
+    fs::remove_dir_all(dir.path("models")).unwrap();
+    let model_id = dir.store().run(run_id).unwrap().outputs[0].model_id.clone();
+    let found =
+        drift(&dir, &["--model", &format!("models:/{model_id}"), "--data", "reference.csv", "--json"]).ok().json();
+    assert_eq!(
+        (found["model"]["model_id"].as_str(), found["model"]["run_id"].as_str()),
+        (Some(model_id.as_str()), Some(run_id))
+    );
 }

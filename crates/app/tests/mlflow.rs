@@ -13,7 +13,7 @@ use std::process::Command;
 
 use server::Server;
 use support::{SHORT, Workdir};
-use tracking::{ArtifactsOf, HttpOptions, RestStore, RunQuery, RunStatus, Store};
+use tracking::{ArtifactsOf, HttpOptions, ModelStatus, RestStore, RunQuery, RunStatus, Store};
 
 #[test]
 fn logs_to_the_newest_server() {
@@ -64,18 +64,32 @@ fn logs_to_a_server(variable: &str) {
         store.metric_history(&run.info.run_id, "val_auc").unwrap().iter().map(|point| point.step).collect();
     assert_eq!(steps, [1, 2, 3]);
     assert_eq!(run.inputs[0].dataset.name, "wine_quality");
-    for (folder, file) in [
-        ("plots", "plots/roc.png"),
-        ("model", "model/model.safetensors"),
-        ("predictions", "predictions/test_predictions.csv"),
-    ] {
-        let found = store.list_artifacts(ArtifactsOf::Run(&run.info.run_id), folder).unwrap();
+    let of_run = ArtifactsOf::Run(&run.info.run_id);
+    for (folder, file) in [("plots", "plots/roc.png"), ("predictions", "predictions/test_predictions.csv")] {
+        let found = store.list_artifacts(of_run, folder).unwrap();
         assert!(found.iter().any(|artifact| artifact.path == file && artifact.bytes > Some(0)), "{file}: {found:?}");
     }
-    let copy = dir.path("copy.safetensors");
-    store.get_artifact(ArtifactsOf::Run(&run.info.run_id), "model/model.safetensors", &copy).unwrap();
+    // The model: a logged one, or with MLflow 2 a folder of the run.
+    let folder = dir.path("fetched model");
+    assert!(tracking::download(&store, &format!("runs:/{}/model", run.info.run_id), &folder).unwrap() >= 5);
     let local = dir.path(finished.json()["outputs"].as_str().unwrap()).join("model/model.safetensors");
-    assert_eq!(fs::read(copy).unwrap(), fs::read(local).unwrap());
+    assert_eq!(fs::read(folder.join("model.safetensors")).unwrap(), fs::read(local).unwrap());
+    let Ok(models) = store.logged_models() else {
+        assert!(!store.list_artifacts(of_run, "model").unwrap().is_empty());
+        return;
+    };
+    assert!(store.list_artifacts(of_run, "model").unwrap().is_empty(), "not twice");
+    let run = store.run(&run.info.run_id).unwrap();
+    assert_eq!(run.outputs.len(), 1);
+    let model = models.get(&run.outputs[0].model_id).unwrap();
+    assert_eq!((model.name.as_str(), model.model_type.as_str()), ("model", "tabular_mlp"));
+    assert_eq!((model.status, model.source_run_id.as_deref()), (ModelStatus::Ready, Some(run.info.run_id.as_str())));
+    for (param, value) in [("dataset_name", "wine_quality"), ("n_params", run.params["n_params"].as_str())] {
+        assert_eq!(model.params[param], value);
+    }
+    let point = model.metrics.iter().find(|point| point.metric.key == "test_auc").unwrap();
+    assert_eq!((point.metric.value, point.dataset.as_ref().unwrap().name.as_str()), (logged, "wine_quality"));
+    assert!(model.metrics.iter().any(|point| point.metric.key == "val_auc"));
 }
 
 /// Python opens the file that the program made (and migrates it), reads everything, writes a run; the program goes on.
@@ -126,7 +140,6 @@ print(json.dumps({
         "extra_artifacts",
         "feature_importance.csv",
         "logs",
-        "model",
         "model_summary.txt",
         "models",
         "nested_runs.json",

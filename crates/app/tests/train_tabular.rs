@@ -86,10 +86,16 @@ fn without_flags_it_trains_the_baseline_and_records_everything() {
 
     let local = files_below(&dir.path("models/tabular_mlp_baseline").join(&run.info.run_id));
     let artifacts = files_below(Path::new(&run.info.artifact_uri));
+    let model = dir.store().logged_models().unwrap().get(&run.outputs[0].model_id).unwrap();
+    let of_model = files_below(Path::new(&model.artifact_location));
     for file in OUTPUTS {
         assert!(local.contains(file), "{file} is not among the local outputs {local:?}");
-        assert!(artifacts.contains(file), "{file} is not among the artifacts {artifacts:?}");
+        match file.strip_prefix("model/") {
+            Some(file) => assert!(of_model.contains(file), "{file} is not in the logged model {of_model:?}"),
+            None => assert!(artifacts.contains(file), "{file} is not among the artifacts {artifacts:?}"),
+        }
     }
+    assert!(!artifacts.iter().any(|file| file.starts_with("model/")), "a model is not kept twice");
     assert!(artifacts.iter().any(|file| file.starts_with("logs/") && file.ends_with(".log")), "{artifacts:?}");
     assert!(!local.iter().any(|file| file.ends_with(".tmp")));
 

@@ -158,8 +158,9 @@ pub struct ModelFiles {
     pub params: BTreeMap<String, String>,
     /// Replaceable.
     pub tags: BTreeMap<String, String>,
-    /// Metrics of the model and of the run: key, value, the data that it was measured on. One that the run has logged with
-    /// this value is that point; others become a point at `step`.
+    /// Metrics of the model: key, value, the data that it was measured on. One that the run has logged with this value is that
+    /// point; one that the run does not have becomes a point of the run too, at `step`; one that the run has with other values
+    /// only is left out, because MLflow would put it into the run's curve.
     pub metrics: Vec<(String, f64, Option<DatasetName>)>,
     /// The step at which the model was made.
     pub step: i64,

@@ -180,7 +180,7 @@ fn send_metrics(shared: &Shared, ticket: &ModelTicket) -> Result<()> {
     let note = format!("model_metrics.{}", ticket.name);
     let mut points = Vec::new();
     for metric in &ticket.metrics {
-        points.push((metric.dataset.as_ref(), point_of(shared, ticket, metric)?));
+        points.extend(point_of(shared, ticket, metric)?.map(|point| (metric.dataset.as_ref(), point)));
     }
     points.sort_by_key(|(dataset, _)| dataset.map(|dataset| (&dataset.name, &dataset.digest)));
     for group in points.chunk_by(|a, b| a.0 == b.0) {
@@ -196,16 +196,17 @@ fn send_metrics(shared: &Shared, ticket: &ModelTicket) -> Result<()> {
     Ok(())
 }
 
-/// The run's last point with the value of a metric of its model; a new one, when it has none.
-fn point_of(shared: &Shared, ticket: &ModelTicket, metric: &TicketMetric) -> Result<Metric> {
+/// The run's last point with the value of a metric of its model; a new one, where the run does not have the metric. None
+/// where it has it with other values: its curve would get a point that is none of it.
+fn point_of(shared: &Shared, ticket: &ModelTicket, metric: &TicketMetric) -> Result<Option<Metric>> {
     let is_same = |point: &&Metric| stored_value(point.value) == stored_value(metric.value());
     let history = shared.store.metric_history(shared.run_id(), &metric.key)?;
-    Ok(history.iter().rfind(is_same).cloned().unwrap_or_else(|| Metric {
-        key: metric.key.clone(),
-        value: metric.value(),
-        timestamp_ms: ticket.time_ms.max(0),
-        step: ticket.step,
-    }))
+    if let Some(point) = history.iter().rfind(is_same) {
+        return Ok(Some(point.clone()));
+    }
+    let (key, value) = (metric.key.clone(), metric.value());
+    let new = || Metric { key, value, timestamp_ms: ticket.time_ms.max(0), step: ticket.step };
+    Ok(history.is_empty().then(new))
 }
 
 #[cfg(test)]
