@@ -75,7 +75,7 @@ impl Columns<'_> {
             .ok_or_else(|| Unsupported::new(format!("column `{name}` is not among the inputs")))
     }
 
-    fn missing_texts<'b>(&'b self) -> impl Iterator<Item = &'b str> {
+    fn missing_texts(&self) -> impl Iterator<Item = &str> {
         MISSING_TEXTS.into_iter().chain(self.null_values.iter().map(String::as_str))
     }
 
