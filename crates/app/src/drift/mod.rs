@@ -149,6 +149,16 @@ impl Drift {
         self.columns.iter().filter(move |column| column.role == role)
     }
 
+    /// What there is to say where there is no alarm.
+    pub fn without_alarm(&self) -> String {
+        let drifted = self.columns.iter().filter(|column| column.is_judged && column.verdict == Verdict::Drift);
+        match drifted.count() {
+            0 => "no drift".to_owned(),
+            1 => "1 column has drifted, which is no reason for an alarm".to_owned(),
+            n => format!("{n} columns have drifted, which is no reason for an alarm"),
+        }
+    }
+
     /// What is logged as metrics of the run: of all inputs together, then of each column.
     pub fn metrics(&self) -> Vec<(String, f64)> {
         let mut all: Vec<(String, f64)> = self.overall().map(|(name, value)| (name.to_owned(), value)).collect();
@@ -267,14 +277,15 @@ impl RunResult for Drift {
         if self.columns.iter().any(|column| column.role != Role::Features) {
             text += "\n  * no input: what the model predicts, or is to predict";
         }
-        let verdict = if self.alarms.is_empty() { "no drift".to_owned() } else { self.alarms.join("\n  ") };
+        let verdict = if self.alarms.is_empty() { self.without_alarm() } else { self.alarms.join("\n  ") };
         format!("{text}\n\n  {verdict}")
     }
 
     fn summary(&self) -> String {
         let (reference, current) = (&self.reference, &self.current);
-        let sides = format!("{} rows against {} of the {}", current.n_rows, reference.n_rows, reference.name);
-        format!("{sides}: {} of {} inputs drifted", self.summary.n_drifted_features, self.summary.n_features)
+        let name = |side: &SideFacts| format!("{} ({} rows)", side.name, side.n_rows);
+        let drifted = format!("{} of {} inputs drifted", self.summary.n_drifted_features, self.summary.n_features);
+        format!("{} against {}: {drifted}", name(current), name(reference))
     }
 
     fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {

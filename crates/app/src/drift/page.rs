@@ -29,7 +29,13 @@ pub fn document(found: &Drift, config: &Config, plots: &Path) -> Result<Document
     let (reference, current) = (&found.reference, &found.current);
     let subtitle =
         format!("{}: {} rows · against {}: {} rows", current.name, current.n_rows, reference.name, reference.n_rows);
-    Ok(Document { title: "Drift".to_owned(), subtitle, summary: summary(found), sections, footer: footer(found) })
+    Ok(Document {
+        title: format!("Drift: {}", current.name),
+        subtitle,
+        summary: summary(found),
+        sections,
+        footer: footer(found),
+    })
 }
 
 fn footer(found: &Drift) -> String {
@@ -53,7 +59,7 @@ fn summary(found: &Drift) -> Vec<(String, String)> {
 
 fn verdict(found: &Drift) -> Section {
     let (tone, text) = match found.alarms.as_slice() {
-        [] => (Tone::Good, "No drift: the rows look like those that the model was trained on.".to_owned()),
+        [] => (Tone::Good, format!("No alarm: {}.", found.without_alarm())),
         alarms => (Tone::Bad, alarms.join("\n\n")),
     };
     Section { title: "Verdict".to_owned(), text: None, blocks: vec![Block::Note { tone, text }] }
@@ -61,6 +67,7 @@ fn verdict(found: &Drift) -> Section {
 
 fn inputs_section(found: &Drift, inputs: &[&ComparedColumn], plots: &Path) -> Result<Section> {
     let mut blocks = vec![Block::Table(table(inputs))];
+    blocks.extend(reasons(inputs));
     for (index, columns) in inputs.chunks(PANELS).take(MOST_PICTURES).enumerate() {
         let stem = if index == 0 { "drift_histograms".to_owned() } else { format!("drift_histograms_{}", index + 1) };
         blocks.push(picture(found, "Inputs", columns, &plots.join(stem))?);
@@ -74,10 +81,9 @@ fn inputs_section(found: &Drift, inputs: &[&ComparedColumn], plots: &Path) -> Re
 }
 
 fn others_section(found: &Drift, columns: &[&ComparedColumn], plots: &Path) -> Result<Section> {
-    let blocks = vec![
-        Block::Table(table(columns)),
-        picture(found, "Predictions and target", columns, &plots.join("drift_outcomes"))?,
-    ];
+    let mut blocks = vec![Block::Table(table(columns))];
+    blocks.extend(reasons(columns));
+    blocks.push(picture(found, "Predictions and target", columns, &plots.join("drift_outcomes"))?);
     let text = "What the model predicts, against its predictions for rows that it did not learn from; and the target, where \
                 both sides have it. Inputs may drift without either, and a model that answers otherwise than it did deserves \
                 a look even where no single input stands out.";
@@ -86,10 +92,17 @@ fn others_section(found: &Drift, columns: &[&ComparedColumn], plots: &Path) -> R
 
 fn table(columns: &[&ComparedColumn]) -> Table {
     let mut heads = ["column", "verdict"].map(TableColumn::left).to_vec();
-    let figures = ["PSI", "p", "KS", "Wasserstein / sd", "Jensen-Shannon", "missing before", "missing now", "unseen"];
+    let figures = ["PSI", "p", "KS", "W / sd", "JS", "missing", "before", "unseen"];
     heads.extend(figures.map(TableColumn::right));
-    heads.push(TableColumn::left("why"));
     Table { caption: String::new(), columns: heads, rows: columns.iter().map(|column| row(column)).collect() }
+}
+
+/// Why each verdict is what it is, where there is a reason.
+fn reasons(columns: &[&ComparedColumn]) -> Option<Block> {
+    let told = columns.iter().filter(|column| !column.reasons.is_empty());
+    let line = |column: &&ComparedColumn| format!("- `{}`: {}", column.name, column.reasons.join(", "));
+    let lines: Vec<String> = told.map(line).collect();
+    (!lines.is_empty()).then(|| Block::Text(lines.join("\n")))
 }
 
 fn row(column: &ComparedColumn) -> Vec<Cell> {
@@ -107,13 +120,12 @@ fn row(column: &ComparedColumn) -> Vec<Cell> {
         shown(figures.kolmogorov_smirnov.map(|ks| ks.statistic)),
         shown(figures.wasserstein_sd),
         shown(figures.jensen_shannon),
-        percent(figures.missing_share_reference),
         percent(figures.missing_share_current),
+        percent(figures.missing_share_reference),
         percent(figures.unseen_share),
     ];
     let mut cells = vec![Cell::plain(&column.name), Cell::toned(word(column).to_lowercase(), tone)];
     cells.extend(values.map(Cell::plain));
-    cells.push(Cell::plain(column.reasons.join(", ")));
     cells
 }
 
@@ -185,7 +197,7 @@ fn method(config: &Config) -> Section {
         blocks.push(Block::Text(format!("With limits of their own: {}.", names.join(", "))));
     }
     let text = "A column has drifted when one of its figures is at its limit or above, unless chance alone gives as much \
-                (significance). PSI and Jensen-Shannon compare shares in tenths of the earlier numbers, or of levels; \
-                Kolmogorov-Smirnov and Wasserstein the numbers themselves.";
+                (significance). PSI and Jensen-Shannon (JS) compare shares in tenths of the earlier numbers, or of levels; \
+                Kolmogorov-Smirnov (KS) and Wasserstein (W, here in standard deviations) the numbers themselves.";
     Section { title: "Limits".to_owned(), text: Some(text.to_owned()), blocks }
 }

@@ -57,6 +57,9 @@ impl DriftFlags {
 pub fn main(file: &Path, flags: &CommonFlags, own: &DriftFlags) -> Result<()> {
     let place = OnceCell::new();
     let settle = |config: &mut Config| {
+        for (key, path) in [("data", &config.data), ("reference", &config.reference)] {
+            check_file(key, path.as_deref())?;
+        }
         let found = match &config.model {
             Some(what) => ModelPlace::find("model", what, &config.mlflow, &config.paths)?,
             None => ModelPlace::newest(&config.paths.models_dir, |kind| kind == TabularJob::MODEL_TYPE)?,
@@ -70,6 +73,17 @@ pub fn main(file: &Path, flags: &CommonFlags, own: &DriftFlags) -> Result<()> {
         Some(place) => compare(config, place, session),
         None => unreachable!("the config is settled before the recipe begins"),
     })
+}
+
+/// A run need not be started for a file that is not there.
+fn check_file(key: &str, path: Option<&Path>) -> Result<(), Mistake> {
+    match path.filter(|path| !path.exists()) {
+        None => Ok(()),
+        Some(path) => {
+            let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            Err(Mistake::new(format!("`{key}`: no file `{}` (looked for `{}`)", path.display(), absolute.display())))
+        }
+    }
 }
 
 /// Compares the config's rows with those of the model; leaves everything in the session's run and folder.
