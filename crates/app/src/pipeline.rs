@@ -123,7 +123,7 @@ mod tests {
             Ok((next <= n).then_some(next))
         };
         let work = |item: usize| {
-            if item % 3 == 0 {
+            if item.is_multiple_of(3) {
                 thread::yield_now();
             }
             anyhow::ensure!(bad.is_none_or(|bad| item < bad), "item {item}");

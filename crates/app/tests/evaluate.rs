@@ -273,7 +273,7 @@ fn a_file_of_predictions_needs_no_model() {
     assert_eq!(slices.len(), 2);
     assert!(slices.contains(&"north") && slices.contains(&"south"));
 
-    let classes = dir.write("classes.csv", "y_test,y_pred\ncat,cat\ncat,dog\ndog,dog\nbird,bird\n".repeat(1));
+    let classes = dir.write("classes.csv", "y_test,y_pred\ncat,cat\ncat,dog\ndog,dog\nbird,bird\n");
     let found = evaluate(&dir, &["--json", "--predictions", classes.to_str().unwrap()]).ok().json();
     assert_eq!(found["metrics"]["test_accuracy"], 0.75);
     assert!(found["metrics"]["test_auc"].is_null(), "there are no probabilities");

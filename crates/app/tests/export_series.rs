@@ -148,7 +148,7 @@ interval_coverage: 0.8
     let outputs: Vec<&str> = exported.outputs.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(outputs, ["sales_pred", "sales_lower", "sales_upper", "sales_q0.1", "sales_q0.5", "sales_q0.9"]);
     let inputs: Vec<&str> = exported.inputs.iter().map(|(name, ..)| name.as_str()).collect();
-    assert_eq!(inputs, ["day", "shop", "sales", "weather", "plan", "promotion"]);
+    assert_eq!(inputs, ["day", "shop", "sales", "promotion", "weather", "plan"]);
     // Lag 7 and look-back, then the horizon.
     assert_eq!((exported.rows_per_window, exported.horizon), (7 + 14 + 5, 5));
 }

@@ -53,7 +53,7 @@ pub struct RowWriter {
 enum Sink {
     Csv(Mutex<Box<dyn Write + Send>>),
     #[cfg(feature = "parquet")]
-    Parquet(ParquetSink),
+    Parquet(Box<ParquetSink>),
 }
 
 /// Rows as they will stand in the file.
@@ -198,7 +198,7 @@ fn csv_sink(mut to: impl Write + Send + 'static, columns: &[(String, OutputType)
 
 #[cfg(feature = "parquet")]
 fn parquet_sink(file: File, columns: &[(String, OutputType)]) -> io::Result<Sink> {
-    ParquetSink::create(file, columns).map(Sink::Parquet)
+    ParquetSink::create(file, columns).map(|sink| Sink::Parquet(Box::new(sink)))
 }
 
 #[cfg(not(feature = "parquet"))]

@@ -32,9 +32,14 @@ pub fn is_text(raw: &RawColumn, engineer: &EngineerConfig) -> bool {
     raw.column_type == ColumnType::String || engineer.datetime.iter().any(|date| date.column == raw.name)
 }
 
-/// Declares the raw columns as inputs and encodes them. `null_values`: texts that stand for a missing value.
-pub fn encode(graph: &mut Graph, preprocessor: &Preprocessor, null_values: &[String]) -> Result<Encoded, Unsupported> {
-    let mut columns = Columns { graph, null_values, cells: BTreeMap::new() };
+/// Declares the raw columns as inputs and encodes them. `null_values`: texts that stand for a missing value;
+/// `trim`: blanks around a text do not count.
+pub fn encode(
+    graph: &mut Graph,
+    preprocessor: &Preprocessor,
+    (null_values, trim): (&[String], bool),
+) -> Result<Encoded, Unsupported> {
+    let mut columns = Columns { graph, null_values, trim, cells: BTreeMap::new() };
     preprocessor.raw.iter().for_each(|raw| columns.declare(raw, &preprocessor.engineer));
     columns.engineer(&preprocessor.engineer)?;
     columns.encode(preprocessor)
@@ -43,6 +48,7 @@ pub fn encode(graph: &mut Graph, preprocessor: &Preprocessor, null_values: &[Str
 struct Columns<'a> {
     graph: &'a mut Graph,
     null_values: &'a [String],
+    trim: bool,
     cells: BTreeMap<String, Cells>,
 }
 
@@ -75,15 +81,24 @@ impl Columns<'_> {
             .ok_or_else(|| Unsupported::new(format!("column `{name}` is not among the inputs")))
     }
 
-    fn missing_texts<'b>(&'b self) -> impl Iterator<Item = &'b str> {
+    fn missing_texts(&self) -> impl Iterator<Item = &str> {
         MISSING_TEXTS.into_iter().chain(self.null_values.iter().map(String::as_str))
     }
 
     /// Whether each text stands for a missing value.
     fn is_missing(&mut self, texts: &Value) -> Value {
-        let missing: Vec<(String, i64)> = distinct(self.missing_texts().map(|text| (text.to_owned(), 1)));
+        let missing = self.with_blanks(self.missing_texts().map(|text| (text.to_owned(), 1)).collect());
         let is_missing = self.encode_labels(texts, missing, 0);
         self.graph.cast(&is_missing, Element::Bool)
+    }
+
+    /// Each text once, and as files with a blank after the comma have it: a graph cannot trim.
+    fn with_blanks(&self, pairs: Vec<(String, i64)>) -> Vec<(String, i64)> {
+        let blank: Vec<(String, i64)> = match self.trim {
+            true => pairs.iter().map(|(text, slot)| (format!(" {text}"), *slot)).collect(),
+            false => Vec::new(),
+        };
+        distinct(pairs.into_iter().chain(blank))
     }
 
     fn encode_labels(&mut self, texts: &Value, slots: Vec<(String, i64)>, default: i64) -> Value {
@@ -247,7 +262,7 @@ impl Columns<'_> {
                     .flat_map(|(level, slot)| aliases(levels, level).into_iter().map(move |alias| (alias, slot)));
                 let missing = self.missing_texts().map(|text| (text.to_owned(), absent));
                 // The first one with a name counts: a level may well be `None`.
-                let slots = distinct(known.chain(aliases).chain(missing));
+                let slots = self.with_blanks(known.chain(aliases).chain(missing).collect());
                 self.encode_labels(&texts, slots, unknown)
             }
             Cells::Numbers(numbers) => self.number_index(&numbers, levels, unknown, absent),

@@ -320,7 +320,7 @@ impl Builder<'_> {
         let keys = numbers.map_or_else(|| Attribute::Texts(of_series.keys().cloned().collect()), Attribute::Ints);
         let codes = self.encode(&column, keys, n);
         let codes = self.by_window(&codes);
-        let n_channels = of_series.values().next().map_or(0, Vec::len);
+        let n_channels = of_series.values().map(Vec::len).chain(shared.map(<[Scale]>::len)).next().unwrap_or(0);
         let unknown = Scale { offset: f64::NAN, factor: f64::NAN };
         let mut series: Vec<Vec<Scale>> = of_series.values().cloned().collect();
         series.push(shared.map_or_else(|| vec![unknown; n_channels], <[Scale]>::to_vec));

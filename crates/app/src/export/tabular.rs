@@ -31,7 +31,8 @@ pub fn export(source: &Source, models: &[TabularMlp]) -> Result<Export, Unsuppor
     let outputs = outputs(preprocessor, *task);
     check_names(preprocessor, &outputs)?;
     let mut graph = Graph::new("tabular_mlp");
-    let Encoded { numeric, categorical } = features::encode(&mut graph, preprocessor, source.null_values)?;
+    let Encoded { numeric, categorical } =
+        features::encode(&mut graph, preprocessor, (source.null_values, source.trim))?;
     let raw: Vec<Value> =
         models.iter().map(|model| model.export(&mut graph, numeric.as_ref(), categorical.as_ref())).collect();
     let predicted = task.export(&mut graph, &raw);

@@ -325,11 +325,9 @@ fn days_before_month(whole: &mut Whole, month: &Value) -> Value {
 
 /// What stands between the first delimiters of each text, a missing part being empty.
 fn first_parts<const N: usize>(graph: &mut Graph, texts: &Value, delimiter: &str) -> [Value; N] {
-    let mut ended = texts.clone();
-    if N > 1 {
-        let end = graph.texts(&[&delimiter.repeat(N - 1)], &[]);
-        ended = graph.node("StringConcat", &[texts, &end], &[]);
-    }
+    // At least one, because empty texts alone would have no first part either.
+    let end = graph.texts(&[&delimiter.repeat(N.saturating_sub(1).max(1))], &[]);
+    let ended = graph.node("StringConcat", &[texts, &end], &[]);
     parts(graph, &ended, &[("delimiter", Attribute::Text(delimiter.to_owned()))])
 }
 
