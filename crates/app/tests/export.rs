@@ -10,7 +10,7 @@ use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
-use support::{Workdir, root};
+use support::{Finished, Workdir, root};
 
 /// The Python of `MLFLOW_PYTHON`, to be given its arguments.
 fn python(dir: &Workdir) -> Option<Command> {
@@ -113,4 +113,110 @@ model: {{hidden_dims: [16, 8], activation: gelu}}
 {SHORT}"
     );
     check(&Workdir::new(), &config, &people(1500));
+}
+
+/// Three kinds told apart by two skewed numbers and two categories, one of which is rare in places.
+fn flowers(n: usize) -> String {
+    let mut random = Random(2);
+    let mut csv = "part,length,width,soil,colour,kind\n".to_owned();
+    for row in 0..n {
+        let kind = random.below(3);
+        let length = (kind + 1) as f64 * 1.5 + random.below(100) as f64 / 40.0;
+        let width = format!("{}", (random.below(100) as f64 / 30.0).powi(3));
+        let width = random.or_missing(6, width);
+        let is_test = part(row) == "test";
+        let soil = if is_test && random.one_in(5) {
+            "moon"
+        } else {
+            ["clay", "sand", "peat"][(kind + random.below(2)) as usize % 3]
+        };
+        let colour = random.pick(&["red", "blue", "white", "white", "green"]).to_owned();
+        let colour = random.or_missing(4, colour);
+        let kind = ["setosa", "vir, ginica", "größte"][kind as usize];
+        writeln!(csv, "{},{length},{width},{soil},{colour},\"{kind}\"", part(row)).unwrap();
+    }
+    csv
+}
+
+#[test]
+fn several_classes_with_embeddings_periodic_numbers_and_an_ensemble() {
+    for norm in ["batch", "layer"] {
+        let config = format!(
+            "
+data: {{path: data.csv, target: kind, split: {{column: part}}}}
+features: {{categorical: embedding, scaling: min_max}}
+model: {{hidden_dims: [16, 16], norm: {norm}, residual: true, activation: silu, numeric_embedding: periodic, numeric_embedding_frequencies: 8}}
+ensemble: 2
+{SHORT}"
+        );
+        check(&Workdir::new(), &config, &flowers(600));
+    }
+}
+
+/// Prices with a long tail, dates, quotients, towns.
+fn houses(n: usize) -> String {
+    let mut random = Random(3);
+    let mut csv = "part,sold,rooms,people,income,town,price\n".to_owned();
+    for row in 0..n {
+        let sold = format!("{}-{:02}-{:02}", 2015 + random.below(8), 1 + random.below(12), 1 + random.below(28));
+        let sold = random.or_missing(11, sold);
+        let (rooms, people) = (1 + random.below(9), random.below(6));
+        let income = format!("{:.4}", (1.0 + random.below(1000) as f64 / 100.0).powi(2));
+        let income = random.or_missing(6, income);
+        let is_test = part(row) == "test";
+        let town =
+            if is_test && random.one_in(7) { "Atlantis" } else { random.pick(&["Bergen", "Oslo", "Oslo", "Moss"]) };
+        let price = 50_000.0 * (rooms as f64).powf(1.2) + random.below(100_000) as f64;
+        writeln!(csv, "{},{sold},{rooms},{people},{income},{town},{price}", part(row)).unwrap();
+    }
+    csv
+}
+
+#[test]
+fn a_number_from_dates_ratios_products_powers_and_quantiles() {
+    let engineer = "
+  engineer:
+    datetime: [{column: sold, parts: [year, month, weekday, day_of_year, epoch_days], cyclic: true}]
+    ratio: [{numerator: income, denominator: people}]
+    product: [[rooms, people]]
+    power: [{column: rooms, exponent: 0.5}]
+    log1p: [income]";
+    for target in ["target_transform: log", "target_scaling: standard"] {
+        let config = format!(
+            "
+data: {{path: data.csv, target: price, problem_type: regression, split: {{column: part}}, {target}}}
+features:
+  scaling: quantile_normal
+  impute: mean
+  columns: {{rooms: {{scaling: standard}}}}{engineer}
+model: {{hidden_dims: [16], activation: tanh}}
+{SHORT}"
+        );
+        check(&Workdir::new(), &config, &houses(600));
+    }
+}
+
+/// From the registry, where another program looks for it: predictions of a table's and of a series' model.
+#[test]
+fn a_registered_champion_is_loaded_and_served_by_mlflow() {
+    let dir = Workdir::new();
+    dir.write("data.csv", people(600));
+    let config = format!(
+        "
+data: {{path: data.csv, target: grade, split: {{column: part}}}}
+{}",
+        SHORT.replace("log_artifacts: false", "log_artifacts: true")
+    );
+    dir.write("config.yaml", config);
+    let trained = dir.run(&["--config", "config.yaml", "--json"]).ok().json();
+    let short = ["--json", "--epochs", "1", "--hidden-dims", "8", "--set", "windows.stride=24"];
+    let series = dir.command_of(env!("CARGO_BIN_EXE_train_ts_mlp"), &short).output().unwrap();
+    let series = Finished::from(series).ok().json();
+    let Some(mut python) = python(&dir) else { return };
+    let script = root().join("crates/app/tests/py/check_registered.py");
+    let outputs = |found: &serde_json::Value| found["outputs"].as_str().unwrap().to_owned();
+    let ids = [&trained, &series].map(|found| found["run_id"].as_str().unwrap().to_owned());
+    let output = python.arg(script).args(ids).args([outputs(&trained), outputs(&series)]).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && stdout.ends_with("checked\n"), "{stdout}\n{stderr}");
 }

@@ -1,5 +1,7 @@
 //! Dates in a graph: texts are taken apart at the marks between their fields, and calendar parts computed from them.
 
+use std::f64::consts::TAU;
+
 use dataset::DatetimePart;
 use modeling::onnx::{Attribute, Element, Graph, Value};
 
@@ -140,17 +142,25 @@ impl Moments {
             return vec![self.epoch_days(graph)];
         }
         let value = self.whole(graph, part);
-        let value = graph.cast(&value, Element::Double);
         if !cyclic || !part.is_cyclic() {
-            return vec![value];
+            return vec![graph.cast(&value, Element::Double)];
         }
-        let (first, period) = self.period(graph, part);
-        let first = graph.doubles(&[first], &[1]);
-        let turn = graph.node("Sub", &[&value, &first], &[]);
-        let turn = graph.node("Div", &[&turn, &period], &[]);
-        let tau = graph.doubles(&[std::f64::consts::TAU], &[1]);
-        let angle = graph.node("Mul", &[&turn, &tau], &[]);
-        vec![graph.node("Sin", &[&angle], &[]), graph.node("Cos", &[&angle], &[])]
+        let (first, longest, period) = self.period(graph, part);
+        let place = plus(graph, &value, -first);
+        let width = graph.ints(&[longest], &[1]);
+        let row = graph.node("Mul", &[&period, &width], &[]);
+        let place = graph.node("Add", &[&row, &place], &[]);
+        // From a table of our own values: another sine would differ in the last bit, by which quantiles tell equal from
+        // unequal.
+        let angles = (0..=longest).flat_map(|period| (0..longest).map(move |i| i as f64 / period as f64 * TAU));
+        let angles: Vec<f64> = angles.collect();
+        [f64::sin, f64::cos]
+            .map(|f| {
+                let values: Vec<f64> = angles.iter().map(|&angle| f(angle)).collect();
+                let values = graph.doubles(&values, &[values.len()]);
+                graph.node("Gather", &[&values, &place], &[])
+            })
+            .to_vec()
     }
 
     fn whole(&self, graph: &mut Graph, part: DatetimePart) -> Value {
@@ -190,24 +200,20 @@ impl Moments {
         }
     }
 
-    /// The first value of a part that repeats itself, and how many there are (`double`).
-    fn period(&self, graph: &mut Graph, part: DatetimePart) -> (f64, Value) {
-        let mut fixed = |first: f64, n: f64| (first, graph.doubles(&[n], &[1]));
+    /// The first value of a part that repeats itself, how many there are at most, and how many there are.
+    fn period(&self, graph: &mut Graph, part: DatetimePart) -> (i64, i64, Value) {
+        let mut fixed = |first: i64, n: i64| (first, n, graph.ints(&[n], &[1]));
         match part {
-            DatetimePart::Quarter => fixed(1.0, 4.0),
-            DatetimePart::Month => fixed(1.0, 12.0),
-            DatetimePart::Weekday => fixed(0.0, 7.0),
-            DatetimePart::Hour => fixed(0.0, 24.0),
-            DatetimePart::Day => {
-                let days = self.days_in_month(graph);
-                (1.0, graph.cast(&days, Element::Double))
-            }
+            DatetimePart::Quarter => fixed(1, 4),
+            DatetimePart::Month => fixed(1, 12),
+            DatetimePart::Weekday => fixed(0, 7),
+            DatetimePart::Hour => fixed(0, 24),
+            DatetimePart::Day => (1, 31, self.days_in_month(graph)),
             DatetimePart::DayOfYear => {
                 let [this, next] = [0, 1].map(|on| self.first_of_year(graph, on));
-                let days = graph.node("Sub", &[&next, &this], &[]);
-                (1.0, graph.cast(&days, Element::Double))
+                (1, 366, graph.node("Sub", &[&next, &this], &[]))
             }
-            _ => fixed(0.0, 60.0),
+            _ => fixed(0, 60),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use dataset::{CategoricalEncoding, ColumnType, Encoder, EngineerConfig, Input, Preprocessor, RawColumn};
+use dataset::{CategoricalEncoding, ColumnType, Encoder, EngineerConfig, Input, PowerFeature, Preprocessor, RawColumn};
 use modeling::onnx::{Attribute, Dim, Element, Graph, Value};
 
 use super::dates::{self, Moments};
@@ -199,7 +199,7 @@ impl Columns<'_> {
     fn encode(&mut self, preprocessor: &Preprocessor) -> Result<Encoded, Unsupported> {
         let is_number = |input: &&Input| matches!(input.encoder, Encoder::Numeric { .. });
         let numbers: Vec<&Input> = preprocessor.inputs.iter().filter(is_number).collect();
-        let mut blocks = self.encode_numbers(&numbers)?;
+        let mut blocks = self.encode_numbers(&numbers, &preprocessor.engineer)?;
         let mut indices = Vec::new();
         for input in &preprocessor.inputs {
             let Encoder::Category { levels, other, missing } = &input.encoder else { continue };
@@ -218,7 +218,7 @@ impl Columns<'_> {
     }
 
     /// Filled in and scaled numbers, then missing indicators.
-    fn encode_numbers(&mut self, inputs: &[&Input]) -> Result<Vec<Value>, Unsupported> {
+    fn encode_numbers(&mut self, inputs: &[&Input], engineer: &EngineerConfig) -> Result<Vec<Value>, Unsupported> {
         if inputs.is_empty() {
             return Ok(Vec::new());
         }
@@ -236,7 +236,13 @@ impl Columns<'_> {
         let is_missing = self.graph.node("IsNaN", &[&raw], &[]);
         let fills = self.graph.doubles(&fills, &[1, fills.len()]);
         let filled = self.graph.node("Where", &[&is_missing, &fills, &raw], &[]);
-        let scaled = scaling::scale(self.graph, &filled, &scalers);
+        let is_rounded = |input: &&Input| {
+            let is_power = |power: &PowerFeature| input.name == format!("{}^{}", power.column, power.exponent);
+            let is_log = |column: &String| input.name == format!("log1p({column})");
+            engineer.power.iter().any(is_power) || engineer.log1p.iter().any(is_log)
+        };
+        let is_rounded: Vec<bool> = inputs.iter().map(is_rounded).collect();
+        let scaled = scaling::scale(self.graph, &filled, &scalers, &is_rounded);
         let [least, most] = [f32::MIN, f32::MAX].map(|end| self.graph.doubles(&[f64::from(end)], &[]));
         let scaled = self.graph.node("Clip", &[&scaled, &least, &most], &[]);
         let mut blocks = vec![self.graph.cast(&scaled, Element::Float)];

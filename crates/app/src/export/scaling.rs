@@ -3,8 +3,13 @@
 use dataset::{NORMAL_DEVIATE, SMALLEST_SHARE, Scaler, quantile_share};
 use modeling::onnx::{Element, Graph, Value};
 
-/// Numbers `[rows, scalers]` on the scales of their columns, `double` both.
-pub fn scale(graph: &mut Graph, numbers: &Value, scalers: &[&Scaler]) -> Value {
+/// What a graph computes (logarithms, powers) may differ from ours in the last bit and would then miss the quantiles that are
+/// equal to it: numbers this near to each other, as a share of a column's range, are equal.
+const NEARBY: f64 = 1e-13;
+
+/// Numbers `[rows, scalers]` on the scales of their columns, `double` both. `is_rounded`: the graph's numbers may differ from
+/// ours in the last bit.
+pub fn scale(graph: &mut Graph, numbers: &Value, scalers: &[&Scaler], is_rounded: &[bool]) -> Value {
     let is_quantile = |scaler: &Scaler| matches!(scaler, Scaler::QuantileNormal { .. });
     let mut blocks = Vec::new();
     let mut start = 0;
@@ -15,7 +20,7 @@ pub fn scale(graph: &mut Graph, numbers: &Value, scalers: &[&Scaler]) -> Value {
             false => graph.slice(numbers, 1, start as i64, end as i64),
         };
         blocks.push(if is_quantile(run[0]) {
-            Quantiles::new(run).normal_deviate(graph, &columns)
+            Quantiles::new(run, &is_rounded[start..end]).normal_deviate(graph, &columns)
         } else {
             linear(graph, &columns, run)
         });
@@ -42,12 +47,14 @@ fn linear(graph: &mut Graph, numbers: &Value, scalers: &[&Scaler]) -> Value {
 /// The quantiles of several columns, one after the other, each filled up to `size` with infinities.
 struct Quantiles<'a> {
     columns: Vec<&'a [f64]>,
+    /// Numbers this near to a quantile are equal to it.
+    nearby: Vec<f64>,
     /// One less than a power of two, so that a binary search never leaves a column.
     size: usize,
 }
 
 impl<'a> Quantiles<'a> {
-    fn new(scalers: &[&'a Scaler]) -> Self {
+    fn new(scalers: &[&'a Scaler], is_rounded: &[bool]) -> Self {
         let columns: Vec<&[f64]> = scalers
             .iter()
             .map(|scaler| match scaler {
@@ -56,7 +63,10 @@ impl<'a> Quantiles<'a> {
             })
             .collect();
         let most = columns.iter().map(|column| column.len()).max().unwrap_or(0);
-        Self { columns, size: (most + 1).next_power_of_two() - 1 }
+        let range = |column: &[f64]| column.last().zip(column.first()).map_or(0.0, |(last, first)| last - first);
+        let nearby = |(column, is_rounded): (&&[f64], &bool)| if *is_rounded { NEARBY * range(column) } else { 0.0 };
+        let nearby = columns.iter().zip(is_rounded).map(nearby).collect();
+        Self { columns, nearby, size: (most + 1).next_power_of_two() - 1 }
     }
 
     /// One number for each quantile of each column, `other` where a column is filled up.
@@ -122,7 +132,11 @@ impl<'a> Quantiles<'a> {
         let shares = self.table(graph, 1.0, |column, i| quantile_share(i, column.len()));
         let after = self.table(graph, 0.0, slope);
         let before = self.table(graph, 0.0, |column, i| if i == 0 { 0.0 } else { slope(column, i - 1) });
-        let [behind, at] = ["LessOrEqual", "Less"].map(|is_below| self.search(graph, &quantiles, x, is_below));
+        let nearby = graph.doubles(&self.nearby, &[1, self.nearby.len()]);
+        let [behind, at] = [("Add", "LessOrEqual"), ("Sub", "Less")].map(|(op, is_below)| {
+            let x = graph.node(op, &[x, &nearby], &[]);
+            self.search(graph, &quantiles, &x, is_below)
+        });
         let one = graph.ints(&[1], &[1]);
         let below = graph.node("Sub", &[&behind, &one], &[]);
         let from_below = self.on_line(graph, x, &below, [&quantiles, &shares, &after]);

@@ -6,6 +6,7 @@ use super::config::{SeriesBuiltin, SeriesDataConfig};
 use super::encoder::SeriesEncoder;
 use super::features::{SeriesFeaturesConfig, WindowsConfig};
 use super::fitting::{Windows, divide, enumerate, fit_encoder, scales_of};
+use super::frequency::Frequency;
 use super::generator::traffic_demo;
 use super::raw::{Raw, clean};
 use super::report::{SeriesReport, Subject};
@@ -13,6 +14,7 @@ use super::roles::Roles;
 use super::splits::SeriesSplits;
 use super::store::Store;
 use super::windows::Parts;
+use crate::datetime::DAY_SECONDS;
 use crate::info::describe_series;
 use crate::table::hex;
 use crate::{ColumnType, DataFile, Error, Result, Table, read_table};
@@ -113,7 +115,7 @@ impl SeriesSource {
     }
 
     /// The last rows of one series as they stand in the file: as many as a window takes, with what its features reach
-    /// back to.
+    /// back to, or more.
     pub fn last_rows(&self) -> &Table {
         &self.last_rows
     }
@@ -186,7 +188,12 @@ fn last_rows(table: &Table, data: &SeriesDataConfig, encoder: &SeriesEncoder) ->
     let is_of_last = |row: &u32| {
         group.is_none_or(|group| group.text(*row as usize) == group.text(n_rows.saturating_sub(1) as usize))
     };
-    let most = encoder.reach() + encoder.windows.lookback + encoder.windows.horizon;
+    // A holiday's name may stand at midnight only.
+    let day = match encoder.frequency {
+        Frequency::Seconds(step) => (DAY_SECONDS / step) as usize,
+        Frequency::Months { .. } | Frequency::BusinessDays => 0,
+    };
+    let most = encoder.reach().max(day) + encoder.windows.lookback + encoder.windows.horizon;
     let mut rows: Vec<u32> = (0..n_rows).rev().filter(is_of_last).take(most).collect();
     rows.reverse();
     table.select(&rows)
