@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use dataset::{CategoricalEncoding, ColumnType, Encoder, EngineerConfig, Input, PowerFeature, Preprocessor, RawColumn};
+use dataset::{CategoricalEncoding, ColumnType, Encoder, EngineerConfig, Input, Preprocessor, RawColumn};
 use modeling::onnx::{Attribute, Dim, Element, Graph, Value};
 
 use super::dates::{self, Moments};
@@ -236,11 +236,7 @@ impl Columns<'_> {
         let is_missing = self.graph.node("IsNaN", &[&raw], &[]);
         let fills = self.graph.doubles(&fills, &[1, fills.len()]);
         let filled = self.graph.node("Where", &[&is_missing, &fills, &raw], &[]);
-        let is_rounded = |input: &&Input| {
-            let is_power = |power: &PowerFeature| input.name == format!("{}^{}", power.column, power.exponent);
-            let is_log = |column: &String| input.name == format!("log1p({column})");
-            engineer.power.iter().any(is_power) || engineer.log1p.iter().any(is_log)
-        };
+        let is_rounded = |input: &&Input| engineer.log1p.iter().any(|column| input.name == format!("log1p({column})"));
         let is_rounded: Vec<bool> = inputs.iter().map(is_rounded).collect();
         let scaled = scaling::scale(self.graph, &filled, &scalers, &is_rounded);
         let [least, most] = [f32::MIN, f32::MAX].map(|end| self.graph.doubles(&[f64::from(end)], &[]));

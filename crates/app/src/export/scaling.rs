@@ -3,9 +3,9 @@
 use dataset::{NORMAL_DEVIATE, SMALLEST_SHARE, Scaler, quantile_share};
 use modeling::onnx::{Element, Graph, Value};
 
-/// What a graph computes (logarithms, powers) may differ from ours in the last bit and would then miss the quantiles that are
+/// What a graph computes (logarithms) may differ from ours in the last bit and would then miss the quantiles that are
 /// equal to it: numbers this near to each other, as a share of a column's range, are equal.
-const NEARBY: f64 = 1e-13;
+const NEARBY: f64 = 1e-15;
 
 /// Numbers `[rows, scalers]` on the scales of their columns, `double` both. `is_rounded`: the graph's numbers may differ from
 /// ours in the last bit.
