@@ -12,7 +12,7 @@ use crate::csv_file::{CsvRows, Lines};
 #[cfg(feature = "parquet")]
 use crate::parquet_file::{ParquetRows, Slice};
 use crate::read::{Opened, WatchedRead, open_file};
-use crate::{Column, ColumnType, DataConfig, Error, Result, Table};
+use crate::{Column, ColumnType, DataConfig, Error, Result, Table, read_table};
 
 /// A column of a file, before any row is read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,13 +45,18 @@ enum Input {
     Csv(Box<CsvRows<Watched>>),
     #[cfg(feature = "parquet")]
     Parquet(ParquetRows),
+    /// Of a built-in data set.
+    Table(Table),
 }
 
 impl RowReader {
-    /// Opens the file of `data.path`, and reads the names of its columns. Of the settings only those that say how the file
+    /// Opens the file of `data.path` (or the data set of `data.source`), and reads the names of its columns. Of the settings only those that say how the file
     /// is written count, see [`DataConfig::file_settings`]. A CSV file without a header may lack `data.target`.
     pub fn open(data: &DataConfig) -> Result<Self> {
         let Some(path) = &data.path else {
+            if data.source.is_some() {
+                return Self::of_builtin(data);
+            }
             return Err(Error::Setting { key: "data.path", problem: "it is not set".to_string() });
         };
         let opened = open_file(path, data)?;
@@ -63,6 +68,14 @@ impl RowReader {
         Ok(Self { shared, input, n_bytes, n_read: 0 })
     }
 
+    fn of_builtin(data: &DataConfig) -> Result<Self> {
+        let table = read_table(data)?;
+        let column = |name: &str| FileColumn { name: name.to_string(), declared: None, unreadable: None };
+        let columns = table.names().map(column).collect();
+        let shared = Arc::new(Shared { file: table.origin().to_string(), data: data.clone(), columns });
+        Ok(Self { shared, n_bytes: table.n_rows() as u64, input: Input::Table(table), n_read: 0 })
+    }
+
     /// The columns in file order.
     pub fn columns(&self) -> &[FileColumn] {
         &self.shared.columns
@@ -70,7 +83,11 @@ impl RowReader {
 
     /// Whether it is a Parquet file.
     pub fn is_parquet(&self) -> bool {
-        !matches!(self.input, Input::Csv(_))
+        match self.input {
+            #[cfg(feature = "parquet")]
+            Input::Parquet(_) => true,
+            _ => false,
+        }
     }
 
     /// The file's path, for messages.
@@ -89,6 +106,7 @@ impl RowReader {
             Input::Csv(rows) => (rows.position() as f64 / self.n_bytes.max(1) as f64).min(f64::from(self.n_bytes > 0)),
             #[cfg(feature = "parquet")]
             Input::Parquet(rows) => self.n_read as f64 / rows.n_rows().max(1) as f64,
+            Input::Table(table) => self.n_read as f64 / table.n_rows().max(1) as f64,
         }
     }
 
@@ -105,6 +123,11 @@ impl RowReader {
                 let slice = rows.next(n_rows.max(1));
                 let n_rows = slice.n_rows;
                 (Cells::Parquet(slice), n_rows)
+            }
+            Input::Table(table) => {
+                let end = self.n_read.saturating_add(n_rows.max(1)).min(table.n_rows());
+                let rows: Vec<u32> = (self.n_read as u32..end as u32).collect();
+                (Cells::Table(table.select(&rows)), rows.len())
             }
         };
         let first_row = self.n_read;
@@ -130,6 +153,7 @@ enum Cells {
     Csv(Lines),
     #[cfg(feature = "parquet")]
     Parquet(Slice),
+    Table(Table),
 }
 
 impl Rows {
@@ -149,6 +173,7 @@ impl Rows {
             }
             #[cfg(feature = "parquet")]
             Cells::Parquet(slice) => slice.read(columns, file, data)?,
+            Cells::Table(table) => return Ok(table.at_row(self.first_row)),
         };
         Ok(Table::new(file, columns)?.at_row(self.first_row))
     }

@@ -194,6 +194,9 @@ fn data_of(flags: &PredictFlags, settings: DataConfig, model_folder: &Path, cons
     }
     let of_run = model_folder.parent().map(|run| run.join(EFFECTIVE_CONFIG)).filter(|file| file.is_file());
     let config = of_run.map(|file| config::load_again::<Config>(&file, &[], Config::check)).transpose()?;
+    if let Some(source) = config.as_ref().and_then(|loaded| loaded.config.data.source) {
+        return Ok(DataConfig { source: Some(source), ..settings });
+    }
     let found = config.and_then(|loaded| {
         let Config { data, paths, .. } = loaded.config;
         let path = data.path.or(data.test_path)?;
