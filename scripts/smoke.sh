@@ -64,8 +64,8 @@ after() {
 }
 after evaluate                       # a forecaster
 run train_tabular_mlp
-after evaluate --set 'gates=["test_auc >= 0.5"]'
-if after evaluate --set 'gates=["test_auc >= 1.5"]'; then echo 'a gate that cannot hold has held' && exit 1; fi
+after evaluate --set 'gates=["test_accuracy >= 0.5"]'
+if after evaluate --set 'gates=["test_accuracy >= 1.5"]'; then echo 'a gate that cannot hold has held' && exit 1; fi
 after drift
 printf '\n== predict\n'
 cargo run --quiet --bin predict -- --models-dir "$work/models" --output "$work/scored.csv"

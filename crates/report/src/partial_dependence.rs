@@ -31,7 +31,7 @@ pub struct FeatureDependence<'a> {
     pub feature: &'a str,
     /// Where the feature was put.
     pub grid: DependenceGrid<'a>,
-    /// [outputs][grid], the mean prediction at each place of the grid.
+    /// `[outputs][grid]`, the mean prediction at each place of the grid.
     pub means: &'a [Vec<f64>],
 }
 

@@ -259,7 +259,10 @@ fn processes_that_create_one_experiment_at_once_all_go_on() {
 #[test]
 fn parallel_runs_outlive_all_faults() {
     let Some(stage) = Stage::new() else { return };
-    let runs: Vec<Run> = (0..8).map(|_| stage.start("parallel")).collect();
+    // Eight runs at once, beside the other tests, can keep a server busy for seconds.
+    let tracker = stage.tracker_that_waits(Duration::from_secs(15));
+    let options = RunOptions { experiment: "parallel".into(), ..RunOptions::default() };
+    let runs: Vec<Run> = (0..8).map(|_| tracker.start_run(&options).unwrap()).collect();
     let late = Duration::from_millis(300);
     let faults =
         [LoseReply, Pass, Answer(503, ""), ResetBefore, Pass, TearReply, DelayAfter(late), CutUpload(10), Pass];

@@ -35,7 +35,12 @@ impl Stage {
 
     /// Through the proxy.
     pub fn tracker(&self) -> Tracker {
-        let http = HttpOptions { timeout: Duration::from_secs(3), ..HttpOptions::default() };
+        self.tracker_that_waits(Duration::from_secs(3))
+    }
+
+    /// For a test whose own load makes the server slow.
+    pub fn tracker_that_waits(&self, timeout: Duration) -> Tracker {
+        let http = HttpOptions { timeout, ..HttpOptions::default() };
         let (spool_dir, exit_timeout) = (self.server.folder.join("spool"), Duration::from_secs(30));
         Tracker::open(&Options { uri: self.proxy.uri(), http, spool_dir, exit_timeout, ..Options::default() }).unwrap()
     }
