@@ -1,0 +1,1 @@
+//! The database: Optuna's schema in SQLite or PostgreSQL.
