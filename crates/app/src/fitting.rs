@@ -134,7 +134,7 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     console.stop_if_interrupted()?;
     let monitor = epochs.history.monitor();
     let best = epochs.stopping.best();
-    let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
+    let (best_epoch, _) = best.with_context(|| never_a_number(monitor))?;
     session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
     Ok(Fitted { weights: session.below_runs(&epochs.weights("best")), best_epoch, epochs: epochs.history.epochs() })
 }
@@ -273,7 +273,13 @@ impl<'a, L: Learner> Epochs<'a, L> {
     }
 }
 
-fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {
+/// Why no epoch is the best.
+pub fn never_a_number(monitor: &str) -> String {
+    format!("`val_{monitor}` was never a number\n{NAN_HINT}")
+}
+
+/// Why the loop ended, with what to do about it.
+pub fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {
     match error {
         training::Error::Caller(error) => error,
         training::Error::Resume(error) => error.into(),

@@ -206,5 +206,9 @@ fn the_sweep_leaves_the_model_alone_and_finds_a_rate_that_trains() {
     assert!(sweep.rates.len() > 60 && sweep.losses.len() == sweep.smoothed.len());
     let suggestion = sweep.suggestion.unwrap();
     assert!((1e-5..1.0).contains(&suggestion), "{suggestion}");
-    assert_eq!(find_learning_rate(&model, &config, ROWS, 1, &|seed| device.seed(seed), step(&device)), sweep, "the same seed, the same sweep");
+    assert_eq!(
+        find_learning_rate(&model, &config, ROWS, 1, &|seed| device.seed(seed), step(&device)),
+        sweep,
+        "the same seed, the same sweep"
+    );
 }

@@ -85,6 +85,13 @@ impl Distribution {
     }
 }
 
+impl Distribution {
+    /// The internal form of a value; `None` if it is not among the values.
+    pub fn from_json(&self, value: &Value) -> Option<f64> {
+        todo!("{value}")
+    }
+}
+
 impl Space {
     /// Checks bounds, steps, choices and conditions, and puts the parameters in order.
     pub fn new(params: Vec<Param>) -> Result<Self, SpaceError> {

@@ -149,6 +149,11 @@ impl Study {
         todo!()
     }
 
+    /// Queues the trials again whose process is known to be dead, without waiting for the grace to pass.
+    pub fn requeue_orphans(&mut self) -> Result<u32> {
+        todo!()
+    }
+
     /// All trials, by number, read anew.
     pub fn trials(&mut self) -> Result<&[Trial]> {
         todo!()
