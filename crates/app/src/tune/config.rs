@@ -56,6 +56,8 @@ pub struct Config {
     pub retry: RetryConfig,
     /// Train the winner anew, as the base config's own program does it: with fresh seeds, scored once on the test rows, with a model.
     pub refit_best: bool,
+    /// `KEY=VALUE`, laid over the winner's config for the refit: more epochs than the trials had, say.
+    pub refit_set: Vec<String>,
     /// Name in the registry for the refitted model; null for none.
     pub register_as: Option<String>,
     /// Threads of all trials together; null for one per core.
@@ -90,6 +92,7 @@ impl Default for Config {
             storage: "sqlite:///tune.db".to_owned(),
             retry: RetryConfig::default(),
             refit_best: true,
+            refit_set: Vec::new(),
             register_as: None,
             threads: None,
             mlflow: MlflowConfig::default(),

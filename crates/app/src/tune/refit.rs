@@ -78,6 +78,9 @@ impl<C: Tunable> Refit<'_, C> {
     pub fn run(&self, best: &Trial, session: &Session) -> Result<Refitted> {
         let seed = fresh_seed(self.tuned.seed());
         let mut settings = self.base.settings(&best.params);
+        for text in &self.config.refit_set {
+            settings.push(Override::parse_set(text)?);
+        }
         let set =
             |key: &str, value: u64| Override { flag: "refit".to_owned(), key: key.to_owned(), value: value.into() };
         settings.push(set("seed", seed));
