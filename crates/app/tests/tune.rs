@@ -96,7 +96,8 @@ fn a_search_is_a_run_with_a_nested_run_per_trial_and_a_winner() {
         assert!(run.metrics.keys().all(|name| !name.contains("test_")), "the test rows are not for a search");
     }
     // The winner is marked, and is the best.
-    let best: Vec<&RunData> = trials.values().filter(|run| run.tags.get("best").is_some_and(|best| best == "true")).collect();
+    let best: Vec<&RunData> =
+        trials.values().filter(|run| run.tags.get("best").is_some_and(|best| best == "true")).collect();
     let [best] = best[..] else { panic!("{} runs are the best", best.len()) };
     assert_eq!(found["best"]["run_id"], best.info.run_id.as_str());
     assert_eq!(parent.tags["best_run_id"], best.info.run_id);
@@ -128,7 +129,14 @@ fn what_a_search_leaves_behind() {
     for name in ["trials.csv", "trials.parquet", "param_importance.csv", "configs/base.yaml", "configs/best.yaml"] {
         assert!(files.contains(name), "{name} in {files:?}");
     }
-    let pictures = ["search_history", "search_timeline", "parallel_coordinates", "search_slices", "search_contour", "parameter_importance"];
+    let pictures = [
+        "search_history",
+        "search_timeline",
+        "parallel_coordinates",
+        "search_slices",
+        "search_contour",
+        "parameter_importance",
+    ];
     for name in pictures {
         assert!(files.contains(&format!("plots/{name}.png")), "{name} in {files:?}");
     }
@@ -144,7 +152,8 @@ fn what_a_search_leaves_behind() {
 fn one_trial_at_a_time_a_search_repeats_bit_for_bit() {
     let run = |seed: &str| {
         let dir = workdir(QUICK);
-        let args = ["--config", "configs/quick.yaml", "--json", "--workers", "1", "--seed", seed, "--set", "refit_best=false"];
+        let args =
+            ["--config", "configs/quick.yaml", "--json", "--workers", "1", "--seed", seed, "--set", "refit_best=false"];
         let found = tune(&dir, &args).ok().json();
         table(&dir, &found)
     };
@@ -183,26 +192,50 @@ space:
 fn a_wrong_space_is_refused_before_anything_is_made() {
     let space = |space: &str| format!("study: wrong\nset: [training.epochs=2]\nspace:\n{space}");
     let cases = [
-        ("  training.learning_rat: {float: [1.0e-3, 1.0e-1]}", &["unknown key `training.learning_rat`", "did you mean `training.learning_rate`?"][..]),
+        (
+            "  training.learning_rat: {float: [1.0e-3, 1.0e-1]}",
+            &["unknown key `training.learning_rat`", "did you mean `training.learning_rate`?"][..],
+        ),
         ("  training.learning_rate: {float: [0.1, 0.01]}", &["training.learning_rate"]),
-        ("  training.learning_rate: {float: [-0.1, 0.01]}", &["`training.learning_rate`", "space: training.learning_rate"]),
+        (
+            "  training.learning_rate: {float: [-0.1, 0.01]}",
+            &["`training.learning_rate`", "space: training.learning_rate"],
+        ),
         ("  training.learning_rate: {float: [0.0, 0.01], log: true}", &["training.learning_rate"]),
         ("  model.dropout: {float: [0.0, 1.0]}", &["`model.dropout`: `1` is not in 0 <= dropout < 1"]),
         ("  training.optimizer: {choice: [adamw, adamww]}", &["`adamww` is not one of", "did you mean `adamw`?"]),
         ("  training.batch_size: {choice: [32, many]}", &["training.batch_size"]),
         ("  training.batch_size: {int: [16, 64], float: [1.0, 2.0]}", &["exactly one of"]),
-        ("  training.momentum: {float: [0.1, 0.9], when: {training.optimizer: sgd}}", &["`training.optimizer` is not a key of the space"]),
+        (
+            "  training.momentum: {float: [0.1, 0.9], when: {training.optimizer: sgd}}",
+            &["`training.optimizer` is not a key of the space"],
+        ),
         ("  data.split.test: {float: [0.1, 0.3]}", &["cannot be searched"]),
         ("  seed: {int: [1, 5]}", &["cannot be searched"]),
         ("  training.learning_rate: {floats: [0.1, 0.2]}", &["unknown key", "float"]),
         ("  {}", &["nothing to search"]),
-        ("  training.learning_rate: {float: [0.01, 0.1]}\nstart: [{training.learning_rate: 0.5}]", &["`start[0]`", "is not in the space"]),
-        ("  training.learning_rate: {float: [0.01, 0.1]}\nmetrics: [val_acu]", &["no metric `val_acu`", "did you mean `val_auc`?"]),
-        ("  training.learning_rate: {float: [0.01, 0.1]}\nprune: {name: ash}", &["`ash` is not one of", "did you mean `asha`?"]),
+        (
+            "  training.learning_rate: {float: [0.01, 0.1]}\nstart: [{training.learning_rate: 0.5}]",
+            &["`start[0]`", "is not in the space"],
+        ),
+        (
+            "  training.learning_rate: {float: [0.01, 0.1]}\nmetrics: [val_acu]",
+            &["no metric `val_acu`", "did you mean `val_auc`?"],
+        ),
+        (
+            "  training.learning_rate: {float: [0.01, 0.1]}\nprune: {name: ash}",
+            &["`ash` is not one of", "did you mean `asha`?"],
+        ),
         ("  training.learning_rate: {float: [0.01, 0.1]}\nsearch: {name: grid}", &["step"]),
         ("  training.learning_rate: {float: [0.01, 0.1]}\nstorage: mysql://host/db", &["storage", "postgresql://"]),
-        ("  training.learning_rate: {float: [0.01, 0.1]}\nmetrics: [val_auc, n_params]\nprune: {name: median}", &["cannot be pruned"]),
-        ("  training.learning_rate: {float: [0.01, 0.1]}\nbase: configs/none.yaml", &["cannot read config `configs/none.yaml`"]),
+        (
+            "  training.learning_rate: {float: [0.01, 0.1]}\nmetrics: [val_auc, n_params]\nprune: {name: median}",
+            &["cannot be pruned"],
+        ),
+        (
+            "  training.learning_rate: {float: [0.01, 0.1]}\nbase: configs/none.yaml",
+            &["cannot read config `configs/none.yaml`"],
+        ),
         ("  training.learning_rate: {float: [0.01, 0.1]}\nbase: configs/train_ts_baseline.yaml", &["unknown key"]),
     ];
     for (text, parts) in cases {
@@ -219,7 +252,17 @@ fn a_wrong_space_is_refused_before_anything_is_made() {
 fn a_trial_that_fails_is_kept_with_its_reason_and_the_search_goes_on() {
     let wild = QUICK.replace("{float: [1.0e-3, 1.0e-1], log: true}", "{choice: [1.0e-2, 1.0e+30]}");
     let dir = workdir(&wild.replace("[adamw, sgd]", "[sgd]"));
-    let args = ["--config", "configs/quick.yaml", "--json", "--set", "search.name=random", "--n-trials", "8", "--set", "refit_best=false"];
+    let args = [
+        "--config",
+        "configs/quick.yaml",
+        "--json",
+        "--set",
+        "search.name=random",
+        "--n-trials",
+        "8",
+        "--set",
+        "refit_best=false",
+    ];
     let found = tune(&dir, &args).ok().json();
     let n_failed = found["n_trials"]["failed"].as_u64().unwrap();
     assert!((1..8).contains(&n_failed), "{n_failed}");
@@ -266,13 +309,15 @@ fn the_test_rows_have_no_say() {
 fn two_metrics_give_a_front() {
     let dir = workdir(&QUICK.replace("[val_auc]", "[val_auc, n_params]"));
     let found = tune(&dir, &["--config", "configs/quick.yaml", "--json", "--set", "refit_best=false"]).ok().json();
-    let front: Vec<u64> = found["pareto_front"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
+    let front: Vec<u64> =
+        found["pareto_front"].as_array().unwrap().iter().map(|number| number.as_u64().unwrap()).collect();
     assert!(!front.is_empty());
     let rows = table(&dir, &found);
     let value = |row: &BTreeMap<String, String>, name: &str| row[name].parse::<f64>().unwrap();
     for row in &rows {
         let beats = |other: &&BTreeMap<String, String>| {
-            let (auc, size) = (value(other, "val_auc") - value(row, "val_auc"), value(other, "n_params") - value(row, "n_params"));
+            let (auc, size) =
+                (value(other, "val_auc") - value(row, "val_auc"), value(other, "n_params") - value(row, "n_params"));
             auc >= 0.0 && size <= 0.0 && (auc > 0.0 || size < 0.0)
         };
         let is_beaten = rows.iter().any(|other| beats(&other));
@@ -283,7 +328,19 @@ fn two_metrics_give_a_front() {
 #[test]
 fn folds_and_seeds_are_averaged() {
     let dir = workdir(QUICK);
-    let args = ["--config", "configs/quick.yaml", "--json", "--n-trials", "2", "--set", "folds=3", "--set", "seeds=2", "--set", "refit_best=false"];
+    let args = [
+        "--config",
+        "configs/quick.yaml",
+        "--json",
+        "--n-trials",
+        "2",
+        "--set",
+        "folds=3",
+        "--set",
+        "seeds=2",
+        "--set",
+        "refit_best=false",
+    ];
     tune(&dir, &args).ok();
     for run in trials(&dir).values() {
         let (mean, spread) = (run.metrics["objective"].value, run.metrics["objective_std"].value);
@@ -294,7 +351,15 @@ fn folds_and_seeds_are_averaged() {
 #[test]
 fn hopeless_trials_end_early() {
     let dir = workdir(&QUICK.replace("training.epochs=3", "training.epochs=9").replace("n_trials: 6", "n_trials: 14"));
-    let args = ["--config", "configs/quick.yaml", "--json", "--set", "prune={name: asha, min: 2, factor: 3}", "--set", "refit_best=false"];
+    let args = [
+        "--config",
+        "configs/quick.yaml",
+        "--json",
+        "--set",
+        "prune={name: asha, min: 2, factor: 3}",
+        "--set",
+        "refit_best=false",
+    ];
     let found = tune(&dir, &args).ok().json();
     let n_pruned = found["n_trials"]["pruned"].as_u64().unwrap();
     assert!(n_pruned > 0);
@@ -333,7 +398,8 @@ fn after_kill_9_nothing_is_lost() {
     assert_eq!(found["n_trials"]["complete"], 10);
     let parent = parent(&dir);
     assert_eq!(parent.info.status, RunStatus::Finished);
-    let complete = trials(&dir).into_values().filter(|run| run.tags.get("trial.state").is_some_and(|state| state == "complete"));
+    let complete =
+        trials(&dir).into_values().filter(|run| run.tags.get("trial.state").is_some_and(|state| state == "complete"));
     assert_eq!(complete.count(), 10);
     // What was broken off was tried again with the same values.
     let rows = table(&dir, &found);
@@ -385,7 +451,8 @@ fn other_processes_work_on_the_same_study() {
     let parent = parent(&dir);
     assert_eq!(parent.metrics["n_trials_complete"].value, 16.0);
     assert!(trials(&dir).values().all(|run| run.tags["mlflow.parentRunId"] == parent.info.run_id));
-    let complete = trials(&dir).into_values().filter(|run| run.tags.get("trial.state").is_some_and(|state| state == "complete"));
+    let complete =
+        trials(&dir).into_values().filter(|run| run.tags.get("trial.state").is_some_and(|state| state == "complete"));
     assert_eq!(complete.count(), 16);
 }
 
@@ -424,7 +491,8 @@ fn the_refitted_model_can_be_registered() {
     let versions = store.registry().versions("wine").unwrap();
     assert_eq!(versions.len(), 1);
     assert_eq!(versions[0].run_id.as_deref(), found["refit"]["run_id"].as_str());
-    let judged = dir.command_of(env!("CARGO_BIN_EXE_evaluate"), &["--model", "models:/wine/1", "--json"]).output().unwrap();
+    let judged =
+        dir.command_of(env!("CARGO_BIN_EXE_evaluate"), &["--model", "models:/wine/1", "--json"]).output().unwrap();
     let judged = Finished::from(judged).ok().json();
     assert_eq!(judged["metrics"]["test_auc"], serde_json::json!(refit_metric(&found, "test_auc")));
 }

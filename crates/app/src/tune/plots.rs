@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 use report::{
-    Importance, ParameterImportance,
-    ParamScale, ParetoFront, ParetoObjective, ParetoTrial, Search, SearchContour, SearchParam, SearchState, SearchTrial,
+    Importance, ParamScale, ParameterImportance, ParetoFront, ParetoObjective, ParetoTrial, Search, SearchContour,
+    SearchParam, SearchState, SearchTrial,
 };
 use tuning::{Direction, Distribution, Param, Trial, TrialState};
 
@@ -68,13 +68,14 @@ pub fn draw(finished: &Finished, importance: &[(String, f64)], session: &Session
 }
 
 fn draw_front(finished: &Finished, [a, b]: [&Objective; 2], subtitle: &str, session: &Session) -> Result<()> {
-    let objective =
-        |o: &'_ Objective| (o.name.clone(), o.direction == Direction::Minimize);
+    let objective = |o: &'_ Objective| (o.name.clone(), o.direction == Direction::Minimize);
     let [(x, x_low), (y, y_low)] = [objective(a), objective(b)];
     let objectives =
         [ParetoObjective { name: &x, lower_is_better: x_low }, ParetoObjective { name: &y, lower_is_better: y_low }];
     let complete = finished.trials.iter().filter(|trial| trial.state == TrialState::Complete);
-    let point = |trial: &Trial| Some(ParetoTrial { number: trial.number, values: [*trial.values.first()?, *trial.values.get(1)?] });
+    let point = |trial: &Trial| {
+        Some(ParetoTrial { number: trial.number, values: [*trial.values.first()?, *trial.values.get(1)?] })
+    };
     let trials: Vec<ParetoTrial> = complete.filter_map(point).collect();
     let spec = ParetoFront { title: "Pareto front", subtitle, objectives, trials: &trials };
     Ok(report::pareto_front(&spec, &session.folder("plots")?.join("pareto_front"))?)
@@ -141,10 +142,8 @@ fn draw_importance(
     if importance.is_empty() {
         return Ok(());
     }
-    let parameters: Vec<Importance> = importance
-        .iter()
-        .map(|(name, share)| Importance { feature: name, mean: *share, spread: f64::NAN })
-        .collect();
+    let parameters: Vec<Importance> =
+        importance.iter().map(|(name, share)| Importance { feature: name, mean: *share, spread: f64::NAN }).collect();
     let subtitle = format!("{subtitle}, PED-ANOVA");
     let title = "Importance of the parameters";
     let spec = ParameterImportance { title, subtitle: &subtitle, objective: &objective.name, parameters: &parameters };
