@@ -4,7 +4,10 @@
 //! a [`Study`] keeps it all in a database in Optuna's own schema, so that any number of programs on any number of machines
 //! share it. The crate runs nothing itself: the caller asks for a trial, does the work, and tells the score.
 
+mod history;
 pub mod importance;
+mod json;
+mod params;
 pub mod pareto;
 mod pruner;
 mod sampler;
@@ -12,6 +15,7 @@ mod space;
 mod storage;
 mod study;
 mod trial;
+mod worker;
 
 pub use pruner::{Judgement, PruneConfig, PrunerKind, judge};
 pub use sampler::parzen::Parzen;

@@ -1,1 +1,0 @@
-//! The database: Optuna's schema in SQLite or PostgreSQL.
