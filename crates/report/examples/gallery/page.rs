@@ -72,6 +72,22 @@ fn document(folder: &Path) -> Document {
             ),
             section("Regression", "", figures(folder, &["predicted_vs_actual_4128", "residuals_4128"])),
             section(
+                "Search",
+                "How the hyperparameters were found.",
+                figures(
+                    folder,
+                    &[
+                        "search_history_120",
+                        "parameter_importance",
+                        "parallel_coordinates_120",
+                        "search_slices_120",
+                        "search_contour_120_01",
+                        "search_timeline_120",
+                        "pareto_front_120",
+                    ],
+                ),
+            ),
+            section(
                 "More pictures",
                 "",
                 figures(
