@@ -114,13 +114,13 @@ impl Study {
                 13 | 40 => (SearchState::Complete, Some(1.3e6), 1.0),
                 _ if is_late => (SearchState::Running, None, 1.0),
                 _ if chance < 0.05 => (SearchState::Failed, None, 0.1),
-                _ if number > 5 && value > 0.52 && chance < 0.8 => (SearchState::Pruned, Some(value + 0.05), 0.3),
+                _ if number > 5 && value > 0.465 && chance < 0.75 => (SearchState::Pruned, Some(value + 0.05), 0.3),
                 _ => (SearchState::Complete, Some(value), 1.0),
             };
             let worker = (0..workers).min_by(|a, b| free[*a].total_cmp(&free[*b])).unwrap_or(0);
             let start = free[worker] + 2.0;
             let end = start + share * (60.0 + 240.0 * noise.uniform());
-            free[worker] = end;
+            free[worker] = if state == SearchState::Running { f64::INFINITY } else { end };
             if let (SearchState::Complete, Some(value)) = (state, value)
                 && value < lowest
             {

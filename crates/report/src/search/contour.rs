@@ -12,7 +12,7 @@ use crate::color_bar;
 use crate::render::save;
 use crate::style::{self, BAND, INK, LABEL, MARGIN, Swatch};
 
-use super::param_axis::ParamAxis;
+use super::param_axis::{ParamAxis, RATIOS};
 use super::scale::Scale;
 use super::{Search, SearchTrial, WINNER, dot_radius, drawable, objective_color};
 
@@ -29,13 +29,12 @@ pub struct SearchContour<'a> {
 
 const WIDTH: f64 = 1600.0;
 const HEIGHT: f64 = 860.0;
-/// Cells along an axis of numbers.
-const CELLS: usize = 120;
+/// Cells along an axis of numbers: those of a row that are alike become one shape, so the bottom can have more.
+const CELLS: [usize; 2] = [280, 140];
 /// A colour per level, as in a map.
 const LEVELS: f64 = 12.0;
-/// In widths of the kernel: a cell so far from all trials is drawn faintly, or not at all.
-const FAINT: f64 = 1.3;
-const UNKNOWN: f64 = 2.4;
+/// How well a cell is seen by its distance to the nearest trial, in widths of the kernel; not at all farther off.
+const OPACITIES: [(f64, f64); 4] = [(1.2, 1.0), (1.6, 0.7), (2.0, 0.45), (2.4, 0.22)];
 
 /// Writes a map of the objective with the trials on it.
 ///
@@ -57,7 +56,8 @@ pub fn search_contour(spec: &SearchContour, stem: &Path) -> Result<()> {
         style::draw_no_data(&mut canvas, (WIDTH / 2.0, top + HEIGHT / 2.0));
         return save(&canvas, stem);
     }
-    let axes = [ParamAxis::new(search, spec.x, 8), ParamAxis::new(search, spec.y, 8)];
+    let mut axes = [ParamAxis::new(search, spec.x, 8), ParamAxis::new(search, spec.y, 8)];
+    axes[1].ratio = RATIOS[1];
     let y = axes[1].standing(HEIGHT, 220.0);
     let left = MARGIN + 40.0 + y.tick_width() + 22.0;
     let bar = WIDTH - MARGIN - 46.0 - objective.tick_width().max(40.0) - 12.0 - color_bar::WIDTH;
@@ -76,7 +76,8 @@ fn legend(search: &Search, scale: &Scale) -> Vec<(Swatch, String)> {
     let count = search.complete().len();
     let mut entries = vec![(Swatch::Dot(INK), format!("complete trial ({})", style::grouped(count as f64, 0)))];
     entries.extend(search.winner_entry());
-    entries.extend(scale.beyond_entry().map(|(_, text)| (Swatch::Blank, text.replace("axis", "colours"))));
+    let beyond = scale.beyond_entry().map(|(_, text)| text.replace("the axis", "the colours"));
+    entries.extend(beyond.map(|text| (Swatch::Area(objective_color(0.0), 1.0), text)));
     entries
 }
 
@@ -103,9 +104,9 @@ fn class(axis: &ParamAxis, value: Option<f64>) -> Class {
     }
 }
 
-fn cells(axis: &ParamAxis) -> Vec<Cell> {
+fn cells(axis: &ParamAxis, numbers: usize) -> Vec<Cell> {
     let absent = axis.absent;
-    let (count, gap) = if axis.choices.is_empty() { (CELLS, 0.0) } else { (axis.choices.len(), 0.003) };
+    let (count, gap) = if axis.choices.is_empty() { (numbers, 0.0) } else { (axis.choices.len(), 0.003) };
     let size = (1.0 - absent) / count as f64;
     let cell = |i: usize| Cell {
         start: absent + size * i as f64 + gap,
@@ -132,26 +133,25 @@ fn draw_map(canvas: &mut Canvas, spec: &SearchContour, frame: &Frame, axes: &[Pa
     };
     let sites: Vec<Site> = spec.search.complete().into_iter().map(site).collect();
     let width = (0.22 * (sites.len() as f64).powf(-1.0 / 6.0)).clamp(0.05, 0.16);
-    let columns = cells(&axes[0]);
-    for row in cells(&axes[1]) {
-        let colors: Vec<Option<(i64, bool)>> =
-            columns.iter().map(|column| level(&sites, column, &row, width)).collect();
+    let columns = cells(&axes[0], CELLS[0]);
+    for row in cells(&axes[1], CELLS[1]) {
+        let colors: Vec<Option<(i64, f64)>> = columns.iter().map(|column| level(&sites, column, &row, width)).collect();
         let (top, bottom) = (frame.bottom() - row.end * frame.height, frame.bottom() - row.start * frame.height);
         // Equal neighbours become one shape; choices keep their gaps.
         let mut start = 0;
         for run in colors.chunk_by(|a, b| a == b && axes[0].choices.is_empty()) {
             let (first, last) = (&columns[start], &columns[start + run.len() - 1]);
             start += run.len();
-            let Some((level, is_faint)) = run[0] else { continue };
+            let Some((level, opacity)) = run[0] else { continue };
             let (left, right) = (frame.left + first.start * frame.width, frame.left + last.end * frame.width);
             let color = objective_color(level as f64 / LEVELS);
-            canvas.shade((left, top), (right - left, bottom - top), color, if is_faint { 0.4 } else { 1.0 });
+            canvas.shade((left, top), (right - left, bottom - top), color, opacity);
         }
     }
 }
 
-/// The level of a cell, 0 to 12 from worst to best, and whether it is faint; `None` where nothing is known.
-fn level(sites: &[Site], column: &Cell, row: &Cell, width: f64) -> Option<(i64, bool)> {
+/// The level of a cell, 0 to 12 from worst to best, and its opacity; `None` where nothing is known.
+fn level(sites: &[Site], column: &Cell, row: &Cell, width: f64) -> Option<(i64, f64)> {
     let center = [column, row].map(|cell| (cell.start + cell.end) / 2.0);
     let (mut sum, mut weights, mut nearest) = (0.0, 0.0, f64::INFINITY);
     for site in sites.iter().filter(|site| site.classes == [column.class, row.class]) {
@@ -164,14 +164,14 @@ fn level(sites: &[Site], column: &Cell, row: &Cell, width: f64) -> Option<(i64, 
         let weight = (-0.5 * squared).exp();
         (sum, weights) = (sum + weight * site.goodness, weights + weight);
     }
-    (nearest <= UNKNOWN * UNKNOWN).then(|| ((sum / weights * LEVELS).round() as i64, nearest > FAINT * FAINT))
+    let (_, opacity) = OPACITIES.into_iter().find(|(away, _)| nearest <= away * away)?;
+    Some(((sum / weights * LEVELS).round() as i64, opacity))
 }
 
 fn draw_trials(canvas: &mut Canvas, spec: &SearchContour, frame: &Frame, axes: &[ParamAxis; 2], count: usize) {
     let at = |trial: &SearchTrial| {
-        let share = |i: usize, param: usize, number| axes[i].spread_share(trial.params[param], number);
-        // Spread by different numbers, or the trials of two choices would lie on a diagonal.
-        frame.at(share(0, spec.x, trial.number), share(1, spec.y, trial.number.wrapping_mul(7)))
+        let share = |i: usize, param: usize| axes[i].spread_share(trial.params[param], trial.number);
+        frame.at(share(0, spec.x), share(1, spec.y))
     };
     let radius = dot_radius(count) - 2.5;
     for (trial, _) in spec.search.complete() {

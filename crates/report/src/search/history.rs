@@ -82,7 +82,7 @@ fn legend(spec: &Search, marks: &[(&SearchTrial, Mark)], scale: &Scale) -> Vec<(
     let kinds = [
         (Mark::Complete, Swatch::Dot(PALETTE[0]), "complete"),
         (Mark::Pruned, Swatch::Ring(BASELINE), "pruned, last value"),
-        (Mark::Running, Swatch::Dot(PALETTE[5]), "running, last value"),
+        (Mark::Running, Swatch::Dot(PALETTE[2]), "running, last value"),
         (Mark::Failed, Swatch::Cross(FAILED), "failed or without a value"),
     ];
     let mut entries: Vec<(Swatch, String)> = spec.winner_entry().into_iter().collect();
@@ -124,7 +124,7 @@ fn draw_best_so_far(canvas: &mut Canvas, spec: &Search, frame: &Frame) {
 fn draw_mark(canvas: &mut Canvas, frame: &Frame, (trial, mark): (&SearchTrial, Mark), scale: &Scale, radius: f64) {
     let number = f64::from(trial.number);
     let value = trial.value.unwrap_or(f64::NAN);
-    let color = [PALETTE[0], BASELINE, PALETTE[5], FAILED][mark as usize];
+    let color = [PALETTE[0], BASELINE, PALETTE[2], FAILED][mark as usize];
     let at = frame.at(number, value);
     match mark {
         Mark::Failed => canvas.cross((frame.at(number, 0.0).0, frame.bottom() + STRIP / 2.0), radius, color),

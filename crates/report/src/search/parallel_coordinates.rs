@@ -14,15 +14,41 @@ use crate::style::{self, BASELINE, INK, LABEL, MARGIN, Swatch, TICK};
 
 use super::param_axis::ParamAxis;
 use super::scale::Scale;
-use super::{Search, WINNER, objective_color};
+use super::{Search, SearchTrial, WINNER, objective_color};
 
 const HEIGHT: f64 = 700.0;
 /// More axes make a picture that nobody can read.
 const MAX_AXES: usize = 12;
-const NAME: TextStyle = TextStyle { bold: true, anchor: HPos::Center, ..TICK };
+const NAME: TextStyle = TextStyle { bold: true, color: INK, anchor: HPos::Center, ..TICK };
 const SMALL: TextStyle = TextStyle { size: 22.0, color: INK, anchor: HPos::Right, ..TICK };
 /// The height of a row of names.
 const NAME_ROW: f64 = 36.0;
+
+/// The objectives of all trials. A search tries many good trials and few bad ones: by their rank all colours are used.
+struct Ranks {
+    /// Negated where higher is better; rising.
+    costs: Vec<f64>,
+    lower_is_better: bool,
+}
+
+impl Ranks {
+    fn of(trials: &[(&SearchTrial, f64)], lower_is_better: bool) -> Ranks {
+        let mut ranks = Ranks { costs: Vec::new(), lower_is_better };
+        ranks.costs = trials.iter().map(|(_, value)| ranks.cost(*value)).collect();
+        ranks.costs.sort_by(f64::total_cmp);
+        ranks
+    }
+
+    fn cost(&self, value: f64) -> f64 {
+        if self.lower_is_better { value } else { -value }
+    }
+
+    /// The share of the others that are worse, or as bad.
+    fn goodness(&self, value: f64) -> f64 {
+        let better = self.costs.partition_point(|cost| *cost < self.cost(value));
+        1.0 - (better as f64 / self.costs.len().saturating_sub(1).max(1) as f64).min(1.0)
+    }
+}
 
 /// Where the axes stand: one for each hyperparameter, and the objective's after them.
 struct Axes<'a> {
@@ -64,12 +90,13 @@ pub fn parallel_coordinates(spec: &Search, stem: &Path) -> Result<()> {
     axes.top += draw_names(&mut canvas, spec, &axes, top);
     canvas.height = (axes.top + HEIGHT + MARGIN).ceil() as u32;
 
-    draw_trials(&mut canvas, spec, &axes, &scale, &objective);
+    draw_trials(&mut canvas, spec, &axes, &objective);
     draw_axes(&mut canvas, &axes);
     let ticks: Vec<(f64, String)> =
         objective.ticks.iter().map(|(v, label)| (objective.share(*v), label.clone())).collect();
     let value_of = |share: f64| objective.low + share * (objective.high - objective.low);
-    let color = |share: f64| objective_color(scale.goodness(value_of(share)));
+    let ranks = Ranks::of(&trials, spec.lower_is_better);
+    let color = |share: f64| objective_color(ranks.goodness(value_of(share)));
     color_bar::draw(&mut canvas, (bar, axes.top), HEIGHT, &ticks, color);
     if trials.is_empty() {
         style::draw_no_data(&mut canvas, (width / 2.0, axes.top + HEIGHT / 2.0));
@@ -84,8 +111,7 @@ pub fn parallel_coordinates(spec: &Search, stem: &Path) -> Result<()> {
 fn legend(spec: &Search, scale: &Scale, trials: usize) -> Vec<(Swatch, String)> {
     let direction = if spec.lower_is_better { "lower" } else { "higher" };
     let count = style::grouped(trials as f64, 0);
-    let room = LABEL;
-    let objective = style::shorten(spec.objective, room, 420.0);
+    let objective = style::shorten(spec.objective, LABEL, 420.0);
     let text = format!("{count} complete trials, the stronger the better ({direction} {objective})");
     let mut entries = vec![(Swatch::Line(objective_color(0.8)), text)];
     if let Some((_, text)) = spec.winner_entry() {
@@ -120,9 +146,10 @@ fn draw_names(canvas: &mut Canvas, spec: &Search, axes: &Axes, top: f64) -> f64 
 }
 
 /// The worst first, so that the good ones lie on top.
-fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, scale: &Scale, objective: &Axis) {
+fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, objective: &Axis) {
     let mut trials = spec.complete();
-    trials.sort_by(|a, b| scale.goodness(a.1).total_cmp(&scale.goodness(b.1)));
+    let ranks = Ranks::of(&trials, spec.lower_is_better);
+    trials.sort_by(|a, b| ranks.goodness(a.1).total_cmp(&ranks.goodness(b.1)));
     let is_winner = |number: u32| Some(number) == spec.best;
     let (others, winner): (Vec<_>, Vec<_>) = trials.into_iter().partition(|(trial, _)| !is_winner(trial.number));
     let thin = if others.len() > 200 { 0.6 } else { 1.0 };
@@ -130,7 +157,7 @@ fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, scale: &Scale, o
         let shares = axes.params.iter().zip(trial.params).map(|(axis, value)| axis.spread_share(*value, trial.number));
         let shares = shares.chain([objective.share(*value)]);
         let points: Vec<Point> = axes.x.iter().zip(shares).map(|(&x, share)| (x, axes.y(share))).collect();
-        let goodness = scale.goodness(*value);
+        let goodness = ranks.goodness(*value);
         if is_winner(trial.number) {
             canvas.line(&points, 9.0, WHITE);
             canvas.line(&points, 5.0, WINNER);
@@ -148,7 +175,7 @@ fn draw_axes(canvas: &mut Canvas, axes: &Axes) {
         for (share, label) in axis.standing(HEIGHT, room.min(190.0)).ticks {
             let y = axes.y(share);
             let width = text_width(&label, SMALL.size, SMALL.bold);
-            canvas.shade((x - 16.0 - width, y - 13.0), (width + 8.0, 26.0), WHITE, 0.75);
+            canvas.shade((x - 16.0 - width, y - 13.0), (width + 8.0, 26.0), WHITE, 0.8);
             canvas.line(&[(x - 7.0, y), (x + 7.0, y)], 2.5, INK);
             canvas.text((x - 12.0, y + 8.0), &label, SMALL);
         }

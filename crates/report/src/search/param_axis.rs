@@ -9,12 +9,21 @@ use super::{ParamScale, Search, drawable};
 /// The share of an axis that the slot of absent values takes.
 const ABSENT: f64 = 0.1;
 
+/// Multiples of these two fill a square evenly (Roberts, The unreasonable effectiveness of quasirandom sequences, 2018).
+pub(super) const RATIOS: [f64; 2] = [0.754_877_666_246_69, 0.569_840_290_998_05];
+/// Numbers with so few values are spread like choices.
+const FEW: usize = 12;
+
 pub(super) struct ParamAxis<'a> {
     axis: Axis,
     /// Empty for numbers.
     pub choices: &'a [String],
     /// The share of the slot of absent values at the low end; 0 where no trial needs it.
     pub absent: f64,
+    /// How far trials of one value are spread, as a share of the axis.
+    spread: f64,
+    /// Its multiples say where they stand; the two axes of a picture have different ones.
+    pub ratio: f64,
 }
 
 impl<'a> ParamAxis<'a> {
@@ -25,18 +34,26 @@ impl<'a> ParamAxis<'a> {
         let has_absent = trials.iter().any(|(trial, _)| drawable(trial.params[param]).is_none());
         let absent = if has_absent { ABSENT } else { 0.0 };
         let (low, high) = bounds(values()).unwrap_or((0.0, 1.0));
-        match search.params[param].scale {
+        let (axis, choices): (Axis, &[String]) = match search.params[param].scale {
             ParamScale::Choices(choices) if !choices.is_empty() => {
                 let names: Vec<&str> = choices.iter().map(String::as_str).collect();
-                ParamAxis { axis: Axis::named(&names), choices, absent }
+                (Axis::named(&names), choices)
             }
-            ParamScale::Log if low > 0.0 => ParamAxis { axis: log_axis(low, high, count), choices: &[], absent },
+            ParamScale::Log if low > 0.0 => (log_axis(low, high, count), &[]),
             _ => {
                 let is_whole = values().all(|value| value.fract() == 0.0) && high - low < 1e6 && high.abs() < 1e9;
-                let axis = if is_whole { whole_axis(low, high, count) } else { Axis::padded(low, high, count) };
-                ParamAxis { axis, choices: &[], absent }
+                (if is_whole { whole_axis(low, high, count) } else { Axis::padded(low, high, count) }, &[])
             }
-        }
+        };
+        let mut distinct: Vec<f64> = values().collect();
+        distinct.sort_by(f64::total_cmp);
+        distinct.dedup();
+        let spread = match choices.len() {
+            0 if distinct.len() <= FEW && trials.len() > 2 * distinct.len() => 0.03,
+            0 => 0.0,
+            n => 0.45 * (1.0 - absent) / n as f64,
+        };
+        ParamAxis { axis, choices, absent, spread, ratio: RATIOS[0] }
     }
 
     /// Where a value stands, 0 to 1.
@@ -47,15 +64,10 @@ impl<'a> ParamAxis<'a> {
         }
     }
 
-    /// As `share`, but trials of one choice stand beside each other: by their number, so that it is always the same.
+    /// As `share`, but trials of one choice, or of one of a few numbers, stand beside each other; `number` decides where.
     pub fn spread_share(&self, value: Option<f64>, number: u32) -> f64 {
-        let width = match drawable(value) {
-            None => self.absent * 0.5,
-            Some(_) if self.choices.is_empty() => 0.0,
-            Some(_) => 0.5 * (1.0 - self.absent) / self.choices.len() as f64,
-        };
-        // Multiples of the golden ratio fill any interval evenly.
-        let shift = (f64::from(number) * 0.618_033_988_749_895).fract() - 0.5;
+        let width = if drawable(value).is_some() { self.spread } else { self.absent * 0.5 };
+        let shift = (f64::from(number) * self.ratio).fract() - 0.5;
         (self.share(value) + width * shift).clamp(0.0, 1.0)
     }
 

@@ -27,7 +27,8 @@ impl Scale {
         let mut distances: Vec<f64> = values.iter().map(|value| (value - best).abs()).collect();
         distances.sort_by(f64::total_cmp);
         let reach = reach(&distances);
-        let (low, high) = if lower_is_better { (low, high.min(low + reach)) } else { (low.max(high - reach), high) };
+        let within = values.iter().copied().filter(|value| (value - best).abs() <= reach);
+        let (low, high) = bounds(within).unwrap_or((low, high));
         let beyond = values.iter().filter(|value| **value < low || **value > high).count();
         Scale { low, high, lower_is_better, beyond, worst }
     }
@@ -91,15 +92,15 @@ mod tests {
     fn only_awful_values_are_cut_off() {
         assert_eq!(range(&[]), (0.0, 1.0));
         assert_eq!(range(&[0.5, 1e6]), (0.5, 1e6));
-        assert_eq!(range(&[0.5, 0.6, 1e6]), (0.5, 0.5 + 2.5 * (0.6 - 0.5)));
+        assert_eq!(range(&[0.5, 0.6, 1e6]), (0.5, 0.6));
         assert_eq!(range(&[0.5, 0.6, 0.7, 0.8, 1.5]), (0.5, 1.5));
         assert_eq!(range(&[1.0, 1.0, f64::NAN, 1.0]), (1.0, 1.0));
         let mut many: Vec<f64> = (0..70).map(|i| 1.0 + f64::from(i) / 70.0).collect();
         many.extend([1e6; 30]);
         let scale = Scale::of(many.iter().copied(), true);
-        assert!(scale.high < 5.0 && scale.is_beyond(1e6) && scale.goodness(1e6) == 0.0 && scale.goodness(1.0) == 1.0);
+        assert!(scale.high < 2.0 && scale.is_beyond(1e6) && scale.goodness(1e6) == 0.0 && scale.goodness(1.0) == 1.0);
         let scale = Scale::of(many.iter().map(|value| -value), false);
-        assert!(scale.low > -5.0 && scale.goodness(-1.0) == 1.0);
+        assert!(scale.low > -2.0 && scale.goodness(-1.0) == 1.0);
         assert_eq!(scale.beyond_entry().unwrap().1, "beyond the axis (30, worst −1,000,000)");
     }
 }

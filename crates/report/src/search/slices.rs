@@ -24,7 +24,7 @@ pub fn search_slices(spec: &Search, stem: &Path) -> Result<()> {
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let objective = style::shorten(&spec.objective_name(), LABEL, WIDTH / 2.0);
-    let mut entries = vec![(Swatch::Blank, objective)];
+    let mut entries = vec![(Swatch::Dot(time_color(0.6)), objective)];
     entries.extend(spec.winner_entry());
     entries.extend(scale.beyond_entry());
     let top = style::draw_legend_rows(&mut canvas, top, &entries);
@@ -51,13 +51,13 @@ fn ends(trials: &[(&SearchTrial, f64)]) -> Option<(u32, u32)> {
 fn draw_time_scale(canvas: &mut Canvas, trials: &[(&SearchTrial, f64)], top: f64) -> f64 {
     let Some((first, last)) = ends(trials).filter(|(first, last)| first < last) else { return top };
     let labels = [format!("trial {first}"), format!("trial {last}")];
-    color_bar::draw_lying(canvas, (MARGIN, top + 30.0), [&labels[0], &labels[1]], time_color);
-    top + 44.0
+    color_bar::draw_lying(canvas, (MARGIN, top + 34.0), [&labels[0], &labels[1]], time_color);
+    top + 48.0
 }
 
 fn draw_panel(canvas: &mut Canvas, spec: &Search, param: usize, place: Place, scale: &Scale) {
     let axis = ParamAxis::new(spec, param, 5);
-    let y = scale.axis(5, 0.04);
+    let y = scale.axis(6, 0.04);
     let indent = y.tick_width().max(30.0) + 14.0;
     let frame = panels::number_frame(place, axis.lying(place.width - indent), y);
     frame.draw_grid(canvas);

@@ -107,7 +107,7 @@ fn color(state: SearchState) -> RGBColor {
         SearchState::Complete => PALETTE[0],
         SearchState::Pruned => BASELINE,
         SearchState::Failed => FAILED,
-        SearchState::Running => PALETTE[5],
+        SearchState::Running => PALETTE[2],
     }
 }
 
