@@ -62,7 +62,7 @@ pub fn search_history(spec: &Search, stem: &Path) -> Result<()> {
     }
     draw_winner(&mut canvas, spec, &frame);
     if marks.iter().all(|(_, mark)| *mark == Mark::Failed) {
-        style::draw_no_data(&mut canvas, (frame.left + frame.width / 2.0, frame.top + HEIGHT / 2.0));
+        style::draw_no_data(&mut canvas, (frame.left + frame.width / 2.0, frame.top + HEIGHT * 0.4));
     }
     save(&canvas, stem)
 }

@@ -92,7 +92,7 @@ pub enum SearchState {
     Running,
 }
 
-pub(self) const WINNER: RGBColor = PALETTE[1];
+const WINNER: RGBColor = PALETTE[1];
 const FAILED: RGBColor = PALETTE[6];
 
 impl<'a> Search<'a> {
@@ -165,12 +165,12 @@ fn short_name(name: &str, all: &[&str]) -> String {
 
 /// The colour of an objective, from 0 for the worst to 1 for the best; few enough colours for a page to name each.
 fn objective_color(goodness: f64) -> RGBColor {
-    style::yellow_to_blue(0.15 + 0.85 * (goodness * 24.0).round() / 24.0)
+    style::yellow_to_blue(0.2 + 0.8 * (goodness * 24.0).round() / 24.0)
 }
 
 /// From the first trial to the last.
 fn time_color(share: f64) -> RGBColor {
-    style::blue(0.2 + 0.8 * (share * 24.0).round() / 24.0)
+    style::blue(0.32 + 0.68 * (share * 24.0).round() / 24.0)
 }
 
 /// Smaller where they are many.

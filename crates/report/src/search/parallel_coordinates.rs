@@ -81,26 +81,28 @@ pub fn parallel_coordinates(spec: &Search, stem: &Path) -> Result<()> {
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
     let top = style::draw_legend_rows(&mut canvas, top, &legend(spec, &scale, trials.len())) + 24.0;
 
+    if count == 0 || trials.is_empty() {
+        style::draw_no_data(&mut canvas, (width / 2.0, top + 100.0));
+        canvas.height = (top + 200.0).ceil() as u32;
+        return save(&canvas, stem);
+    }
     let params: Vec<ParamAxis> = (0..count).map(|param| ParamAxis::new(spec, param, 6)).collect();
     // At the left the labels of the first axis, at the right the bar of the objective and its labels.
-    let left = MARGIN + if count > 0 { 130.0 } else { 0.0 };
+    let left = MARGIN + 130.0;
     let bar = width - MARGIN - objective.tick_width().max(60.0) - 12.0 - color_bar::WIDTH;
-    let x: Vec<f64> = (0..=count).map(|i| left + (bar - left) * i as f64 / count.max(1) as f64).collect();
+    let x: Vec<f64> = (0..=count).map(|i| left + (bar - left) * i as f64 / count as f64).collect();
     let mut axes = Axes { params, x, top };
     axes.top += draw_names(&mut canvas, spec, &axes, top);
     canvas.height = (axes.top + HEIGHT + MARGIN).ceil() as u32;
 
-    draw_trials(&mut canvas, spec, &axes, &objective);
+    let ranks = Ranks::of(&trials, spec.lower_is_better);
+    draw_trials(&mut canvas, spec, &axes, &objective, &ranks);
     draw_axes(&mut canvas, &axes);
     let ticks: Vec<(f64, String)> =
         objective.ticks.iter().map(|(v, label)| (objective.share(*v), label.clone())).collect();
     let value_of = |share: f64| objective.low + share * (objective.high - objective.low);
-    let ranks = Ranks::of(&trials, spec.lower_is_better);
     let color = |share: f64| objective_color(ranks.goodness(value_of(share)));
     color_bar::draw(&mut canvas, (bar, axes.top), HEIGHT, &ticks, color);
-    if trials.is_empty() {
-        style::draw_no_data(&mut canvas, (width / 2.0, axes.top + HEIGHT / 2.0));
-    }
     if spec.params.len() > count {
         let more = spec.params.len() - count;
         style::draw_footer(&mut canvas, &format!("and {more} more hyperparameters, not drawn"));
@@ -112,7 +114,7 @@ fn legend(spec: &Search, scale: &Scale, trials: usize) -> Vec<(Swatch, String)> 
     let direction = if spec.lower_is_better { "lower" } else { "higher" };
     let count = style::grouped(trials as f64, 0);
     let objective = style::shorten(spec.objective, LABEL, 420.0);
-    let text = format!("{count} complete trials, the stronger the better ({direction} {objective})");
+    let text = format!("complete trials ({count}), the stronger the better ({direction} {objective})");
     let mut entries = vec![(Swatch::Line(objective_color(0.8)), text)];
     if let Some((_, text)) = spec.winner_entry() {
         entries.push((Swatch::Line(WINNER), text));
@@ -123,7 +125,7 @@ fn legend(spec: &Search, scale: &Scale, trials: usize) -> Vec<(Swatch, String)> 
 
 /// The names above their axes, in two rows where one is wider than its place; returns their height.
 fn draw_names(canvas: &mut Canvas, spec: &Search, axes: &Axes, top: f64) -> f64 {
-    let Some(count) = (axes.x.len() > 1).then_some(axes.x.len()) else { return NAME_ROW };
+    let count = axes.x.len();
     let mut names = spec.short_names();
     names.truncate(count - 1);
     names.push(spec.objective.to_string());
@@ -146,9 +148,8 @@ fn draw_names(canvas: &mut Canvas, spec: &Search, axes: &Axes, top: f64) -> f64 
 }
 
 /// The worst first, so that the good ones lie on top.
-fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, objective: &Axis) {
+fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, objective: &Axis, ranks: &Ranks) {
     let mut trials = spec.complete();
-    let ranks = Ranks::of(&trials, spec.lower_is_better);
     trials.sort_by(|a, b| ranks.goodness(a.1).total_cmp(&ranks.goodness(b.1)));
     let is_winner = |number: u32| Some(number) == spec.best;
     let (others, winner): (Vec<_>, Vec<_>) = trials.into_iter().partition(|(trial, _)| !is_winner(trial.number));
@@ -162,7 +163,7 @@ fn draw_trials(canvas: &mut Canvas, spec: &Search, axes: &Axes, objective: &Axis
             canvas.line(&points, 9.0, WHITE);
             canvas.line(&points, 5.0, WINNER);
         } else {
-            canvas.line(&points, thin * (1.5 + 2.5 * goodness), objective_color(goodness));
+            canvas.line(&points, thin * (2.0 + 2.0 * goodness), objective_color(goodness));
         }
     }
 }

@@ -110,7 +110,10 @@ fn front<'a>(spec: &ParetoFront, trials: &[&'a ParetoTrial]) -> Vec<&'a ParetoTr
 }
 
 fn legend(others: usize, front: &[&ParetoTrial], scales: &[Scale; 2]) -> Vec<(Swatch, String)> {
-    let mut entries = vec![(Swatch::Dot(FRONT), format!("no other trial is better in both ({})", front.len()))];
+    let mut entries = Vec::new();
+    if !front.is_empty() {
+        entries.push((Swatch::Dot(FRONT), format!("no other trial is better in both ({})", front.len())));
+    }
     if others > 0 {
         entries.push((Swatch::Dot(PALETTE[0]), format!("other complete trial ({})", style::grouped(others as f64, 0))));
     }

@@ -3,10 +3,8 @@
 use crate::axes::{Axis, bounds};
 use crate::style::{self, MUTED, Swatch};
 
-/// How far the axis goes beyond the best value, in distances of the value that most trials reach.
-const REACH: f64 = 2.5;
-/// Values are cut off only if the others then get at least this many times their room.
-const WORTHWHILE: f64 = 3.0;
+/// Values are cut off beyond so many distances between the best and the value that nine of ten reach.
+const REACH: f64 = 4.0;
 /// Values this many times farther off than those of the better part are of another kind: the training diverged.
 const DIVERGED: f64 = 50.0;
 
@@ -75,8 +73,7 @@ fn reach(distances: &[f64]) -> f64 {
             typical = distance;
         }
     }
-    let reach = REACH * typical;
-    if reach > 0.0 && *farthest > WORTHWHILE * reach { reach } else { *farthest }
+    if typical > 0.0 { REACH * typical } else { *farthest }
 }
 
 #[cfg(test)]

@@ -48,7 +48,8 @@ pub fn search_timeline(spec: &Search, stem: &Path) -> Result<()> {
     draw_frame(&mut canvas, &frame, shown);
     frame.draw_x_labels(&mut canvas, &format!("{name} since the first trial began"));
     for bar in bars.iter().filter(|bar| bar.row < MAX_ROWS) {
-        draw_bar(&mut canvas, &frame, bar, unit, row);
+        let has_number = Some(bar.trial.number) != spec.best;
+        draw_bar(&mut canvas, &frame, bar, unit, (row, has_number));
     }
     if let Some(bar) = bars.iter().find(|bar| Some(bar.trial.number) == spec.best && bar.row < MAX_ROWS) {
         let (middle, y) = frame.at((bar.start + bar.end) / 2.0 / unit, (shown - 1 - bar.row) as f64);
@@ -134,7 +135,7 @@ fn draw_frame(canvas: &mut Canvas, frame: &Frame, rows: usize) {
     let grid = Frame { x: Axis::shares(shares(&frame.x)), y: Axis::unlabelled(), ..*frame };
     grid.draw_grid(canvas);
     frame.draw_y_ticks(canvas);
-    let name = if rows > 1 { "trials at once" } else { "" };
+    let name = if rows > 3 { "trials at once" } else { "" };
     frame.draw_y_name(canvas, name);
 }
 
@@ -142,8 +143,8 @@ fn shares(axis: &Axis) -> Vec<(f64, String)> {
     axis.ticks.iter().map(|(value, label)| (axis.share(*value), label.clone())).collect()
 }
 
-/// With the trial's number, where it has room.
-fn draw_bar(canvas: &mut Canvas, frame: &Frame, bar: &Bar, unit: f64, row: f64) {
+/// With the trial's number, where it has room; the winner's diamond takes its place.
+fn draw_bar(canvas: &mut Canvas, frame: &Frame, bar: &Bar, unit: f64, (row, has_number): (f64, bool)) {
     let height = if row > 8.0 { row * 0.78 } else { row - 1.0 };
     let y = (frame.y.high - 0.5) - bar.row as f64;
     let ((start, middle), (end, _)) = (frame.at(bar.start / unit, y), frame.at(bar.end / unit, y));
@@ -152,7 +153,7 @@ fn draw_bar(canvas: &mut Canvas, frame: &Frame, bar: &Bar, unit: f64, row: f64) 
     canvas.rect(start, middle - height / 2.0, width, height, color(bar.trial.state));
     let number = bar.trial.number.to_string();
     let style = TextStyle { color: WHITE, anchor: HPos::Center, size: 22.0, ..TICK };
-    if height >= 26.0 && text_width(&number, style.size, style.bold) + 10.0 <= width {
+    if has_number && height >= 26.0 && text_width(&number, style.size, style.bold) + 10.0 <= width {
         canvas.text((start + width / 2.0, middle + 8.0), &number, style);
     }
 }
