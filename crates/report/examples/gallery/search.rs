@@ -193,8 +193,56 @@ pub(crate) fn draw_all(folder: &Path) -> Result<()> {
         }
         draw_front(trials, &stem("pareto_front"))?;
     }
+    draw_ugly(folder)?;
     draw_shares(&folder.join("parameter_importance"))?;
     println!("pictures of searches: {:.2?}", start.elapsed());
+    Ok(())
+}
+
+/// Long names, many choices, a narrow range, a hyperparameter that all but one leave out; a higher objective is better.
+fn draw_ugly(folder: &Path) -> Result<()> {
+    let mut noise = Noise(5);
+    let choices: Vec<String> = (0..40).map(|i| format!("calendar features of the kind {i}")).collect();
+    let names = ["a", "b"].map(|end| format!("model.encoder.layers.of_the_first_block.kernel_size_in_steps.{end}"));
+    let scales = [ParamScale::Choices(&choices), ParamScale::Log, ParamScale::Linear, ParamScale::Log];
+    let names = [&names[0], &names[1], "data.calendar_features_that_are_known_for_the_future", "x"];
+    let params: Vec<SearchParam> = names.iter().zip(scales).map(|(name, scale)| SearchParam { name, scale }).collect();
+    let values: Vec<[Option<f64>; 4]> = (0..60)
+        .map(|i| {
+            let absent = (i == 7).then_some(0.25);
+            [Some((40.0 * noise.uniform()).floor()), Some(0.031 + 0.004 * noise.uniform()), absent, Some(1e-3)]
+        })
+        .collect();
+    for (name, lower, state) in [("ugly", false, SearchState::Complete), ("failed", true, SearchState::Failed)] {
+        let trials: Vec<SearchTrial> = (0..)
+            .zip(&values)
+            .map(|(number, params)| SearchTrial {
+                number,
+                state,
+                value: Some(f64::from((number % 3).min(1))),
+                params,
+                start_seconds: f64::from(number * number),
+                end_seconds: f64::from(number * number + 900),
+            })
+            .collect();
+        let search = Search {
+            title: "A search that went badly, with a title that says so at some length, and goes on, and on, and on",
+            subtitle: "",
+            objective: "share of the hours whose error is below 5 % of the mean of all hours of the month",
+            lower_is_better: lower,
+            reference: Some(("the config as it was before anybody thought of a search for anything better", 0.4)),
+            best: Some(1),
+            params: &params,
+            trials: &trials,
+        };
+        let stem = |picture: &str| folder.join(format!("{picture}_{name}"));
+        search_history(&search, &stem("search_history"))?;
+        parallel_coordinates(&search, &stem("parallel_coordinates"))?;
+        search_slices(&search, &stem("search_slices"))?;
+        search_timeline(&search, &stem("search_timeline"))?;
+        search_contour(&SearchContour { search, x: 1, y: 0 }, &stem("search_contour"))?;
+        search_contour(&SearchContour { search, x: 0, y: 2 }, &stem("search_contour_absent"))?;
+    }
     Ok(())
 }
 

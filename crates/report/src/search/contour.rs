@@ -53,7 +53,8 @@ pub fn search_contour(spec: &SearchContour, stem: &Path) -> Result<()> {
     canvas.height = (top + HEIGHT + 84.0 + MARGIN / 2.0).ceil() as u32;
     let has_axes = spec.x.max(spec.y) < search.params.len() && spec.x != spec.y;
     if !has_axes || trials.is_empty() {
-        style::draw_no_data(&mut canvas, (WIDTH / 2.0, top + HEIGHT / 2.0));
+        style::draw_no_data(&mut canvas, (WIDTH / 2.0, top + 100.0));
+        canvas.height = (top + 200.0).ceil() as u32;
         return save(&canvas, stem);
     }
     let mut axes = [ParamAxis::new(search, spec.x, 8), ParamAxis::new(search, spec.y, 8)];
@@ -198,7 +199,7 @@ fn draw_bar(canvas: &mut Canvas, search: &Search, (left, top): (f64, f64), objec
         objective_color((scale.goodness(value) * LEVELS).round() / LEVELS)
     };
     color_bar::draw(canvas, (left, top), HEIGHT, &ticks, color);
-    let name = style::shorten(&search.objective_name(), LABEL, HEIGHT);
+    let name = search.objective_name(HEIGHT);
     let style = TextStyle { anchor: HPos::Center, upward: true, ..LABEL };
     canvas.text((WIDTH - MARGIN + 4.0, top + HEIGHT / 2.0), &name, style);
 }

@@ -51,7 +51,7 @@ pub fn search_history(spec: &Search, stem: &Path) -> Result<()> {
     canvas.height = (whole.bottom() + 84.0 + MARGIN / 2.0).ceil() as u32;
 
     frame.draw_grid(&mut canvas);
-    frame.draw_y_name(&mut canvas, &spec.objective_name());
+    frame.draw_y_name(&mut canvas, &spec.objective_name(HEIGHT));
     whole.draw_x_labels(&mut canvas, "trial");
     if let Some((_, value)) = reference {
         canvas.dashed(frame.at(frame.x.low, value), frame.at(frame.x.high, value), 2.5, MUTED);

@@ -11,7 +11,8 @@ mod timeline;
 
 use plotters::style::RGBColor;
 
-use crate::style::{self, PALETTE, Swatch};
+use crate::render::text_width;
+use crate::style::{self, LABEL, PALETTE, Swatch};
 use crate::{Error, Result};
 
 pub use contour::{SearchContour, search_contour};
@@ -130,8 +131,8 @@ impl<'a> Search<'a> {
     }
 
     /// `RMSE (lower is better)`
-    fn objective_name(&self) -> String {
-        with_direction(self.objective, self.lower_is_better)
+    fn objective_name(&self, room: f64) -> String {
+        with_direction(self.objective, self.lower_is_better, room)
     }
 
     fn winner_entry(&self) -> Option<(Swatch, String)> {
@@ -146,8 +147,11 @@ impl<'a> Search<'a> {
     }
 }
 
-fn with_direction(objective: &str, lower_is_better: bool) -> String {
-    format!("{objective} ({} is better)", if lower_is_better { "lower" } else { "higher" })
+/// `RMSE (lower is better)`; where that is wider than `room`, the name is shortened.
+fn with_direction(objective: &str, lower_is_better: bool, room: f64) -> String {
+    let direction = format!(" ({} is better)", if lower_is_better { "lower" } else { "higher" });
+    let room = room - text_width(&direction, LABEL.size, LABEL.bold);
+    style::shorten(objective, LABEL, room) + &direction
 }
 
 fn drawable(value: Option<f64>) -> Option<f64> {

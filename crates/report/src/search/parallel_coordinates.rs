@@ -131,15 +131,16 @@ fn draw_names(canvas: &mut Canvas, spec: &Search, axes: &Axes, top: f64) -> f64 
     names.push(spec.objective.to_string());
     let is_wide = |name: &String| text_width(name, NAME.size, NAME.bold) + 20.0 > axes.gap();
     let rows = if names.iter().any(is_wide) { 2 } else { 1 };
-    let right = f64::from(canvas.width) - MARGIN;
+    let half_place = axes.gap() * rows as f64 / 2.0 - 10.0;
     for (i, (name, &x)) in names.iter().zip(&axes.x).enumerate() {
         // The last but one row is the upper: the objective's name stands low, beside its axis.
         let row = (count - 1 - i) % rows;
-        let room = (axes.gap() * rows as f64 - 20.0).min(2.0 * (x - MARGIN).max(right - x));
-        let name = style::shorten_middle(name, NAME, room);
+        let (start, end) = ((x - half_place).max(MARGIN), (x + half_place).min(f64::from(canvas.width) - MARGIN));
+        let name = style::shorten_middle(name, NAME, end - start);
         let half = text_width(&name, NAME.size, NAME.bold) / 2.0;
+        let middle = x.max(start + half).min(end - half);
         let y = top + NAME_ROW * (rows - row) as f64 - 12.0;
-        canvas.text((x.clamp(MARGIN + half, right - half), y), &name, NAME);
+        canvas.text((middle, y), &name, NAME);
         if row > 0 {
             canvas.line(&[(x, y + 10.0), (x, top + NAME_ROW * rows as f64 + 10.0)], 1.5, BASELINE);
         }

@@ -64,12 +64,12 @@ pub fn pareto_front(spec: &ParetoFront, stem: &Path) -> Result<()> {
     let frame = Frame { left, top, width: WIDTH - MARGIN - left, height: HEIGHT, x, y };
     canvas.height = (frame.bottom() + 84.0 + MARGIN / 2.0).ceil() as u32;
 
-    let [x_name, y_name] = spec.objectives.map(|objective| with_direction(objective.name, objective.lower_is_better));
+    let name = |i: usize, room| with_direction(spec.objectives[i].name, spec.objectives[i].lower_is_better, room);
     frame.draw_grid(&mut canvas);
-    frame.draw_x_labels(&mut canvas, &x_name);
-    frame.draw_y_name(&mut canvas, &y_name);
+    frame.draw_x_labels(&mut canvas, &name(0, frame.width));
+    frame.draw_y_name(&mut canvas, &name(1, HEIGHT));
     let radius = dot_radius(trials.len());
-    for trial in trials.iter().filter(|trial| !front.iter().any(|other| other.number == trial.number)) {
+    for trial in trials.iter().filter(|trial| !front.iter().any(|other| std::ptr::eq(*other, **trial))) {
         let [x, y] = trial.values;
         if is_beyond(&scales, trial) {
             canvas.ring(frame.at(x, y), radius, BASELINE);

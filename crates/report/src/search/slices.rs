@@ -8,7 +8,7 @@ use crate::canvas::Canvas;
 use crate::color_bar;
 use crate::panels::{self, MAX_PANELS, Place, WIDTH};
 use crate::render::save;
-use crate::style::{self, LABEL, MARGIN, Swatch, TICK};
+use crate::style::{self, MARGIN, Swatch, TICK};
 
 use super::param_axis::ParamAxis;
 use super::scale::Scale;
@@ -23,7 +23,7 @@ pub fn search_slices(spec: &Search, stem: &Path) -> Result<()> {
     let shown = spec.params.len().min(MAX_PANELS);
     let mut canvas = Canvas::new(WIDTH, 0.0);
     let top = style::draw_heading(&mut canvas, spec.title, spec.subtitle);
-    let objective = style::shorten(&spec.objective_name(), LABEL, WIDTH / 2.0);
+    let objective = spec.objective_name(WIDTH / 2.0);
     let mut entries = vec![(Swatch::Dot(time_color(0.6)), objective)];
     entries.extend(spec.winner_entry());
     entries.extend(scale.beyond_entry());

@@ -47,11 +47,12 @@ pub fn search_timeline(spec: &Search, stem: &Path) -> Result<()> {
 
     draw_frame(&mut canvas, &frame, shown);
     frame.draw_x_labels(&mut canvas, &format!("{name} since the first trial began"));
+    let best = spec.winner().map(|(trial, _)| trial.number);
     for bar in bars.iter().filter(|bar| bar.row < MAX_ROWS) {
-        let has_number = Some(bar.trial.number) != spec.best;
+        let has_number = Some(bar.trial.number) != best;
         draw_bar(&mut canvas, &frame, bar, unit, (row, has_number));
     }
-    if let Some(bar) = bars.iter().find(|bar| Some(bar.trial.number) == spec.best && bar.row < MAX_ROWS) {
+    if let Some(bar) = bars.iter().find(|bar| Some(bar.trial.number) == best && bar.row < MAX_ROWS) {
         let (middle, y) = frame.at((bar.start + bar.end) / 2.0 / unit, (shown - 1 - bar.row) as f64);
         canvas.diamond((middle, y), (row * 0.34).clamp(9.0, 16.0), WINNER);
     }
@@ -98,7 +99,7 @@ fn unit(seconds: f64) -> (f64, &'static str) {
 /// Row 1 on top; a number where rows have room.
 fn rows_axis(count: usize, row: f64) -> Axis {
     let every = (30.0 / row).ceil() as usize;
-    let name = |i: usize| if i % every == 0 { (i + 1).to_string() } else { String::new() };
+    let name = |i: usize| if i.is_multiple_of(every) { (i + 1).to_string() } else { String::new() };
     let names: Vec<String> = (0..count).rev().map(name).collect();
     Axis::named(&names.iter().map(String::as_str).collect::<Vec<_>>())
 }
