@@ -4,7 +4,7 @@ use crate::axes::{Axis, bounds};
 use crate::style::{self, MUTED, Swatch};
 
 /// Values are cut off beyond so many distances between the best and the value that nine of ten reach.
-const REACH: f64 = 4.0;
+const REACH: f64 = 3.0;
 /// Values this many times farther off than those of the better part are of another kind: the training diverged.
 const DIVERGED: f64 = 50.0;
 
@@ -90,7 +90,7 @@ mod tests {
         assert_eq!(range(&[]), (0.0, 1.0));
         assert_eq!(range(&[0.5, 1e6]), (0.5, 1e6));
         assert_eq!(range(&[0.5, 0.6, 1e6]), (0.5, 0.6));
-        assert_eq!(range(&[0.5, 0.6, 0.7, 0.8, 1.5]), (0.5, 1.5));
+        assert_eq!(range(&[0.5, 0.6, 0.7, 0.8, 1.4]), (0.5, 1.4));
         assert_eq!(range(&[1.0, 1.0, f64::NAN, 1.0]), (1.0, 1.0));
         let mut many: Vec<f64> = (0..70).map(|i| 1.0 + f64::from(i) / 70.0).collect();
         many.extend([1e6; 30]);

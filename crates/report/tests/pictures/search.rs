@@ -97,7 +97,7 @@ fn search_history_tells_states_and_the_best() {
     let parts = ["best: trial 39 (0.525)", "trial 39: 0.525", "complete (11)", "pruned, last value (10)"];
     assert_contains(&text, &parts);
     assert_contains(&text, &["failed or without a value (10)", "running, last value (9)", "config as it is (0.7)"]);
-    assert_contains(&text, &["beyond the axis (1, worst 1,000,000)", "valid RMSE (lower is better)", "best so far"]);
+    assert_contains(&text, &["beyond the axis (2, worst 1,000,000)", "valid RMSE (lower is better)", "best so far"]);
     search_history(&Search { lower_is_better: false, best: Some(7), ..spec }, &stem).unwrap();
     let (text, _) = check(&stem);
     assert!(text.contains("higher is better") && !text.contains("best: "), "only a complete trial wins");
