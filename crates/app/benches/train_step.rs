@@ -71,7 +71,7 @@ fn speeds(columns: usize, hidden_dims: &[usize], batch_size: usize, time: Durati
         }
         if start.elapsed() < time { Next::Continue } else { Next::Stop }
     };
-    let plan = Plan { config: &config, n_rows, seed: 1, resume: None };
+    let plan = Plan { config: &config, n_rows, seed: 1, resume: None, seed_epoch: &modeling::seed_dropout };
     let ended = fit(model, plan, step, on_step, |_| Ok::<_, std::io::Error>(Next::Continue));
     assert!(ended.is_ok(), "training failed");
     speeds.sort_by(f64::total_cmp);

@@ -143,6 +143,13 @@ impl Console {
         bar
     }
 
+    /// A line below the bars, for text that changes; nothing where bars are not drawn.
+    pub fn line(&self) -> ProgressBar {
+        let line = self.bars.add(ProgressBar::new(0));
+        line.set_style(style("{wide_msg}"));
+        line
+    }
+
     /// A bar over something whose share that is done is known, in thousandths.
     pub fn share_bar(&self) -> ProgressBar {
         let bar = self.bars.add(ProgressBar::new(1000));

@@ -38,6 +38,14 @@ pub fn tags(program: &str) -> BTreeMap<String, String> {
     tags
 }
 
+/// What the programs are made of: version and commit, `+` if something is not committed.
+pub fn code() -> String {
+    let tags = git_tags();
+    let commit = tags.get("mlflow.source.git.commit").map_or("", String::as_str);
+    let is_dirty = tags.get("mlflow.source.git.dirty").is_some_and(|dirty| dirty == "true");
+    format!("{} {commit}{}", env!("CARGO_PKG_VERSION"), if is_dirty { "+" } else { "" })
+}
+
 /// Commit, branch, whether there are uncommitted changes, and the remote; nothing outside a repository.
 fn git_tags() -> BTreeMap<String, String> {
     let mut tags = BTreeMap::new();

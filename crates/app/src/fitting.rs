@@ -3,9 +3,11 @@
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use burn::module::Module;
+use burn::tensor::Device;
 use dataset::DatasetInfo;
 use serde::{Deserialize, Serialize};
 use training::metrics::Direction;
@@ -43,8 +45,17 @@ pub trait Learner {
     fn loss_name(&self) -> &'static str;
     /// Which way a metric (without `val_`) is better, or the names to choose from.
     fn direction_of(&self, metric: &str) -> Result<Direction, Vec<&'static str>>;
+    /// Where tensors live.
+    fn device(&self) -> &Device;
     /// A network to train, with the weights that this seed gives.
     fn init(&self, seed: u64) -> Result<Self::Model>;
+    /// Seeds dropout, before an epoch.
+    fn seed_epoch(&self, seed: u64) {
+        match self.device() {
+            device if *device == Device::flex() => modeling::seed_dropout(seed),
+            device => device.seed(seed),
+        }
+    }
     /// Loss and outputs of one batch of samples.
     fn step(&self, model: &Self::Model, samples: &[u32]) -> StepOutput;
     /// Metrics of train (in training mode) and valid after an epoch.
@@ -70,6 +81,15 @@ struct Notes {
     history: String,
 }
 
+/// Makes a network's random weights, the same for the same seed: burn's CPU backend has one generator for the whole process,
+/// which trainings on other threads must not use meanwhile.
+pub fn seeded<M>(device: &Device, seed: u64, init: impl FnOnce() -> M) -> M {
+    static GENERATOR: Mutex<()> = Mutex::new(());
+    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    device.seed(seed);
+    init()
+}
+
 /// The network with the weights of a member of `init_from`, another seed with those of another; as it is if there is none.
 pub fn start_from<M: Module>(model: M, init_from: &[PathBuf], seed: u64) -> Result<M> {
     match init_from {
@@ -84,7 +104,8 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     let n_samples = learner.n_samples();
     let mut epochs = Epochs::new(learner, session)?;
     let checkpoint = epochs.take_up()?;
-    let plan = Plan { config, n_rows: n_samples, seed, resume: checkpoint.as_ref() };
+    let seed_epoch = |seed| learner.seed_epoch(seed);
+    let plan = Plan { config, n_rows: n_samples, seed, resume: checkpoint.as_ref(), seed_epoch: &seed_epoch };
     let step = |model: &L::Model, samples: &[u32]| learner.step(model, samples);
     let bar = console.training_bar(config.steps_per_epoch(n_samples), config.epochs);
     let on_step = |end: StepEnd| {
@@ -113,7 +134,7 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     console.stop_if_interrupted()?;
     let monitor = epochs.history.monitor();
     let best = epochs.stopping.best();
-    let (best_epoch, _) = best.with_context(|| format!("`val_{monitor}` was never a number\n{NAN_HINT}"))?;
+    let (best_epoch, _) = best.with_context(|| never_a_number(monitor))?;
     session.log_metrics(&epochs.history.best(best_epoch), epochs.history.epochs());
     Ok(Fitted { weights: session.below_runs(&epochs.weights("best")), best_epoch, epochs: epochs.history.epochs() })
 }
@@ -139,7 +160,9 @@ pub fn fit_members<L: Learner>(learner: &L, members: usize, seed: u64, session: 
 /// Raises the rate from step to step on a copy of the network, draws the losses and logs the suggestion.
 pub fn suggest_learning_rate<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<()> {
     let step = |model: &L::Model, samples: &[u32]| learner.step(model, samples);
-    let sweep = find_learning_rate(&learner.init(seed)?, learner.training(), learner.n_samples(), seed, step);
+    let (model, n_samples) = (learner.init(seed)?, learner.n_samples());
+    let seed_epoch = |seed| learner.seed_epoch(seed);
+    let sweep = find_learning_rate(&model, learner.training(), n_samples, seed, &seed_epoch, step);
     let rate = learner.training().learning_rate;
     match sweep.suggestion {
         Some(suggestion) => {
@@ -250,7 +273,13 @@ impl<'a, L: Learner> Epochs<'a, L> {
     }
 }
 
-fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {
+/// Why no epoch is the best.
+pub fn never_a_number(monitor: &str) -> String {
+    format!("`val_{monitor}` was never a number\n{NAN_HINT}")
+}
+
+/// Why the loop ended, with what to do about it.
+pub fn loop_error(error: training::Error<anyhow::Error>) -> anyhow::Error {
     match error {
         training::Error::Caller(error) => error,
         training::Error::Resume(error) => error.into(),

@@ -30,3 +30,4 @@ pub mod recipes;
 pub mod resume;
 pub mod session;
 pub mod tabular;
+pub mod tune;

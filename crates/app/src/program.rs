@@ -83,14 +83,25 @@ pub fn train<C: TrainingProgram>(
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
 ) -> Result<()> {
-    if flags.common.print_schema {
+    run_or_resume(file, &flags.common, flags.resume.as_deref(), flags.overrides(own)?, settle, recipe)
+}
+
+/// As [`run`], for a program whose runs can be resumed. `overrides` are all flags as config keys.
+pub fn run_or_resume<C: TrainingProgram, R: RunResult>(
+    file: &Path,
+    flags: &CommonFlags,
+    resume: Option<&str>,
+    overrides: Vec<Override>,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    if flags.print_schema {
         print_result(&config::schema::<C>(C::PROGRAM));
         return Ok(());
     }
-    let overrides = flags.overrides(own)?;
-    let profile = flags.common.profile();
+    let profile = flags.profile();
     let load = || config::load(Some(file), profile.as_deref(), &overrides, C::check);
-    let (loaded, resumed) = match &flags.resume {
+    let (loaded, resumed) = match resume {
         None => (load()?, None),
         Some(what) => {
             let places = || -> Result<_> {
@@ -105,7 +116,7 @@ pub fn train<C: TrainingProgram>(
             (loaded, Some(stopped))
         }
     };
-    run_loaded(loaded, &flags.common, resumed, settle, recipe)
+    run_loaded(loaded, flags, (resumed, false), settle, recipe)
 }
 
 /// Loads the config, then runs the recipe inside a tracked session. `settle` fills in what is found only now, such as the
@@ -122,13 +133,25 @@ pub fn run<C: ProgramConfig, R: RunResult>(
         return Ok(());
     }
     let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
-    run_loaded(loaded, flags, None, settle, recipe)
+    run_loaded(loaded, flags, (None, false), settle, recipe)
+}
+
+/// As [`run`], for a process that helps with the run of another one: it has none of its own.
+pub fn help<C: ProgramConfig, R: RunResult>(
+    file: &Path,
+    flags: &CommonFlags,
+    own: Vec<Override>,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
+    run_loaded(loaded, flags, (None, true), settle, recipe)
 }
 
 fn run_loaded<C: ProgramConfig, R: RunResult>(
     mut loaded: Loaded<C>,
     flags: &CommonFlags,
-    resumed: Option<StoppedRun>,
+    (resumed, is_helper): (Option<StoppedRun>, bool),
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
@@ -151,6 +174,7 @@ fn run_loaded<C: ProgramConfig, R: RunResult>(
         run_name: config.run_name(),
         tags,
         resumed,
+        is_helper,
     };
     keep_freed_memory();
     run_tracked(&loaded, flags, &setup, recipe)

@@ -16,12 +16,18 @@ use crate::session::{MODEL_DIR, MlflowConfig, PathsConfig, folder_name};
 pub const EFFECTIVE_CONFIG: &str = "configs/effective_app_config.yaml";
 
 /// What may be another value when a run goes on. With anything else it would be another run.
-const CHANGEABLE: [&str; 10] = [
+const CHANGEABLE: [&str; 16] = [
     "training.epochs",
     "training.early_stopping.patience",
     "training.time_budget_minutes",
     "training.log_every_steps",
     "training.checkpoint_every_epochs",
+    "n_trials",
+    "timeout_minutes",
+    "max_failures",
+    "patience",
+    "workers",
+    "retry",
     "device",
     "threads",
     "mlflow",

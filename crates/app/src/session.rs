@@ -141,6 +141,8 @@ pub struct Setup<'a> {
     pub tags: Vec<(&'static str, String)>,
     /// The stopped run to go on with.
     pub resumed: Option<StoppedRun>,
+    /// Works for another program's run: it has none of its own.
+    pub is_helper: bool,
 }
 
 /// One run in progress.
@@ -154,6 +156,10 @@ pub struct Session {
     tracker: Tracker,
     /// The experiment's name.
     experiment: String,
+    /// Of the experiment, if it is known before the first run.
+    experiment_id: Option<String>,
+    /// Tags that every run of this program gets.
+    own_tags: BTreeMap<String, String>,
     /// Output folder of this run.
     folder: PathBuf,
     /// Output folders of the experiment's runs.
@@ -162,6 +168,7 @@ pub struct Session {
     log_artifacts: bool,
     /// A part of another run.
     is_nested: bool,
+    is_resumed: bool,
     open_runs: OpenRuns,
     /// Params that the model has too.
     model_params: Mutex<BTreeMap<String, String>>,
@@ -212,7 +219,7 @@ pub fn run_tracked<C: Serialize, R: RunResult>(
 }
 
 /// The text of `panic!("...")`.
-fn panic_message(payload: &(dyn Any + Send)) -> String {
+pub fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().cloned();
     text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
@@ -224,14 +231,16 @@ impl Session {
         let log_file = start_logging(setup.logging, &setup.paths.logs_dir, &program, &console)?;
         tracking::install_panic_hook();
         let tracker = open_tracker(setup.mlflow, setup.paths)?;
-        let mut tags = environment::tags(&program);
+        let own_tags = environment::tags(&program);
+        let mut tags = own_tags.clone();
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
         let mut system_metrics = SystemMetricsOptions::from_env()?;
         system_metrics.enabled |= setup.mlflow.system_metrics;
         // A launcher may have made the run: then it is filled, not made.
         let launched = || env::var("MLFLOW_RUN_ID").ok().filter(|id| !id.is_empty() && setup.mlflow.enabled);
-        let run = tracker.start_run(&RunOptions {
+        let runs_in = if setup.is_helper { Tracker::disabled() } else { tracker.clone() };
+        let run = runs_in.start_run(&RunOptions {
             experiment: setup.mlflow.experiment_name.clone(),
             experiment_id: setup.mlflow.experiment_id.clone(),
             name: setup.run_name.clone(),
@@ -247,6 +256,8 @@ impl Session {
             Some(folder) => folder.to_owned(),
             None => setup.paths.models_dir.join(folder_name(&setup.mlflow.experiment_name)),
         };
+        let of_run = Some(run.experiment_id().to_owned()).filter(|id| !id.is_empty() && !setup.is_helper);
+        let experiment_id = of_run.or_else(|| setup.mlflow.experiment_id.clone());
         let open_runs = Arc::new(Mutex::new(vec![run.clone()]));
         install_signal_handler(console.clone(), Arc::clone(&open_runs));
         let session = Self {
@@ -256,16 +267,21 @@ impl Session {
             run,
             tracker,
             experiment: setup.mlflow.experiment_name.clone(),
+            experiment_id,
+            own_tags,
             runs_folder,
             log_file,
-            log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled,
+            log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled && !setup.is_helper,
             is_nested: false,
+            is_resumed: setup.resumed.is_some(),
             open_runs,
             model_params: Mutex::default(),
             kept: Arc::default(),
         };
         let verb = if setup.resumed.is_some() { "resuming run" } else { "run" };
-        session.console.note(&format!("{verb} {} `{}`", session.run.id(), setup.run_name));
+        if !setup.is_helper {
+            session.console.note(&format!("{verb} {} `{}`", session.run.id(), setup.run_name));
+        }
         match session.log_config(loaded, setup) {
             Ok(()) => Ok(session),
             Err(error) => {
@@ -340,11 +356,11 @@ impl Session {
     }
 
     fn start_nested(&self, name: &str, tags: &[(&str, String)], stopped: Option<&String>) -> Result<Self> {
-        let mut all = environment::tags(&environment::program());
+        let mut all = self.own_tags.clone();
         all.extend(tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         let run = self.tracker.start_run(&RunOptions {
             experiment: self.experiment.clone(),
-            experiment_id: Some(self.run.experiment_id().to_owned()).filter(|id| !id.is_empty()),
+            experiment_id: self.experiment_id.clone(),
             name: name.to_owned(),
             tags: all,
             parent_run_id: Some(self.run.id().to_owned()),
@@ -365,14 +381,45 @@ impl Session {
             run,
             tracker: self.tracker.clone(),
             experiment: self.experiment.clone(),
+            experiment_id: self.experiment_id.clone(),
+            own_tags: self.own_tags.clone(),
             runs_folder: self.runs_folder.clone(),
             log_file: self.log_file.clone(),
             log_artifacts: self.log_artifacts,
             is_nested: true,
+            is_resumed: stopped.is_some(),
             open_runs: Arc::clone(&self.open_runs),
             model_params: Mutex::default(),
             kept: Arc::clone(&self.kept),
         })
+    }
+
+    /// Starts the run of a trial, below a parent that may be another program's. Several may be open at once.
+    pub fn start_trial(&self, parent_run_id: &str, name: &str, tags: BTreeMap<String, String>) -> Result<Run> {
+        // Asking git and the machine costs more than a small trial.
+        let mut all = self.own_tags.clone();
+        all.extend(tags);
+        let run = self.tracker.start_run(&RunOptions {
+            experiment: self.experiment.clone(),
+            experiment_id: self.experiment_id.clone(),
+            name: name.to_owned(),
+            tags: all,
+            parent_run_id: Some(parent_run_id.to_owned()),
+            log_file: Some(self.log_file.clone()),
+            ..RunOptions::default()
+        })?;
+        lock(&self.open_runs).push(run.clone());
+        Ok(run)
+    }
+
+    /// Ends the run of a trial: with a status, or as FAILED with the reason.
+    pub fn end_trial(&self, run: &Run, status: Result<RunStatus, String>) {
+        let outcome = match status {
+            Ok(status) => run.finish(status),
+            Err(reason) => run.fail(&reason),
+        };
+        lock(&self.open_runs).retain(|open| open.id() != run.id());
+        self.report_tracking(run, &outcome, true);
     }
 
     /// Logs metrics of one step. What a resumed run has logged before is not stored again.
@@ -390,6 +437,16 @@ impl Session {
     /// The store, for what is not about the own run.
     pub fn store(&self) -> &dyn Store {
         self.tracker.store()
+    }
+
+    /// The store of registered models.
+    pub fn registry_store(&self) -> Result<Arc<dyn Store>> {
+        Ok(self.tracker.registry_store()?)
+    }
+
+    /// Whether the run was begun by an earlier process.
+    pub fn was_resumed(&self) -> bool {
+        self.is_resumed
     }
 
     /// Sets a tag of another run. A run that is not in this store, as a model from elsewhere may say, is left alone.
@@ -423,6 +480,11 @@ impl Session {
     ) -> Result<Option<PathBuf>> {
         let find = |path| download::find_or_download(key, path, url, sha256, data_dir, &self.console);
         path.map(find).transpose()
+    }
+
+    /// A path below the run's output folder.
+    pub fn in_folder(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
     }
 
     /// A path below the folder of the experiment's runs, without that folder.
@@ -498,7 +560,7 @@ impl Session {
             Some(error) => self.run.fail(&describe(error)),
         };
         lock(&self.open_runs).retain(|open| open.id() != self.run.id());
-        self.report_tracking(&outcome);
+        self.report_tracking(&self.run, &outcome, self.is_nested);
         outcome
     }
 
@@ -522,10 +584,11 @@ impl Session {
     }
 
     /// Says what is not in the store. What is kept on disk is no loss, and of nested runs it is said by their parent.
-    fn report_tracking(&self, outcome: &Outcome) {
+    fn report_tracking(&self, run: &Run, outcome: &Outcome, is_nested: bool) {
         let hint = "Hint: the next run sends what is kept, or `cargo run --bin sync_runs`";
-        let id = self.run.id();
+        let id = run.id();
         match &outcome.spool {
+            _ if outcome.is_complete() && is_nested => {}
             _ if outcome.is_complete() => self.report_kept(hint),
             Some(spool) if outcome.dropped + outcome.set_aside == 0 => {
                 let problem = outcome.problem.as_deref().unwrap_or("no answer");
@@ -534,7 +597,7 @@ impl Session {
                     outcome.left,
                     spool.display()
                 );
-                if self.is_nested {
+                if is_nested {
                     tracing::info!("{text}");
                     lock(&self.kept).push(spool.clone());
                 } else if self.console.is_quiet() {
@@ -556,7 +619,7 @@ impl Session {
     fn report_kept(&self, hint: &str) {
         // What was sent since is gone.
         let kept = lock(&self.kept).iter().filter(|folder| folder.exists()).count();
-        if kept > 0 && !self.is_nested {
+        if kept > 0 {
             self.console.warn(&format!("{kept} of its nested runs are not on their server yet. {hint}"));
         }
     }

@@ -317,11 +317,13 @@ pub struct SplitConfig {
     pub stratify: bool,
     /// A column such as a patient or a shop: all rows with one value go into one part. It is no feature.
     pub group: Option<String>,
+    /// Seed of the split, so that runs with other seeds have the same parts; null for the run's own `seed`.
+    pub seed: Option<u64>,
 }
 
 impl Default for SplitConfig {
     fn default() -> Self {
-        Self { column: None, valid: 0.2, test: 0.2, stratify: true, group: None }
+        Self { column: None, valid: 0.2, test: 0.2, stratify: true, group: None, seed: None }
     }
 }
 

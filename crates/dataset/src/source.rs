@@ -26,6 +26,7 @@ impl Source {
     /// Reads and types the columns, computes the engineered ones, splits the rows, and fits the encoding on the train rows.
     pub fn open(data: &DataConfig, features: &FeaturesConfig, seed: u64) -> Result<Self> {
         features.check()?;
+        let seed = data.split.seed.unwrap_or(seed);
         let table = read_table(data)?;
         let files = table.files().to_vec();
         Self::of_table(table, data, features, seed).map_err(|error| error.located(&files))
@@ -34,6 +35,7 @@ impl Source {
     /// For more training of a model on other rows: columns and target are encoded by what the model's own train rows
     /// said. Errors if the data lacks a column of the model, or has a class that the model does not know.
     pub fn open_for(data: &DataConfig, model: &Preprocessor, seed: u64) -> Result<Self> {
+        let seed = data.split.seed.unwrap_or(seed);
         let table = read_table(data)?;
         let files = table.files().to_vec();
         Self::of_model(table, data, model, seed).map_err(|error| error.located(&files))
@@ -71,10 +73,22 @@ impl Source {
 
     /// The encoded parts of `data.split`. The table is taken down on the way, so that both need not be in memory.
     pub fn splits(self) -> Result<Splits> {
+        self.encode(true)
+    }
+
+    /// As [`Self::splits`] for a search, which must not know the test rows: that part is empty.
+    pub fn train_and_valid(self) -> Result<Splits> {
+        self.encode(false)
+    }
+
+    fn encode(self, with_test: bool) -> Result<Splits> {
         let [mut train, mut valid, mut test] = self.parts(&self.plan.rows);
         let Self { data, table, made, plan, preprocessor, warnings, .. } = self;
         let files = table.files().to_vec();
         let info = info::describe(&data, &table, [&train, &valid, &test], &preprocessor, plan.problem_reason, warnings);
+        if !with_test {
+            test = Part::empty(Vec::new(), Vec::new());
+        }
         let test_table = table.select(&test.row_numbers);
         preprocessor
             .encode_all(table, made, &mut [&mut train, &mut valid, &mut test])
@@ -106,7 +120,8 @@ impl Source {
         Ok(folds)
     }
 
-    /// The encoded rows of a fold, with everything fitted on its own train rows; the test part is the same for all folds.
+    /// The encoded rows of a fold, with everything fitted on its own train rows. The test part is empty: folds compare
+    /// settings.
     pub fn fold(&self, fold: &Fold) -> Result<Splits> {
         let rows = [fold.train.clone(), fold.valid.clone(), self.plan.rows[2].clone()];
         let columns = Columns { table: &self.table, made: &self.made };
@@ -116,12 +131,12 @@ impl Source {
         let reason = self.plan.problem_reason.clone();
         let parts = [&train, &valid, &test];
         let info = info::describe(&self.data, &self.table, parts, &preprocessor, reason, warnings);
-        let test_table = self.table.select(&test.row_numbers);
+        let (test, test_table) = (Part::empty(Vec::new(), Vec::new()), self.table.select(&[]));
         let encode = |part: Part| -> Result<Part> {
             let encoded = preprocessor.encode(columns, part.row_numbers);
             Ok(Part { target: part.target, ..encoded.map_err(|error| error.located(self.table.files()))? })
         };
-        let (train, valid, test) = (encode(train)?, encode(valid)?, encode(test)?);
+        let (train, valid) = (encode(train)?, encode(valid)?);
         Ok(Splits { train, valid, test, test_table, preprocessor, info })
     }
 

@@ -7,16 +7,20 @@
 
 pub(crate) mod windows;
 
+use std::cell::RefCell;
+
 use burn::backend::autodiff::Autodiff;
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::NoCheckpointing;
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::{FlexDevice, FlexTensor};
-use burn::backend::ops::{FloatTensorOps, IntTensorOps};
+use burn::backend::flex::FlexTensor;
+use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Flex, TensorMetadata};
 use burn::nn;
-use burn::tensor::{DType, Device, Distribution, IntDType, Shape, Tensor, TensorData};
+use burn::tensor::{DType, Device, Tensor, TensorData};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::Activation;
 use crate::kernels::{self, Mask, Slope};
@@ -25,7 +29,7 @@ type Tracked = Autodiff<Flex, NoCheckpointing>;
 
 /// dropout(activation(x W + bias)), `[batch, inputs] -> [batch, outputs]`; `None` where this build has no fused form.
 ///
-/// `dropout` is 0 outside of training. The mask comes from one draw of the device's random numbers.
+/// `dropout` is 0 outside of training. The mask comes from one draw of [`seed_dropout`]'s generator.
 pub(crate) fn layer(
     x: &Tensor<2>,
     linear: &nn::Linear,
@@ -145,10 +149,20 @@ impl Plan {
     }
 }
 
-/// 64 random bits from the device's generator, which the training loop seeds anew in every epoch.
+thread_local! {
+    /// Each training has a thread of its own, and burn's CPU backend one generator for the whole process.
+    static DROPOUT: RefCell<ChaCha12Rng> = RefCell::new(ChaCha12Rng::seed_from_u64(0));
+}
+
+/// Seeds dropout on the CPU, for the networks that are trained by this thread: the same seed drops the same units, whatever
+/// other threads do. Other devices have a generator of their own.
+pub fn seed_dropout(seed: u64) {
+    DROPOUT.set(ChaCha12Rng::seed_from_u64(seed));
+}
+
+/// 64 random bits, by which a mask is made.
 fn draw() -> u64 {
-    let drawn = Flex::int_random(Shape::from([1]), Distribution::Default, &FlexDevice, IntDType::U64);
-    drawn.storage::<u64>()[0]
+    DROPOUT.with_borrow_mut(|generator| generator.next_u64())
 }
 
 fn values(tensor: &FlexTensor) -> &[f32] {
@@ -273,6 +287,9 @@ mod tests {
     use burn::module::Param;
 
     use super::*;
+    use burn::backend::flex::FlexDevice;
+    use burn::backend::ops::IntTensorOps;
+    use burn::tensor::{Distribution, IntDType, Shape};
 
     const ALL: [Activation; 6] = [
         Activation::Relu,
@@ -395,6 +412,16 @@ mod tests {
                 assert!((found - wanted).abs() < 2e-3, "{activation:?}: {found} in place of {wanted}");
             }
         }
+    }
+
+    #[test]
+    fn seeded_like_burns_own_generator_and_apart_for_each_thread() {
+        let burns = || Flex::int_random(Shape::from([1]), Distribution::Default, &FlexDevice, IntDType::U64);
+        Device::flex().seed(7);
+        let expected = burns().storage::<u64>()[0];
+        seed_dropout(7);
+        std::thread::spawn(|| (seed_dropout(8), draw())).join().unwrap();
+        assert_eq!(draw(), expected);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub use forecaster::{
     ForecastBatch, ForecastInputs, ForecastShape, Forecaster, ForecasterConfig, ForecasterKind, InstanceNorm,
     PointLoss, summarize_forecaster,
 };
+pub use fused::seed_dropout;
 pub use layers::{Activation, Layer, Norm, weight_bytes};
 pub use tabular_mlp::{Inputs, NumericEmbedding, TabularMlp, TabularMlpConfig, summarize};
 pub use task::{Loss, Task};

@@ -83,6 +83,11 @@ impl Axis {
         Axis { low: -0.5, high: count.max(1) as f64 - 0.5, log: false, ticks: Vec::new() }
     }
 
+    /// From 0 to 1, with ticks at these shares.
+    pub fn shares(ticks: Vec<(f64, String)>) -> Axis {
+        Axis { low: 0.0, high: 1.0, log: false, ticks }
+    }
+
     /// From 0 to 1 without ticks: for rows that have names.
     pub fn unlabelled() -> Axis {
         Axis { low: 0.0, high: 1.0, log: false, ticks: Vec::new() }
@@ -180,16 +185,24 @@ impl Frame {
 
     /// Grid lines, and the labels of the y ticks.
     pub fn draw_grid(&self, canvas: &mut Canvas) {
-        for (value, label) in &self.y.ticks {
+        for (value, _) in &self.y.ticks {
             let (_, y) = self.at(self.x.low, *value);
             canvas.line(&[(self.left, y), (self.right(), y)], 1.5, GRID);
-            canvas.text((self.left - 14.0, y + 8.5), label, TextStyle { anchor: HPos::Right, ..TICK });
         }
+        self.draw_y_ticks(canvas);
         for (value, _) in &self.x.ticks {
             let (x, _) = self.at(*value, self.y.low);
             canvas.line(&[(x, self.top), (x, self.bottom())], 1.5, GRID);
         }
         canvas.line(&[(self.left, self.bottom()), (self.right(), self.bottom())], 2.0, BASELINE);
+    }
+
+    /// The labels of the y ticks.
+    pub fn draw_y_ticks(&self, canvas: &mut Canvas) {
+        for (value, label) in &self.y.ticks {
+            let (_, y) = self.at(self.x.low, *value);
+            canvas.text((self.left - 14.0, y + 8.5), label, TextStyle { anchor: HPos::Right, ..TICK });
+        }
     }
 
     /// The labels of the x ticks and the name of the axis under them: 84 pixels in all.

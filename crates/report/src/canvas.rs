@@ -2,8 +2,8 @@
 //!
 //! Lengths are pixels of the finished PNG, the origin is the upper left corner. An opacity of 1 hides what is below.
 
-use plotters::style::RGBColor;
 use plotters::style::text_anchor::HPos;
+use plotters::style::{RGBColor, WHITE};
 
 pub(crate) type Point = (f64, f64);
 
@@ -108,6 +108,34 @@ impl Canvas {
 
     pub fn dot(&mut self, center: Point, radius: f64, color: RGBColor, opacity: f64) {
         self.shapes.push(Shape::Dot { center, radius, color, opacity });
+    }
+
+    /// A dot with a hole.
+    pub fn ring(&mut self, center: Point, radius: f64, color: RGBColor) {
+        self.dot(center, radius, color, 1.0);
+        self.dot(center, radius * 0.55, WHITE, 1.0);
+    }
+
+    /// Two strokes, lying.
+    pub fn cross(&mut self, (x, y): Point, radius: f64, color: RGBColor) {
+        for rise in [-radius, radius] {
+            self.line(&[(x - radius, y - rise), (x + radius, y + rise)], 3.5, color);
+        }
+    }
+
+    /// With a white rim, to be seen on anything.
+    pub fn diamond(&mut self, (x, y): Point, radius: f64, color: RGBColor) {
+        for (radius, color) in [(radius + 4.0, WHITE), (radius, color)] {
+            let slices = vec![[x - radius, y, y], [x, y - radius, y + radius], [x + radius, y, y]];
+            self.shapes.push(Shape::Band { slices, color, opacity: 1.0 });
+        }
+    }
+
+    /// With its tip upward or downward.
+    pub fn triangle(&mut self, (x, y): Point, radius: f64, color: RGBColor, is_up: bool) {
+        let (base, tip) = if is_up { (y + radius, y - radius) } else { (y - radius, y + radius) };
+        let slices = vec![[x - radius, base, base], [x, tip.min(base), tip.max(base)], [x + radius, base, base]];
+        self.shapes.push(Shape::Band { slices, color, opacity: 1.0 });
     }
 
     /// An error bar along an axis: a line with short strokes across its ends.

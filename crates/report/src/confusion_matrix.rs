@@ -6,6 +6,7 @@ use plotters::style::WHITE;
 use plotters::style::text_anchor::HPos;
 
 use crate::canvas::{Canvas, TextStyle};
+use crate::color_bar;
 use crate::render::{save, text_width};
 use crate::style::{self, INK, LABEL, MARGIN, TICK};
 use crate::{Error, Result};
@@ -66,7 +67,8 @@ pub fn confusion_matrix(spec: &ConfusionMatrix, stem: &Path) -> Result<()> {
     let x_name_y = top + size + 14.0 + names_height + 50.0;
     canvas.text((left + size / 2.0, x_name_y), "Predicted class", middle);
     canvas.text((MARGIN + 24.0, top + size / 2.0), "Actual class", TextStyle { upward: true, ..middle });
-    draw_color_scale(&mut canvas, (left + size + 36.0, top), size.min(520.0));
+    let percents = [0.0, 0.25, 0.5, 0.75, 1.0].map(|share| (share, format!("{:.0}%", share * 100.0)));
+    color_bar::draw(&mut canvas, (left + size + 36.0, top), size.min(520.0), &percents, style::blue);
     save(&canvas, stem)
 }
 
@@ -140,19 +142,5 @@ fn draw_names(canvas: &mut Canvas, spec: &ConfusionMatrix, (left, top): (f64, f6
         } else {
             canvas.text((left + middle, bottom + 20.0), &name, TextStyle { anchor: HPos::Center, ..TICK });
         }
-    }
-}
-
-/// The meaning of the colours, from 0 to 100 % of a row.
-fn draw_color_scale(canvas: &mut Canvas, (left, top): (f64, f64), height: f64) {
-    let steps = 64;
-    for i in 0..steps {
-        let share = (f64::from(i) + 0.5) / f64::from(steps);
-        let y = top + height * (1.0 - f64::from(i + 1) / f64::from(steps));
-        canvas.rect(left, y, 26.0, height / f64::from(steps) + 0.5, style::blue(share));
-    }
-    for percent in [0, 25, 50, 75, 100] {
-        let y = top + height * (1.0 - f64::from(percent) / 100.0);
-        canvas.text((left + 38.0, y + 8.0), &format!("{percent}%"), TICK);
     }
 }

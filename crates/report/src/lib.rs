@@ -19,6 +19,7 @@
 mod axes;
 mod calibration;
 mod canvas;
+mod color_bar;
 mod comparison;
 mod confusion_matrix;
 mod document;
@@ -39,6 +40,7 @@ mod render;
 mod residuals;
 mod residuals_over_time;
 mod score_histograms;
+mod search;
 mod series_overview;
 mod slice_scores;
 mod style;
@@ -56,7 +58,9 @@ pub use error_by_slot::{ErrorBySlot, SlotError, SlotPanel, error_by_slot};
 pub use error_by_step::{ErrorByStep, StepErrors, error_by_step};
 pub use forecast_windows::{ForecastWindow, ForecastWindows, Interval, forecast_windows};
 pub use gain_and_lift::{GainAndLift, GainPoint, gain_and_lift};
-pub use importance::{Importance, PermutationImportance, permutation_importance};
+pub use importance::{
+    Importance, ParameterImportance, PermutationImportance, parameter_importance, permutation_importance,
+};
 pub use learning_curves::{CurvePanel, LearningCurves, Series, learning_curves};
 pub use learning_rate::{LearningRateFinder, LearningRateSchedule, learning_rate_finder, learning_rate_schedule};
 pub use operating_point::{OperatingPoint, ThresholdCurve, operating_point};
@@ -66,6 +70,10 @@ pub use regression::{Predictions, predicted_vs_actual};
 pub use residuals::residuals;
 pub use residuals_over_time::{ResidualsOverTime, residuals_over_time};
 pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
+pub use search::{
+    ParamScale, ParetoFront, ParetoObjective, ParetoTrial, Search, SearchContour, SearchParam, SearchState,
+    SearchTrial, parallel_coordinates, pareto_front, search_contour, search_history, search_slices, search_timeline,
+};
 pub use series_overview::{SeriesOverview, SeriesPanel, SeriesPart, series_overview};
 pub use slice_scores::{SliceScore, SliceScores, slice_scores};
 

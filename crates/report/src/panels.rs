@@ -1,4 +1,4 @@
-//! Two columns of panels of one height: what pictures with a panel per feature share.
+//! Columns of panels of one height: what pictures with a panel per feature share.
 
 use plotters::style::text_anchor::HPos;
 
@@ -29,7 +29,12 @@ pub(crate) struct Place {
 
 /// A place for each of `count` panels below `top`, a single one as wide as the picture; and the bottom of them all.
 pub(crate) fn places(count: usize, top: f64) -> (Vec<Place>, f64) {
-    let columns = count.clamp(1, 2);
+    places_in(2, count, top)
+}
+
+/// As `places`, in at most `columns`.
+pub(crate) fn places_in(columns: usize, count: usize, top: f64) -> (Vec<Place>, f64) {
+    let columns = count.clamp(1, columns);
     let width = (WIDTH - 2.0 * MARGIN - GAP * (columns - 1) as f64) / columns as f64;
     let row_height = HEAD + PANEL_HEIGHT + TICK_ROOM;
     let place = |i: usize| Place {

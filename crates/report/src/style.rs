@@ -40,6 +40,19 @@ const BLUES: [RGBColor; 9] = [
     RGBColor(8, 48, 107),
 ];
 
+/// ColorBrewer's sequential "YlGnBu".
+const YELLOW_TO_BLUE: [RGBColor; 9] = [
+    RGBColor(255, 255, 217),
+    RGBColor(237, 248, 177),
+    RGBColor(199, 233, 180),
+    RGBColor(127, 205, 187),
+    RGBColor(65, 182, 196),
+    RGBColor(29, 145, 192),
+    RGBColor(34, 94, 168),
+    RGBColor(37, 52, 148),
+    RGBColor(8, 29, 88),
+];
+
 /// What the colours become on a dark page; all others turn their lightness round.
 const DARK: [(RGBColor, RGBColor); 17] = [
     (WHITE, RGBColor(27, 31, 36)),
@@ -100,6 +113,11 @@ pub(crate) enum Swatch {
     Line(RGBColor),
     Dashed(RGBColor),
     Dot(RGBColor),
+    Ring(RGBColor),
+    Cross(RGBColor),
+    Diamond(RGBColor),
+    /// Its tip shows upward, or downward.
+    Triangle(RGBColor, bool),
     Whisker(RGBColor),
     /// A colour and its opacity.
     Area(RGBColor, f64),
@@ -117,6 +135,10 @@ pub(crate) fn draw_legend_entry(canvas: &mut Canvas, (x, y): Point, swatch: Swat
         Swatch::Blank => {}
         Swatch::Whisker(color) => canvas.whisker((x + 4.0, y - 9.0), (end - 4.0, y - 9.0), color),
         Swatch::Dot(color) => canvas.dot((x + SWATCH_WIDTH / 2.0, y - 9.0), 9.0, color, 1.0),
+        Swatch::Ring(color) => canvas.ring((x + SWATCH_WIDTH / 2.0, y - 9.0), 9.0, color),
+        Swatch::Cross(color) => canvas.cross((x + SWATCH_WIDTH / 2.0, y - 9.0), 8.0, color),
+        Swatch::Diamond(color) => canvas.diamond((x + SWATCH_WIDTH / 2.0, y - 9.0), 14.0, color),
+        Swatch::Triangle(color, is_up) => canvas.triangle((x + SWATCH_WIDTH / 2.0, y - 9.0), 10.0, color, is_up),
         Swatch::Area(color, opacity) => canvas.shade((x, y - 22.0), (SWATCH_WIDTH, 26.0), color, opacity),
     }
     let text = shorten(text, LABEL, right - end - 12.0);
@@ -166,9 +188,18 @@ pub(crate) fn split_lowest(keys: &[f64]) -> (Vec<usize>, Vec<usize>) {
 
 /// 0 to 1 -> nearly white to dark blue.
 pub(crate) fn blue(share: f64) -> RGBColor {
-    let position = share.clamp(0.0, 1.0) * (BLUES.len() - 1) as f64;
-    let lower = (position as usize).min(BLUES.len() - 2);
-    let (a, b, t) = (BLUES[lower], BLUES[lower + 1], position - lower as f64);
+    ramp(&BLUES, share)
+}
+
+/// 0 to 1 -> pale yellow over green to dark blue.
+pub(crate) fn yellow_to_blue(share: f64) -> RGBColor {
+    ramp(&YELLOW_TO_BLUE, share)
+}
+
+fn ramp(colors: &[RGBColor; 9], share: f64) -> RGBColor {
+    let position = share.clamp(0.0, 1.0) * (colors.len() - 1) as f64;
+    let lower = (position as usize).min(colors.len() - 2);
+    let (a, b, t) = (colors[lower], colors[lower + 1], position - lower as f64);
     let mix = |from: u8, to: u8| (f64::from(from) + (f64::from(to) - f64::from(from)) * t).round() as u8;
     RGBColor(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
 }

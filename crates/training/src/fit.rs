@@ -14,7 +14,7 @@ use crate::schedule::Plateau;
 use crate::{Checkpoint, CheckpointError, Optimizer, TrainingConfig, clip_by_global_norm};
 
 /// What to train on, and from where.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Plan<'a> {
     /// The checked config.
     pub config: &'a TrainingConfig,
@@ -24,6 +24,8 @@ pub struct Plan<'a> {
     pub seed: u64,
     /// Go on from here in place of starting.
     pub resume: Option<&'a Checkpoint>,
+    /// Told a number before each epoch, to seed whatever draws random numbers in `step` (dropout).
+    pub seed_epoch: &'a dyn Fn(u64),
 }
 
 /// What one training step computed.
@@ -251,7 +253,8 @@ fn train_epoch<M: Module, E>(
     let (config, number, start) = (plan.config, state.epoch + 1, Instant::now());
     let steps_per_epoch = config.steps_per_epoch(plan.n_rows);
     let rows = shuffled(plan.n_rows, plan.seed, number);
-    seed_devices(&state.model, plan.seed, number);
+    // Makes dropout a function of seed and epoch.
+    (plan.seed_epoch)(epoch_seed(plan.seed, number));
     let mut epoch = Epoch {
         rows: Vec::new(),
         loss_sum: 0.0,
@@ -306,11 +309,6 @@ pub(crate) fn gradients<M: Module>(
     (accumulator.grads(), mean_loss)
 }
 
-/// Makes dropout a function of seed and epoch.
-pub(crate) fn seed_devices<M: Module>(model: &M, seed: u64, epoch: usize) {
-    model.devices().iter().for_each(|device| device.seed(epoch_seed(seed, epoch)));
-}
-
 /// A fresh order of `0..n_rows` for an epoch, the same on every machine (ChaCha8).
 pub(crate) fn shuffled(n_rows: usize, seed: u64, epoch: usize) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..n_rows as u32).collect();
@@ -319,7 +317,7 @@ pub(crate) fn shuffled(n_rows: usize, seed: u64, epoch: usize) -> Vec<u32> {
 }
 
 /// Spreads seed and epoch over 64 bits (splitmix64), so that neighbouring seeds share nothing.
-fn epoch_seed(seed: u64, epoch: usize) -> u64 {
+pub(crate) fn epoch_seed(seed: u64, epoch: usize) -> u64 {
     let mut z = seed.wrapping_add((epoch as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15));
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

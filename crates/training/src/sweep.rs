@@ -3,7 +3,7 @@
 
 use burn::module::Module;
 
-use crate::fit::{gradients, seed_devices, shuffled};
+use crate::fit::{epoch_seed, gradients, shuffled};
 use crate::{Optimizer, StepOutput, TrainingConfig, clip_by_global_norm};
 
 const STEPS: usize = 100;
@@ -28,19 +28,21 @@ pub struct LearningRateSweep {
 }
 
 /// Trains a copy of `model` for at most 100 steps with rates from 1e-7 to 10, with the config's optimizer, clipping and
-/// batch size (times `accumulate_batches`), and without its schedule. `step` is that of [`fit`](crate::fit()). `model`
+/// batch size (times `accumulate_batches`), and without its schedule. `step` is that of [`fit`](crate::fit()), `seed_epoch` that
+/// of its [`Plan`](crate::Plan). `model`
 /// itself, its batch norm included, stays as it is.
 pub fn find_learning_rate<M: Module>(
     model: &M,
     config: &TrainingConfig,
     n_rows: usize,
     seed: u64,
+    seed_epoch: &dyn Fn(u64),
     mut step: impl FnMut(&M, &[u32]) -> StepOutput,
 ) -> LearningRateSweep {
     // A plain clone would share the running statistics of batch norm.
     let mut model = model.valid().train();
     let mut optimizer = Optimizer::new(config);
-    seed_devices(&model, seed, 1);
+    seed_epoch(epoch_seed(seed, 1));
     let group_size = config.batch_size * config.accumulate_batches;
     let epochs = STEPS.div_ceil(config.steps_per_epoch(n_rows));
     let orders: Vec<Vec<u32>> = (1..=epochs).map(|epoch| shuffled(n_rows, seed, epoch)).collect();

@@ -39,7 +39,13 @@ fn train(
         let loss = (output.clone() - target.clone().select(0, indices)).square().mean();
         StepOutput { loss, output }
     };
-    fit(model, Plan { config, n_rows: ROWS, seed, resume: None }, step, |_| Next::Continue, on_epoch)
+    fit(
+        model,
+        Plan { config, n_rows: ROWS, seed, resume: None, seed_epoch: &|_| () },
+        step,
+        |_| Next::Continue,
+        on_epoch,
+    )
 }
 
 fn values(model: &nn::Linear) -> Vec<f32> {

@@ -90,7 +90,7 @@ struct Run {
 fn run(model: Net, config: &TrainingConfig, resume: Option<&Checkpoint>, last: usize) -> Result<Run, Error<String>> {
     let device = Device::flex().autodiff();
     let (mut evaluated, mut checkpoint, mut rates) = (Vec::new(), Vec::new(), Vec::new());
-    let plan = Plan { config, n_rows: ROWS, seed: 3, resume };
+    let plan = Plan { config, n_rows: ROWS, seed: 3, resume, seed_epoch: &|seed| device.seed(seed) };
     let fitted = fit(
         model,
         plan,
@@ -200,11 +200,15 @@ fn the_sweep_leaves_the_model_alone_and_finds_a_rate_that_trains() {
     let model = fresh();
     let before = values(&model);
     let config = config();
-    let sweep = find_learning_rate(&model, &config, ROWS, 1, step(&device));
+    let sweep = find_learning_rate(&model, &config, ROWS, 1, &|seed| device.seed(seed), step(&device));
     assert_eq!(values(&model), before);
     assert!((sweep.rates[0] - 1e-7).abs() < 1e-12);
     assert!(sweep.rates.len() > 60 && sweep.losses.len() == sweep.smoothed.len());
     let suggestion = sweep.suggestion.unwrap();
     assert!((1e-5..1.0).contains(&suggestion), "{suggestion}");
-    assert_eq!(find_learning_rate(&model, &config, ROWS, 1, step(&device)), sweep, "the same seed, the same sweep");
+    assert_eq!(
+        find_learning_rate(&model, &config, ROWS, 1, &|seed| device.seed(seed), step(&device)),
+        sweep,
+        "the same seed, the same sweep"
+    );
 }

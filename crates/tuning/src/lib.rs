@@ -18,6 +18,7 @@ mod trial;
 mod worker;
 
 pub use pruner::{Judgement, PruneConfig, PrunerKind, judge};
+pub use sampler::parzen::Parzen;
 pub use sampler::{SamplerKind, SearchConfig, suggest};
 pub use space::{Condition, Distribution, Param, Space, SpaceError};
 pub use study::{Ask, Error, Outcome, Result, RetryConfig, Study, StudySettings, Verdict};

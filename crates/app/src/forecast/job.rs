@@ -11,7 +11,7 @@ use training::metrics::{Direction, FORECAST_METRICS, forecast_direction_of};
 use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
-use crate::fitting::{Learner, start_from};
+use crate::fitting::{Learner, seeded, start_from};
 use crate::forecast::scoring::{ForecastScores, score};
 use crate::history::Metrics;
 
@@ -199,10 +199,14 @@ impl Learner for ForecastJob<'_> {
         forecast_direction_of(metric, !self.model.quantiles.is_empty())
     }
 
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Fresh weights, or those of `init_from`; another seed starts from another member.
     fn init(&self, seed: u64) -> Result<Forecaster> {
-        self.device.seed(seed);
-        let model = self.model.init(&self.shape, &self.device.clone().autodiff());
+        let device = self.device.clone().autodiff();
+        let model = seeded(&device, seed, || self.model.init(&self.shape, &device));
         start_from(model, self.init_from, seed)
     }
 

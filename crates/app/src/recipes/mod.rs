@@ -7,3 +7,4 @@ pub mod predict;
 pub mod sync_runs;
 pub mod tabular_mlp;
 pub mod ts_mlp;
+pub mod tune;

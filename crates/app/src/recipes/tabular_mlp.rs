@@ -251,7 +251,7 @@ fn calibrate(
 }
 
 /// Finds or downloads the file, reads and splits it.
-fn open_data(config: &Config, start: Option<&TrainedModel<TabularNet>>, session: &Session) -> Result<Source> {
+pub fn open_data(config: &Config, start: Option<&TrainedModel<TabularNet>>, session: &Session) -> Result<Source> {
     let found = found_data(config, session)?;
     Ok(match start {
         Some(start) => Source::open_for(&found, &Preprocessor::from_json(&start.preprocessor)?, config.seed)?,

@@ -242,7 +242,11 @@ pub fn train(config: &Config, session: &Session) -> Result<ResultTable> {
 }
 
 /// Finds or downloads the file and makes the series regular.
-fn open_data(config: &Config, start: Option<&TrainedModel<ForecastNet>>, session: &Session) -> Result<SeriesSource> {
+pub fn open_data(
+    config: &Config,
+    start: Option<&TrainedModel<ForecastNet>>,
+    session: &Session,
+) -> Result<SeriesSource> {
     let found = found_data(config, session)?;
     Ok(match start {
         Some(start) => {

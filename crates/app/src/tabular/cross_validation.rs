@@ -49,6 +49,6 @@ pub fn cross_validate(
 
 fn fit_fold(job: &TabularJob, seed: u64, session: &Session) -> Result<FoldScores> {
     let fitted = fit(job, seed, session)?;
-    let [_, valid, _] = job.score(&[job.load(&session.in_runs(&fitted.weights))?]);
+    let valid = job.score_valid(&job.load(&session.in_runs(&fitted.weights))?);
     Ok(fold_scores(valid.metrics.named("val")))
 }

@@ -1,6 +1,7 @@
 //! The tabular network and the rows that it learns from.
 
 use std::path::{Path, PathBuf};
+use std::slice;
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -10,7 +11,7 @@ use training::metrics::{Direction, direction_of, metrics_for};
 use training::{ClassWeights, EpochEnd, StepOutput, TrainingConfig};
 
 use crate::exit::Mistake;
-use crate::fitting::{Learner, check_monitor, start_from};
+use crate::fitting::{Learner, check_monitor, seeded, start_from};
 use crate::history::Metrics;
 use crate::tabular::scoring::{self, Rows, Scores};
 
@@ -40,6 +41,27 @@ pub struct TabularJob<'a> {
     pub init_from: &'a [PathBuf],
 }
 
+/// The encoded rows of each part on a device. Cheap to clone.
+#[derive(Clone)]
+pub struct SplitRows {
+    /// With gradients.
+    pub train: Rows,
+    /// Without.
+    pub valid: Rows,
+    /// Without.
+    pub test: Rows,
+}
+
+impl SplitRows {
+    /// Moves the inputs of all parts to the device, so that they are in memory once.
+    pub fn new(splits: &mut Splits, device: &Device) -> Self {
+        let preprocessor = splits.preprocessor.clone();
+        let train = Rows::new(&mut splits.train, &preprocessor, &device.clone().autodiff());
+        let [valid, test] = [&mut splits.valid, &mut splits.test].map(|part| Rows::new(part, &preprocessor, device));
+        Self { train, valid, test }
+    }
+}
+
 impl<'a> TabularJob<'a> {
     /// Moves the encoded rows to the device: they stand in memory once.
     pub fn new(
@@ -48,13 +70,23 @@ impl<'a> TabularJob<'a> {
         splits: &'a mut Splits,
         device: &Device,
     ) -> Result<Self> {
-        let (preprocessor, tracked) = (splits.preprocessor.clone(), device.clone().autodiff());
-        let (inputs, task) = (scoring::inputs_of(&preprocessor), scoring::task_of(&preprocessor));
+        let rows = SplitRows::new(splits, device);
+        Self::on(model, training, splits, rows, device)
+    }
+
+    /// As [`Self::new`], of rows that are on the device already.
+    pub fn on(
+        model: &'a TabularMlpConfig,
+        training: &'a TrainingConfig,
+        splits: &'a Splits,
+        rows: SplitRows,
+        device: &Device,
+    ) -> Result<Self> {
+        let preprocessor = &splits.preprocessor;
+        let (inputs, task) = (scoring::inputs_of(preprocessor), scoring::task_of(preprocessor));
         let weights = class_weights(training, splits)?;
-        let loss = Loss::new(task, weights.as_deref(), training.label_smoothing, &tracked);
-        let train = Rows::new(&mut splits.train, &preprocessor, &tracked);
-        let [valid, test] = [&mut splits.valid, &mut splits.test].map(|part| Rows::new(part, &preprocessor, device));
-        let device = device.clone();
+        let loss = Loss::new(task, weights.as_deref(), training.label_smoothing, &device.clone().autodiff());
+        let (device, SplitRows { train, valid, test }) = (device.clone(), rows);
         Ok(Self { model, training, splits, inputs, task, loss, device, train, valid, test, init_from: &[] })
     }
 
@@ -62,6 +94,12 @@ impl<'a> TabularJob<'a> {
     pub fn load(&self, weights: &Path) -> Result<TabularMlp> {
         let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device);
         Ok(modeling::load_weights(model, weights)?)
+    }
+
+    /// Loss and metrics of the valid rows.
+    pub fn score_valid(&self, model: &TabularMlp) -> Scores {
+        let forward = scoring::ensemble(slice::from_ref(model), self.task);
+        scoring::evaluate(forward, &self.valid, &self.splits.valid, self.task, &self.splits.preprocessor)
     }
 
     /// Losses and metrics of train, valid and test rows: of one network, or of what several predict on average.
@@ -101,10 +139,14 @@ impl Learner for TabularJob<'_> {
         direction_of(metric, scoring::kind_of(self.task))
     }
 
+    fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Fresh weights, or those of `init_from`; another seed starts from another member.
     fn init(&self, seed: u64) -> Result<TabularMlp> {
-        self.device.seed(seed);
-        let model = self.model.init(&self.inputs, self.task.n_outputs(), &self.device.clone().autodiff());
+        let device = self.device.clone().autodiff();
+        let model = seeded(&device, seed, || self.model.init(&self.inputs, self.task.n_outputs(), &device));
         start_from(model, self.init_from, seed)
     }
 

@@ -15,6 +15,7 @@ use report::{
 
 mod judging;
 mod page;
+mod search;
 
 fn main() -> Result<()> {
     let folder = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "gallery".to_string()));
@@ -57,6 +58,7 @@ fn main() -> Result<()> {
     }
     draw_residuals_over_time(&folder)?;
     judging::draw_all(&folder)?;
+    search::draw_all(&folder)?;
     page::write(&folder)
 }
 

@@ -15,6 +15,30 @@ pub(crate) fn write(folder: &Path) -> Result<()> {
     save("page.md", page.to_markdown(Path::new("."))?)
 }
 
+fn forecasts(folder: &Path) -> Section {
+    let names = [
+        "forecast_windows_24",
+        "error_by_step_24",
+        "error_by_slot",
+        "residuals_over_time_hourly",
+        "series_overview_7_17420",
+    ];
+    section("Forecasts", "", figures(folder, &names))
+}
+
+fn search(folder: &Path) -> Section {
+    let names = [
+        "search_history_120",
+        "parameter_importance",
+        "parallel_coordinates_120",
+        "search_slices_120",
+        "search_contour_120_01",
+        "search_timeline_120",
+        "pareto_front_120",
+    ];
+    section("Search", "How the hyperparameters were found.", figures(folder, &names))
+}
+
 fn pairs<const N: usize>(pairs: [(&str, &str); N]) -> Vec<(String, String)> {
     pairs.map(|(name, value)| (name.to_string(), value.to_string())).to_vec()
 }
@@ -56,21 +80,9 @@ fn document(folder: &Path) -> Document {
                 figures(folder, &["permutation_importance_14", "partial_dependence_6_1"]),
             ),
             section("Drift", "", figures(folder, &["drift_histograms_6"])),
-            section(
-                "Forecasts",
-                "",
-                figures(
-                    folder,
-                    &[
-                        "forecast_windows_24",
-                        "error_by_step_24",
-                        "error_by_slot",
-                        "residuals_over_time_hourly",
-                        "series_overview_7_17420",
-                    ],
-                ),
-            ),
+            forecasts(folder),
             section("Regression", "", figures(folder, &["predicted_vs_actual_4128", "residuals_4128"])),
+            search(folder),
             section(
                 "More pictures",
                 "",

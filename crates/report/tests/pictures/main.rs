@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod judging;
+mod search;
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,0 +1,15 @@
+//! Hyperparameter search over any training program's config: a parent run, one nested run per trial.
+
+pub mod base;
+pub mod board;
+pub mod config;
+mod forecast;
+pub mod objective;
+pub mod outputs;
+mod plots;
+pub mod refit;
+pub mod result;
+pub mod search;
+pub mod study;
+mod tabular;
+pub mod tunable;

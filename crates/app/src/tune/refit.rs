@@ -1,0 +1,155 @@
+//! The winner: its config as a file, and its network trained anew, whose test rows are scored once.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tracking::{NewRegisteredModel, NewVersion};
+use tuning::Trial;
+
+use crate::config::Override;
+use crate::flatten::flatten;
+use crate::model_place::{MODEL_FOLDER, logged_model_of};
+use crate::session::{RunResult, Session, folder_name};
+use crate::tune::base::Base;
+use crate::tune::config::Config;
+use crate::tune::outputs::describe_best;
+use crate::tune::result::Found;
+use crate::tune::tunable::Tunable;
+
+/// Where configs are, for people.
+const CONFIGS: &str = "configs";
+
+/// What the refit gave.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Refitted {
+    /// Its run.
+    pub run_id: String,
+    /// Seed that it was trained with.
+    pub seed: u64,
+    /// Of each split; null where there is no number.
+    pub metrics: Vec<(String, Option<f64>)>,
+    /// Name and version in the registry.
+    pub registered: Option<(String, u32)>,
+}
+
+/// Writes `configs/best_<study>.yaml`, which the base config's program runs as it stands.
+pub fn write_config<C: Tunable>(
+    base: &Base<C>,
+    best: &Trial,
+    study: &str,
+    found: &Found,
+    session: &Session,
+) -> Result<PathBuf> {
+    let path = PathBuf::from(CONFIGS).join(format!("best_{}.yaml", folder_name(study)));
+    let text = format!(
+        "# Best of study `{study}`: {}. Found by run {}.\n# cargo run --bin {} -- --config {}\n{}",
+        describe_best(found).unwrap_or_default(),
+        found.parent_run_id,
+        C::PROGRAM,
+        path.display(),
+        base.plain(&best.params)?
+    );
+    session.write_text("configs/best.yaml", &text)?;
+    fs::create_dir_all(CONFIGS).with_context(|| format!("cannot create folder `{CONFIGS}`"))?;
+    let temporary = path.with_extension("yaml.tmp");
+    let written = fs::write(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
+    written.with_context(|| format!("cannot write `{}`", path.display()))?;
+    Ok(path)
+}
+
+/// What is trained anew.
+pub struct Refit<'a, C> {
+    /// Of `tune`.
+    pub config: &'a Config,
+    /// The config that was tuned, with its space.
+    pub base: &'a Base<C>,
+    /// The base config itself.
+    pub tuned: &'a C,
+    /// Name of the study.
+    pub study: &'a str,
+}
+
+impl<C: Tunable> Refit<'_, C> {
+    /// Trains the winner in a nested run, with a seed that the search has not used, on the same parts of the data. What the
+    /// winner owes to the luck of its seed shows in its valid score, and the test rows have had no say in anything.
+    pub fn run(&self, best: &Trial, session: &Session) -> Result<Refitted> {
+        let seed = fresh_seed(self.tuned.seed());
+        let mut settings = self.base.settings(&best.params);
+        for text in &self.config.refit_set {
+            settings.push(Override::parse_set(text)?);
+        }
+        let set =
+            |key: &str, value: u64| Override { flag: "refit".to_owned(), key: key.to_owned(), value: value.into() };
+        settings.push(set("seed", seed));
+        if let Some(key) = C::SPLIT_SEED.filter(|key| !self.sets_seed(key)) {
+            settings.push(set(key, self.tuned.seed()));
+        }
+        let loaded = self.base.load(&settings)?;
+        let config = &loaded.config;
+        let mut tags = config.tags();
+        tags.extend([("kind", "refit".to_owned()), ("study", self.study.to_owned())]);
+        tags.push(("trial.number", best.number.to_string()));
+        let refitted = session.nested("refit of the best", &tags, |nested| {
+            nested.run.log_params(&flatten(config, &["mlflow", "paths", "logging"]));
+            nested.write_text(crate::resume::EFFECTIVE_CONFIG, &loaded.to_yaml())?;
+            let result = config.train(nested)?;
+            nested.console.note(&result.to_text());
+            let metrics = result.metrics_json().into_iter().map(|(name, value)| (name, value.as_f64())).collect();
+            Ok(Refitted { run_id: nested.run.id().to_owned(), seed, metrics, registered: None })
+        })?;
+        let test = refitted.metrics.iter().filter(|(name, _)| name.starts_with("test_"));
+        let test: Vec<_> = test.filter_map(|(name, value)| Some((format!("refit_{name}"), (*value)?))).collect();
+        session.log_metrics(&test, 0);
+        session.run.set_tag("refit_run_id", &refitted.run_id);
+        let registered = self.register(&refitted, session)?;
+        Ok(Refitted { registered, ..refitted })
+    }
+
+    /// Whether the base config sets a split seed of its own.
+    fn sets_seed(&self, key: &str) -> bool {
+        let base = serde_json::to_value(self.tuned).unwrap_or_default();
+        base.pointer(&format!("/{}", key.replace('.', "/"))).is_some_and(Value::is_u64)
+    }
+
+    /// Makes a version of the registered model, once.
+    fn register(&self, refitted: &Refitted, session: &Session) -> Result<Option<(String, u32)>> {
+        let Some(name) = &self.config.register_as else { return Ok(None) };
+        if !self.config.mlflow.enabled {
+            return Ok(None);
+        }
+        let store = session.registry_store()?;
+        let registry = store.registry();
+        if registry.model(name).is_err() {
+            let description = format!("Found by study `{}`", self.study);
+            let model = NewRegisteredModel { name: name.clone(), description, tags: Default::default() };
+            registry.create_model(&model).with_context(|| format!("cannot register model `{name}`"))?;
+        }
+        let known = registry.versions(name)?;
+        if let Some(known) = known.iter().find(|version| version.run_id.as_deref() == Some(&refitted.run_id)) {
+            return Ok(Some((name.clone(), known.version)));
+        }
+        let source = match logged_model_of(session.store(), &refitted.run_id) {
+            Some(model_id) => format!("models:/{model_id}"),
+            None => format!("runs:/{}/{MODEL_FOLDER}", refitted.run_id),
+        };
+        let version = registry
+            .create_version(&NewVersion {
+                name: name.clone(),
+                source,
+                run_id: Some(refitted.run_id.clone()),
+                model_id: None,
+                description: format!("Refit of the best trial of study `{}`", self.study),
+                tags: Default::default(),
+            })
+            .with_context(|| format!("cannot register the refitted model as `{name}`"))?;
+        Ok(Some((name.clone(), version.version)))
+    }
+}
+
+/// A seed that no trial has used: trials count on from the base config's seed (times 1000).
+fn fresh_seed(seed: u64) -> u64 {
+    seed.wrapping_mul(1000).wrapping_add(500)
+}
