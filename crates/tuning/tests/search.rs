@@ -90,7 +90,11 @@ fn the_density_is_optunas() {
             let density = Parzen::new(&distributions, &observations).log_density(&rows(&case["q"]));
             let expected: Vec<f64> = serde_json::from_value(case["lp"].clone()).unwrap();
             for (found, expected) in density.iter().zip(&expected) {
-                assert!((found - expected).abs() < 1e-8 * expected.abs(), "{name}, {}: {found} {expected}", observations.len());
+                assert!(
+                    (found - expected).abs() < 1e-8 * expected.abs(),
+                    "{name}, {}: {found} {expected}",
+                    observations.len()
+                );
                 n_compared += 1;
             }
         }

@@ -3,6 +3,7 @@
 use std::env;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tuning::{Outcome, RetryConfig, Study, StudySettings, TrialState, Values};
@@ -16,7 +17,6 @@ pub fn run(script: &str, arguments: &[&str]) -> Option<String> {
         return None;
     };
     let mut command = Command::new(python);
-    // With SQLAlchemy's own default for `postgresql://` being psycopg 3 or 2, both may be there or not.
     command.args(["-W", "ignore", "-c", script]).args(arguments).stderr(Stdio::piped());
     let output = command.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -176,6 +176,10 @@ fn optuna_works_beside_us() {
                 let url = &base.url;
                 scope.spawn(move || run(OPTIMIZE, &[url, seed]).unwrap());
             }
+            // Python takes its time to start.
+            while study.trials().unwrap().is_empty() {
+                thread::sleep(Duration::from_millis(20));
+            }
             for seed in 0..2 {
                 let (url, settings) = (&base.url, settings.clone());
                 scope.spawn(move || workers::work(url, settings, seed));
@@ -183,7 +187,7 @@ fn optuna_works_beside_us() {
         });
         let trials = study.trials().unwrap();
         let n_ours = trials.iter().filter(|trial| trial.user_attributes.contains_key("worker")).count();
-        assert!(trials.len() >= 60 && n_ours >= 20 && trials.len() - n_ours <= 20, "{n_ours} of {}", trials.len());
+        assert!(trials.len() >= 60 && n_ours >= 20, "{n_ours} of {}", trials.len());
         assert!(trials.iter().all(|trial| trial.params.len() >= 5), "theirs are of our space");
         let n_trials = trials.len();
         eprintln!("{n_ours} of {n_trials}; {}", run(ANALYSE, &[&base.url]).unwrap());

@@ -115,8 +115,13 @@ fn killed_processes_lose_nothing() {
         let is_retry = |trial: &&Trial| trial.system_attributes.contains_key("retry_history");
         let n_retries = trials.iter().filter(is_retry).count();
         assert_eq!(trials.len() - n_retries, 80, "each is finished once, and each dead one has one copy");
-        let n_ended =
-            trials.iter().filter(|t| t.state != TrialState::Fail || t.user_attributes["failure"] == "no luck").count();
+        let n_ended = trials
+            .iter()
+            .filter(|t| {
+                t.state != TrialState::Fail
+                    || t.user_attributes.get("failure").is_some_and(|reason| reason == "no luck")
+            })
+            .count();
         assert_eq!(n_ended, 80);
     }
 }
