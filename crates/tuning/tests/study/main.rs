@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "a test")]
 
 mod conformance;
+mod cost;
 mod outage;
 mod proxy;
 mod python;
