@@ -25,7 +25,7 @@ pub(crate) fn distribution_json(distribution: &Distribution) -> String {
 /// choices), and the value within.
 pub(crate) fn accept(param: &Param, own_json: &str, value: f64, json: &str) -> Option<f64> {
     let fits = json == own_json || fits(&param.distribution, &json::from_text(json));
-    (fits && contains(&param.distribution, value)).then_some(value)
+    (fits && param.distribution.contains(value)).then_some(value)
 }
 
 fn fits(distribution: &Distribution, other: &Value) -> bool {
@@ -38,20 +38,6 @@ fn fits(distribution: &Distribution, other: &Value) -> bool {
             })
         }
         _ => false,
-    }
-}
-
-fn contains(distribution: &Distribution, value: f64) -> bool {
-    match distribution {
-        Distribution::Float { low, high, step: None, .. } => (*low..=*high).contains(&value),
-        Distribution::Float { low, high, step: Some(step), .. } => {
-            let steps = (value - low) / step;
-            (*low - 1e-8..=*high + 1e-8).contains(&value) && (steps - steps.round()).abs() < 1e-8
-        }
-        Distribution::Int { low, high, step, .. } => {
-            value.fract() == 0.0 && (*low..=*high).contains(&(value as i64)) && (value as i64 - low) % step == 0
-        }
-        Distribution::Categorical { choices } => value >= 0.0 && value.fract() == 0.0 && value < choices.len() as f64,
     }
 }
 
@@ -83,11 +69,12 @@ pub(crate) fn fixed(space: &Space, trial: &Trial) -> Values {
 }
 
 fn internal(distribution: &Distribution, external: &Value) -> Option<f64> {
-    let value = match distribution {
-        Distribution::Categorical { choices } => choices.iter().position(|choice| is_choice(choice, external))? as f64,
-        Distribution::Float { .. } | Distribution::Int { .. } => external.as_f64()?,
-    };
-    contains(distribution, value).then_some(value)
+    match distribution {
+        Distribution::Categorical { choices } => {
+            choices.iter().position(|choice| is_choice(choice, external)).map(|index| index as f64)
+        }
+        Distribution::Float { .. } | Distribution::Int { .. } => distribution.from_json(external),
+    }
 }
 
 /// Optuna's attribute `fixed_params`; the name of the parameter that is not of the space, or whose value is not.
@@ -95,7 +82,7 @@ pub(crate) fn fixed_params(space: &Space, fixed: &Values) -> Result<Value, Strin
     let mut external = serde_json::Map::new();
     for (name, &value) in fixed {
         match space.get(name) {
-            Some(param) if contains(&param.distribution, value) => {
+            Some(param) if param.distribution.contains(value) => {
                 external.insert(name.clone(), stored_choice(&param.distribution.to_json(value)));
             }
             _ => return Err(name.clone()),

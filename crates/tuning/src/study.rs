@@ -34,7 +34,7 @@ use uuid::Uuid;
 
 use crate::history::History;
 use crate::storage::rows::{self, Attributes};
-use crate::storage::{Database, Failure};
+use crate::storage::{self, Database, Failure};
 use crate::{Direction, PruneConfig, SearchConfig, Space, Trial, TrialState, Values, json, params, worker};
 
 /// Longest JSON of an attribute, in characters: what every database that Optuna knows takes.
@@ -344,9 +344,12 @@ fn checked(key: &str, value: &Value) -> Result<String> {
     Ok(text)
 }
 
-/// There is not even a database; its address has been understood, so it is a file and no secret.
+/// There is not even a database, or it has no tables.
 fn not_found(url: &str, name: String) -> Error {
-    Error::NotFound { name, url: url.to_owned() }
+    match storage::shown(url) {
+        Ok(url) => Error::NotFound { name, url },
+        Err(error) => error,
+    }
 }
 
 /// To the microsecond, as databases keep it.

@@ -268,6 +268,11 @@ impl From<NaiveDateTime> for Cell {
     }
 }
 
+/// An address without credentials.
+pub(crate) fn shown(url: &str) -> Result<String> {
+    Ok(Location::parse(url)?.to_string())
+}
+
 /// An error with all its causes.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

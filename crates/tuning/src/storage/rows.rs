@@ -36,8 +36,9 @@ pub(crate) struct Pulse {
     pub age: Option<f64>,
 }
 
-/// Where attributes are.
+/// Whose attributes.
 #[derive(Clone, Copy)]
+#[allow(clippy::enum_variant_names, reason = "`Attributes::OfTrial` reads well")]
 pub(crate) enum Attributes {
     OfStudy,
     OfTrial,

@@ -20,9 +20,6 @@ impl Study {
         let mine: Vec<i64> = self.mine.keys().copied().collect();
         self.database.run("give a sign of life", |session| rows::beat(session, &mine))?;
         let grace_seconds = self.settings.retry.grace_seconds;
-        if self.database.last_outage.is_some_and(|outage| outage.elapsed().as_secs() <= grace_seconds) {
-            return Ok(());
-        }
         self.fail_dead(|pulse| pulse.age.is_some_and(|age| age > grace_seconds as f64))?;
         Ok(())
     }
@@ -43,14 +40,17 @@ impl Study {
 
     fn fail_dead(&mut self, is_dead: impl Fn(&Pulse) -> bool) -> Result<u32> {
         const DOING: &str = "look for dead workers";
-        let (study, max_retries) = (self.id, self.settings.retry.max);
+        let (study, max_retries, grace_seconds) = (self.id, self.settings.retry.max, self.settings.retry.grace_seconds);
         let Self { database, mine, .. } = self;
         let dead = |session: &mut dyn Session| {
             let mut pulses = rows::pulses(session, study)?;
             pulses.retain(|pulse| !mine.contains_key(&pulse.id) && is_dead(pulse));
             Ok(pulses)
         };
-        if database.run(DOING, dead)?.is_empty() {
+        let is_nobody_dead = database.run(DOING, dead)?.is_empty();
+        // Those who are silent since an outage may have had no chance yet.
+        let is_after_outage = database.last_outage.is_some_and(|outage| outage.elapsed().as_secs() <= grace_seconds);
+        if is_nobody_dead || is_after_outage {
             return Ok(0);
         }
         database.write(DOING, |session, _| {
