@@ -62,6 +62,15 @@ after() {
         --set "paths.data_dir=$work/data" --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
         --set "paths.artifacts_dir=$work/mlruns" --set "paths.spool_dir=$work/spool" --set "mlflow.tracking_uri=sqlite:///$work/mlflow.db"
 }
+# A few trials of each search; the winner's config runs as it stands.
+quick='training.epochs=2, training.warmup_epochs=0'
+for config in configs/tune_*.yaml; do
+    after tune --config "$config" --n-trials 4 --set "set=[$quick]" --set 'refit_set=[]' --study "smoke_$(basename "$config" .yaml)" \
+        --storage "sqlite:///$work/tune.db"
+done
+after train_tabular_mlp --config configs/best_smoke_tune_tabular.yaml --no-mlflow
+after train_ts_mlp --config configs/best_smoke_tune_ts.yaml --no-mlflow
+rm configs/best_smoke_tune_*.yaml
 after evaluate                       # a forecaster
 run train_tabular_mlp
 after evaluate --set 'gates=["test_accuracy >= 0.5"]'

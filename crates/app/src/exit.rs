@@ -59,8 +59,8 @@ impl fmt::Display for Panicked {
 
 impl std::error::Error for Panicked {}
 
-/// Prints `error: what: why` and, on a line of its own, `hint: ...`; gives 0, 1, 2 (wrong use), 101 (panic) or
-/// 130 (interrupted).
+/// Prints `error: what: why` and, on a line of its own, `hint: ...`; gives 0, 1, 2 (wrong use), 75 (the
+/// study's database is away), 101 (panic) or 130 (interrupted).
 pub fn report(result: anyhow::Result<()>) -> ExitCode {
     let Err(error) = result else { return ExitCode::SUCCESS };
     eprintln!("error: {}", describe(&error));
@@ -70,6 +70,9 @@ pub fn report(result: anyhow::Result<()>) -> ExitCode {
         ExitCode::from(130)
     } else if error.is::<Panicked>() {
         ExitCode::from(101)
+    } else if matches!(error.downcast_ref(), Some(tuning::Error::Unreachable { .. })) {
+        // EX_TEMPFAIL of sysexits.h: worth starting again.
+        ExitCode::from(75)
     } else {
         ExitCode::FAILURE
     }

@@ -46,6 +46,9 @@ const WORKER: &str = "worker";
 /// User attribute of a trial: why it failed.
 const FAILURE: &str = "failure";
 
+/// User attribute of a trial that was queued again: why, and as which one.
+const REPLACED: &str = "queued_again";
+
 /// System attribute of a trial that [`Study::enqueue`] has made: an id of the call.
 const QUEUED: &str = "queued";
 
@@ -251,6 +254,11 @@ impl Study {
     fn new(settings: StudySettings, database: Database, id: i64) -> Self {
         let history = History::new(&settings.space);
         Self { settings, database, id, history, worker: worker::new(), mine: BTreeMap::new(), is_unsure: false }
+    }
+
+    /// An error if this is no address of a database. It is not opened.
+    pub fn check_url(url: &str) -> Result<()> {
+        crate::storage::check_url(url)
     }
 
     /// Names of the studies in a database; none if there is no database file or table yet.

@@ -202,7 +202,7 @@ fn open_study<C: Tunable>(config: &Config, flags: &TuneFlags, ready: &Prepared<C
         let settings = settings_of(config, name.trim().to_owned(), ready);
         let checked = (!flags.accept_changes).then_some(&ready.fingerprint);
         let mut study = study::join(config, &settings, checked, session)?;
-        let requeued = study.requeue_orphans()?;
+        let requeued = study.requeue_orphans(config.retry.grace_seconds)?;
         if requeued > 0 {
             session.console.note(&format!("{requeued} trials that were broken off are queued again"));
         }

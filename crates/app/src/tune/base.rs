@@ -45,10 +45,12 @@ impl<C: Tunable> Base<C> {
         for (key, value) in own {
             overrides.push(Override { flag: format!("{key} of tune"), key: key.to_owned(), value: value? });
         }
+        tuning::Study::check_url(&config.storage).map_err(|error| Mistake::new(format!("`storage`: {error}")))?;
         let constants = config.space.iter().filter_map(|(key, param)| Some(setting(key, param.constant.clone()?)));
         let constants = constants.collect();
         let base = Self { file, overrides, constants, space: read_space(&config.space)?, of: PhantomData };
         check_keys::<C>(config.space.keys())?;
+        config.search.check(&base.space).map_err(|error| wrong(&error.param, error.problem))?;
         let loaded = base.load(&[]).context("the config that is tuned")?;
         loaded.config.check_tunable()?;
         base.try_all(config)?;
@@ -180,8 +182,11 @@ fn check_keys<'a, C: Tunable>(keys: impl Iterator<Item = &'a String>) -> Result<
     Ok(())
 }
 
+fn wrong(name: &str, problem: String) -> Mistake {
+    Mistake::new(format!("`space`: `{name}`: {problem}"))
+}
+
 fn read_space(params: &BTreeMap<String, ParamConfig>) -> Result<Space> {
-    let wrong = |name: &str, problem: String| Mistake::new(format!("`space`: `{name}`: {problem}"));
     let mut distributions = BTreeMap::new();
     for (name, param) in params.iter().filter(|(_, param)| !is_constant(param)) {
         distributions.insert(name.as_str(), distribution(param).map_err(|problem| wrong(name, problem))?);

@@ -48,9 +48,10 @@ impl Board {
                 Some((epoch, value)) => format!("pruned at epoch {epoch} with {}", number(*value)),
                 None => "pruned".to_owned(),
             },
-            TrialState::Fail => {
-                format!("FAILED: {}", failure(ended).unwrap_or("queued again").lines().next().unwrap_or(""))
-            }
+            TrialState::Fail => match failure(ended) {
+                Some(reason) => format!("FAILED: {}", reason.lines().next().unwrap_or_default()),
+                None => "queued again".to_owned(),
+            },
             TrialState::Running | TrialState::Waiting => return,
         };
         let settings = settings(&self.space, ended);

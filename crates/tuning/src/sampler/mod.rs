@@ -12,6 +12,7 @@ use rand_chacha::rand_core::SeedableRng;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::history::REQUEUED;
 use crate::{Direction, Distribution, Space, SpaceError, Trial, Values};
 
 /// The `search:` section.
@@ -124,7 +125,8 @@ fn generator(seed: u64, number: u32) -> ChaCha8Rng {
 fn n_fresh(trials: &[Trial], number: u32) -> usize {
     let is_fresh = |trial: &&Trial| {
         let attributes = &trial.system_attributes;
-        trial.number < number && !attributes.contains_key("failed_trial") && !attributes.contains_key("fixed_params")
+        let copies = ["failed_trial", REQUEUED, "fixed_params"];
+        trial.number < number && !copies.iter().any(|key| attributes.contains_key(*key))
     };
     trials.iter().filter(is_fresh).count()
 }

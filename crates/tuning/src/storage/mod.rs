@@ -93,6 +93,11 @@ pub(crate) struct Database {
     pub last_outage: Option<Instant>,
 }
 
+/// An error if this is no address of a database.
+pub(crate) fn check_url(url: &str) -> crate::Result<()> {
+    Location::parse(url).map(drop)
+}
+
 impl Database {
     /// Connects at once or fails; makes a missing file and the tables if `create`. Without it a missing file is `None`, and so
     /// is a database without tables.

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::tell::set_failure;
-use super::{FAILURE, Result, Study, WORKER, now};
+use super::tell::{set_failure, set_replaced};
+use super::{FAILURE, REPLACED, Result, Study, WORKER, now};
 use crate::history::REQUEUED;
 use crate::storage::rows::{self, Attributes, Pulse};
 use crate::storage::{Outcome, Session};
@@ -86,10 +86,10 @@ fn fail(session: &mut dyn Session, study: i64, max_retries: u32, pulse: &Pulse) 
     }
     let first = of_trial(session, FIRST)?.unwrap_or_else(|| json::to_text(&number));
     let copy_number = rows::next_number(session, study)?;
-    let without = [WORKER, FAILURE, REQUEUED, FIRST, RETRIES];
+    let without = [WORKER, FAILURE, REPLACED, REQUEUED, FIRST, RETRIES];
     let copy = rows::copy_trial(session, study, pulse.id, copy_number, &without)?;
     let attributes = [(FIRST, first), (RETRIES, json::to_text(&Value::Array(retries)))];
     rows::set_attributes(session, Attributes::OfTrialSystem, copy, &attributes)?;
-    set_failure(session, pulse.id, &format!("{silence}; queued again as trial {copy_number}"))?;
+    set_replaced(session, pulse.id, &format!("{silence}; queued again as trial {copy_number}"))?;
     Ok(true)
 }

@@ -1,6 +1,6 @@
 //! How a trial goes, and how it ended.
 
-use super::{Error, FAILURE, MAX_ATTRIBUTE, Outcome, Result, Study, Verdict, WORKER, now};
+use super::{Error, FAILURE, MAX_ATTRIBUTE, Outcome, REPLACED, Result, Study, Verdict, WORKER, now};
 use crate::history::REQUEUED;
 use crate::storage::rows::{self, Attributes};
 use crate::storage::{self, Session};
@@ -95,16 +95,21 @@ fn write(
         Outcome::Failed(reason) => set_failure(session, trial.id, reason),
         Outcome::Requeued => {
             let number = rows::next_number(session, study)?;
-            let copy = rows::copy_trial(session, study, trial.id, number, &[WORKER, FAILURE, REQUEUED])?;
+            let copy = rows::copy_trial(session, study, trial.id, number, &[WORKER, FAILURE, REPLACED, REQUEUED])?;
             let of = json::to_text(&trial.number.into());
             rows::set_attributes(session, Attributes::OfTrialSystem, copy, &[(REQUEUED, of)])?;
-            set_failure(session, trial.id, &format!("its program was stopped; queued again as trial {number}"))
+            set_replaced(session, trial.id, &format!("its program was stopped; queued again as trial {number}"))
         }
     }
 }
 
 pub(super) fn set_failure(session: &mut dyn Session, trial: i64, reason: &str) -> storage::Outcome<()> {
     rows::set_attributes(session, Attributes::OfTrial, trial, &[(FAILURE, cut(reason))])
+}
+
+/// A trial that another one has taken the place of has not failed by itself.
+pub(super) fn set_replaced(session: &mut dyn Session, trial: i64, reason: &str) -> storage::Outcome<()> {
+    rows::set_attributes(session, Attributes::OfTrial, trial, &[(REPLACED, cut(reason))])
 }
 
 /// JSON of a text, or of as much of it as an attribute takes.
