@@ -181,7 +181,7 @@ impl Database {
         if self.session.is_none() {
             self.session = Some(match &self.location {
                 Location::Sqlite(path) => Box::new(sqlite::open(path)?),
-                Location::Postgres(config) => Box::new(postgres::open(config)?),
+                Location::Postgres(server) => Box::new(postgres::open(server)?),
             });
         }
         match &mut self.session {

@@ -3,14 +3,22 @@
 use std::collections::HashMap;
 use std::error::Error;
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta};
 use postgres::error::SqlState;
 use postgres::types::{FromSql, IsNull, ToSql, Type, to_sql_checked};
-use postgres::{Client, Config, NoTls, Statement};
+use postgres::{Client, NoTls, Statement};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::url::{Roots, Server};
 use super::{Cell, Dialect, Failure, Outcome, Row, Session, with_causes};
 
 static DIALECT: Dialect = Dialect {
@@ -29,8 +37,8 @@ struct Postgres {
 }
 
 /// Connects. A silent network or a frozen program stops nobody for long.
-pub(super) fn open(config: &Config) -> Outcome<impl Session + use<>> {
-    let mut config = config.clone();
+pub(super) fn open(server: &Server) -> Outcome<impl Session + use<>> {
+    let mut config = server.config.clone();
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(Duration::from_secs(10));
     }
@@ -38,9 +46,36 @@ pub(super) fn open(config: &Config) -> Outcome<impl Session + use<>> {
         config.application_name("tuning");
     }
     config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(30));
-    let mut client = config.connect(NoTls)?;
+    let mut client = match &server.tls {
+        None => config.connect(NoTls)?,
+        Some(roots) => config.connect(tls(roots)?)?,
+    };
     client.batch_execute("SET idle_in_transaction_session_timeout = '60s'")?;
     Ok(Postgres { client, prepared: HashMap::new() })
+}
+
+fn tls(roots: &Roots) -> Outcome<MakeRustlsConnect> {
+    let failed = |error: rustls::Error| Failure::Broken(with_causes(&error));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(failed)?;
+    let builder = match roots {
+        Roots::System => builder.with_platform_verifier().map_err(failed)?,
+        Roots::File(file) => builder.with_root_certificates(read_roots(file)?),
+    };
+    Ok(MakeRustlsConnect::new(builder.with_no_client_auth()))
+}
+
+fn read_roots(file: &Path) -> Outcome<RootCertStore> {
+    let failed = |error: &dyn Error| {
+        Failure::Broken(format!("cannot read the certificates of `{}`: {}", file.display(), with_causes(error)))
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| failed(&error))? {
+        let certificate = certificate.map_err(|error| failed(&error))?;
+        roots.add(certificate).map_err(|error| failed(&error))?;
+    }
+    Ok(roots)
 }
 
 impl Postgres {

@@ -3,8 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use percent_encoding::percent_decode_str;
 use postgres::Config;
-use postgres::config::{Host, SslMode};
+use postgres::config::Host;
 
 use crate::{Error, Result};
 
@@ -13,7 +14,23 @@ pub(super) enum Location {
     /// A file.
     Sqlite(PathBuf),
     /// A server.
-    Postgres(Box<Config>),
+    Postgres(Box<Server>),
+}
+
+/// How to connect to PostgreSQL.
+pub(super) struct Server {
+    pub config: Config,
+    /// Whom to trust, if the connection is to be encrypted.
+    pub tls: Option<Roots>,
+}
+
+/// Certificates of those who may vouch for a server.
+#[derive(Debug, PartialEq)]
+pub(super) enum Roots {
+    /// Those that the system trusts.
+    System,
+    /// Those of a PEM file.
+    File(PathBuf),
 }
 
 impl Location {
@@ -43,7 +60,8 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:///{}", path.display()),
-            Self::Postgres(config) => {
+            Self::Postgres(server) => {
+                let config = &server.config;
                 let host = config.get_hosts().first().map_or_else(|| "localhost".to_owned(), host_text);
                 let port = config.get_ports().first().copied().unwrap_or(5432);
                 write!(f, "postgresql://{host}:{port}/{}", config.get_dbname().unwrap_or_default())
@@ -66,10 +84,7 @@ fn sqlite(rest: &str) -> Result<Location> {
 }
 
 fn postgres(rest: &str) -> Result<Location> {
-    let options = rest.split_once('?').map_or("", |(_, options)| options);
-    if options.contains("sslmode=verify") {
-        return Err(invalid("asks for `sslmode=verify-ca` or `verify-full`, which is not supported"));
-    }
+    let (rest, tls) = take_tls(rest)?;
     // The driver's message names options but no values.
     let config: Config = format!("postgresql://{rest}").parse().map_err(|error: postgres::Error| {
         let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -79,10 +94,31 @@ fn postgres(rest: &str) -> Result<Location> {
     if host_has_at || config.get_dbname().is_some_and(|name| name.contains('@')) {
         return Err(invalid("has a second `@`: in a user or password it is written `%40`"));
     }
-    if config.get_ssl_mode() == SslMode::Require {
-        return Err(invalid("asks for `sslmode=require`, which is not supported: connections are not encrypted"));
+    Ok(Location::Postgres(Box::new(Server { config, tls })))
+}
+
+/// Puts what the driver knows of `sslmode` and `sslrootcert` in their place. Other clients do not check the server with
+/// `sslmode=require`; here it is always checked, as they do it with `verify-full`.
+fn take_tls(rest: &str) -> Result<(String, Option<Roots>)> {
+    let host = rest.find('@').map_or(0, |at| at + 1);
+    let Some((host, options)) = rest[host..].split_once('?').map(|(name, options)| (host + name.len(), options)) else {
+        return Ok((rest.to_owned(), None));
+    };
+    let (mut is_encrypted, mut roots, mut others) = (false, Roots::System, Vec::new());
+    for option in options.split('&') {
+        match option.split_once('=') {
+            Some(("sslmode", "disable" | "allow" | "prefer")) => {}
+            Some(("sslmode", "require" | "verify-ca" | "verify-full")) => is_encrypted = true,
+            Some(("sslmode", _)) => return Err(invalid("has an unknown `sslmode`")),
+            Some(("sslrootcert", "system")) => roots = Roots::System,
+            Some(("sslrootcert", file)) => {
+                roots = Roots::File(percent_decode_str(file).decode_utf8_lossy().into_owned().into());
+            }
+            _ => others.push(option),
+        }
     }
-    Ok(Location::Postgres(Box::new(config)))
+    others.push(if is_encrypted { "sslmode=require" } else { "sslmode=disable" });
+    Ok((format!("{}?{}", &rest[..host], others.join("&")), is_encrypted.then_some(roots)))
 }
 
 fn host_text(host: &Host) -> String {
@@ -117,6 +153,26 @@ mod tests {
     }
 
     #[test]
+    fn encryption_is_asked_for_as_elsewhere() {
+        let file = || Some(Roots::File("/a b.pem".into()));
+        for (options, tls) in [
+            ("", None),
+            ("?sslmode=prefer&connect_timeout=5", None),
+            ("?sslmode=require", Some(Roots::System)),
+            ("?connect_timeout=5&sslmode=verify-full&sslrootcert=system", Some(Roots::System)),
+            ("?sslrootcert=/a%20b.pem&sslmode=require", file()),
+        ] {
+            let Location::Postgres(server) = Location::parse(&format!("postgresql://u:a?b@h/db{options}")).unwrap()
+            else {
+                panic!("a server");
+            };
+            assert_eq!(server.tls, tls);
+            assert_eq!(server.config.get_password(), Some(&b"a?b"[..]));
+            assert_eq!(server.config.get_connect_timeout().is_some(), options.contains("timeout"));
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_refused_without_secrets() {
         for url in [
             "study.db",
@@ -127,8 +183,7 @@ mod tests {
             "mysql://u:s3cret@h/db",
             "postgresql://u:s3cret@cret@h/db",
             "postgresql://u:s3@s3cret/w@h/db",
-            "postgresql://u:s3cret@h/db?sslmode=require",
-            "postgresql://u:s3cret@h/db?sslmode=verify-full",
+            "postgresql://u:s3cret@h/db?sslmode=s3cret",
             "postgresql://u:s3cret@h:port/db",
             "postgresql://u:s3cret@h/db?x=s3cret",
         ] {

@@ -9,7 +9,7 @@ use tuning::{
     StudySettings, TrialState, Values, Verdict,
 };
 
-use crate::{Base, ask, param, settings};
+use crate::{Base, ask, param, server, settings};
 
 #[test]
 fn a_study_is_made_once_and_joined() {
@@ -30,6 +30,27 @@ fn a_study_is_made_once_and_joined() {
         assert!(matches!(Study::open(&base.url, settings("b", 1)), Err(Error::Directions(_))));
         assert!(matches!(Study::open(&base.url, settings("c", 1)), Err(Error::NotFound { .. })));
     }
+}
+
+#[test]
+fn connections_are_encrypted_on_demand() {
+    let (Some(base), Some(certificate)) = (Base::postgres(), server::certificate()) else { return };
+    let url = base.url.replace("127.0.0.1", "localhost");
+    let trusted = format!("{url}?sslmode=require&sslrootcert={certificate}");
+    let mut study = Study::create(&trusted, settings("a", 1)).unwrap();
+    let trial = ask(&mut study);
+    assert!(study.tell(&trial, &Outcome::Complete(vec![1.0])).unwrap());
+    base.sql(
+        "DO $$ BEGIN ASSERT (SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+            WHERE ssl AND datname = current_database()) = 1; END $$",
+    );
+    let other_name = trusted.replace("localhost", "127.0.0.1");
+    for url in [format!("{url}?sslmode=require"), other_name] {
+        let error = Study::names(&url).err().unwrap().to_string();
+        assert!(error.contains("certificate") && !error.contains("s3cret"), "{error}");
+    }
+    let error = Study::names(&format!("{url}?sslmode=verify-full&sslrootcert=/no/such.pem")).err().unwrap();
+    assert!(error.to_string().contains("`/no/such.pem`"), "{error}");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn optuna_works_beside_us() {
             }
             for seed in 0..2 {
                 let (url, settings) = (&base.url, settings.clone());
-                scope.spawn(move || workers::work(url, settings, seed));
+                scope.spawn(move || workers::work(url, settings, seed, 4));
             }
         });
         let trials = study.trials().unwrap();

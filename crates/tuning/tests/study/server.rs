@@ -1,6 +1,7 @@
 //! A PostgreSQL server for this test program, if there is one on this machine.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -21,6 +22,16 @@ pub fn new_database() -> Option<String> {
     Some(format!("{server}/{name}"))
 }
 
+/// The certificate of the server, for `localhost`, which nobody vouches for.
+pub fn certificate() -> Option<String> {
+    let port = server()?.rsplit_once(':').unwrap().1;
+    Some(folder(port).join("cert.pem").to_str().unwrap().to_owned())
+}
+
+fn folder(port: &str) -> PathBuf {
+    env::temp_dir().join(format!("tuning-test-{}-{port}", std::process::id()))
+}
+
 fn server() -> Option<&'static str> {
     static SERVER: OnceLock<Option<(String, Child)>> = OnceLock::new();
     SERVER.get_or_init(start).as_ref().map(|(url, _)| url.as_str())
@@ -34,19 +45,24 @@ fn start() -> Option<(String, Child)> {
         return None;
     }
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let dir = env::temp_dir().join(format!("tuning-test-{}-{port}", std::process::id()));
+    let dir = folder(&port.to_string());
     fs::create_dir(&dir).unwrap();
     let path = dir.to_str().unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    fs::write(dir.join("cert.pem"), cert.pem()).unwrap();
+    fs::write(dir.join("key.pem"), signing_key.serialize_pem()).unwrap();
     let guard = format!(
         "initdb -D {path}/data -A trust -U tester > {path}/log 2>&1 || exit 1
+         chmod 600 {path}/key.pem
          postgres -D {path}/data -p {port} -k {path} -c listen_addresses=127.0.0.1 -c fsync=off \
-            -c timezone=Asia/Kolkata >> {path}/log 2>&1 &
+            -c ssl=on -c ssl_cert_file={path}/cert.pem -c ssl_key_file={path}/key.pem -c timezone=Asia/Kolkata >> {path}/log 2>&1 &
          server=$!; cat; kill -INT $server; wait $server; rm -rf {path}"
     );
     // PostgreSQL refuses to run as root.
     let is_root = String::from_utf8(Command::new("id").arg("-u").output().unwrap().stdout).unwrap().trim() == "0";
     let mut command = if is_root {
-        assert!(Command::new("chown").args(["postgres", path]).status().unwrap().success(), "no user `postgres`");
+        assert!(Command::new("chown").args(["-R", "postgres", path]).status().unwrap().success(), "no user `postgres`");
         let mut command = Command::new("runuser");
         command.args(["-u", "postgres", "--", "sh", "-c", &guard]);
         command

@@ -13,8 +13,8 @@ use crate::{Base, settings};
 
 const URL: &str = "TUNING_TEST_WORKER_URL";
 
-/// Works until all is done, on no longer than a few milliseconds each; how many trials it has ended.
-pub fn work(url: &str, settings: StudySettings, seed: u64) -> usize {
+/// Works until all is done, at most `step_ms` on a step; how many trials it has ended.
+pub fn work(url: &str, settings: StudySettings, seed: u64, step_ms: u64) -> usize {
     let mut random = SmallRng::seed_from_u64(seed);
     let mut study = Study::open(url, settings).unwrap();
     let mut ended = 0;
@@ -24,14 +24,14 @@ pub fn work(url: &str, settings: StudySettings, seed: u64) -> usize {
         match study.ask().unwrap() {
             Ask::Done => return ended,
             Ask::Wait => pause(100),
-            Ask::Trial(trial) => ended += usize::from(train(&mut study, &trial, &mut pause)),
+            Ask::Trial(trial) => ended += usize::from(train(&mut study, &trial, || pause(step_ms))),
         }
     }
 }
 
-fn train(study: &mut Study, trial: &Trial, pause: &mut impl FnMut(u64)) -> bool {
+fn train(study: &mut Study, trial: &Trial, mut pause: impl FnMut()) -> bool {
     for step in 1..=5 {
-        pause(4);
+        pause();
         if study.report(trial, step, trial.params["dropout"]).unwrap() == Verdict::Lost {
             return false;
         }
@@ -57,7 +57,7 @@ fn four_threads_share_a_study() {
         let ended: usize = thread::scope(|scope| {
             let worker = |seed| {
                 let (url, settings) = (base.url.as_str(), settings.clone());
-                scope.spawn(move || work(url, settings, seed))
+                scope.spawn(move || work(url, settings, seed, 4))
             };
             let workers: Vec<_> = (0..4).map(worker).collect();
             workers.into_iter().map(|worker| worker.join().unwrap()).sum()
@@ -80,7 +80,7 @@ fn fragile() -> StudySettings {
 #[test]
 fn worker_process() {
     if let Ok(url) = env::var(URL) {
-        work(&url, fragile(), std::process::id().into());
+        work(&url, fragile(), std::process::id().into(), 40);
     }
 }
 
@@ -114,6 +114,7 @@ fn killed_processes_lose_nothing() {
         assert!(trials.iter().all(|trial| trial.state.is_finished()));
         let is_retry = |trial: &&Trial| trial.system_attributes.contains_key("retry_history");
         let n_retries = trials.iter().filter(is_retry).count();
+        assert!(n_retries >= 3, "{n_retries} were killed at work");
         assert_eq!(trials.len() - n_retries, 80, "each is finished once, and each dead one has one copy");
         let n_ended = trials
             .iter()
