@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
-use burn::module::Module;
-use burn::tensor::Device;
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::{Device, Tensor};
 use dataset::DatasetInfo;
 use serde::{Deserialize, Serialize};
 use training::metrics::Direction;
@@ -88,9 +88,17 @@ pub fn seeded<M: Module>(device: &Device, seed: u64, init: impl FnOnce() -> M) -
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     device.seed(seed);
     let model = init();
-    // burn draws a weight when it is first looked at.
-    model.num_params();
+    model.visit(&mut Draw);
     model
+}
+
+/// Looks at every weight: burn draws one when it is first looked at.
+struct Draw;
+
+impl ModuleVisitor for Draw {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        param.val();
+    }
 }
 
 /// The network with the weights of a member of `init_from`, another seed with those of another; as it is if there is none.
