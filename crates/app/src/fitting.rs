@@ -83,11 +83,14 @@ struct Notes {
 
 /// Makes a network's random weights, the same for the same seed: burn's CPU backend has one generator for the whole process,
 /// which trainings on other threads must not use meanwhile.
-pub fn seeded<M>(device: &Device, seed: u64, init: impl FnOnce() -> M) -> M {
+pub fn seeded<M: Module>(device: &Device, seed: u64, init: impl FnOnce() -> M) -> M {
     static GENERATOR: Mutex<()> = Mutex::new(());
     let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
     device.seed(seed);
-    init()
+    let model = init();
+    // burn draws a weight when it is first looked at.
+    model.num_params();
+    model
 }
 
 /// The network with the weights of a member of `init_from`, another seed with those of another; as it is if there is none.
