@@ -152,15 +152,17 @@ study = optuna.load_study(study_name="a", storage=sys.argv[1])
 numbers = [t.number for t in study.trials]
 assert numbers == list(range(len(numbers))), numbers
 importance.get_param_importances(study, evaluator=importance.PedAnovaImportanceEvaluator())
-try:
-    import plotly
-except ImportError:
-    plotly = None
-if plotly:
-    for plot in ("optimization_history", "intermediate_values", "parallel_coordinate", "slice", "param_importances", "timeline", "edf", "rank", "contour"):
-        getattr(visualization, "plot_" + plot)(study)
-study.trials_dataframe() if __import__("importlib").util.find_spec("pandas") else None
-print(sum(t.state.is_finished() for t in study.trials), "plots" if plotly else "no plotly")
+find = __import__("importlib.util").util.find_spec
+plots = visualization if find("plotly") else visualization.matplotlib if find("matplotlib") else None
+if find("matplotlib"):
+    import matplotlib
+    matplotlib.use("Agg")
+for plot in ("optimization_history", "intermediate_values", "parallel_coordinate", "slice", "param_importances",
+        "timeline", "edf", "rank", "contour") if plots else ():
+    getattr(plots, "plot_" + plot)(study)
+if find("pandas"):
+    study.trials_dataframe()
+print(sum(t.state.is_finished() for t in study.trials), plots.__name__ if plots else "no plots")
 "#;
 
 #[test]
