@@ -4,6 +4,9 @@
 //! Numbers are given and trials are counted under the lock of the study's row; whoever finishes a trial does so on condition
 //! that it is RUNNING, so that of two only one succeeds.
 //!
+//! Python programs may work on the same study. In a SQLite file, though, Optuna takes trials from the queue without any lock, so
+//! that two programs may work on the same one; the first to tell wins. PostgreSQL has no such gap.
+//!
 //! # Dead workers
 //!
 //! A worker gives a sign of life every `heartbeat_seconds` for its trials ([`Study::beat`]). Once there was none for
