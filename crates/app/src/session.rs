@@ -213,7 +213,8 @@ pub fn run_tracked<C: Serialize, R: RunResult>(
     if flags.json {
         print_result(&session.to_json(&result, &outcome).to_string());
     } else {
-        print_result(&format!("{}\nrun {} FINISHED, {}", result.to_text(), session.run.id(), result.summary()));
+        let run = if setup.is_helper { String::new() } else { format!("run {} FINISHED, ", session.run.id()) };
+        print_result(&format!("{}\n{run}{}", result.to_text(), result.summary()));
     }
     result.verdict()
 }

@@ -67,10 +67,13 @@ enum End {
     Lost,
 }
 
+/// The settings, and what was made of them: one part, or one for each fold.
+type Kept<D> = (String, Arc<Vec<D>>);
+
 /// What is read and prepared, by the settings that decide it.
 pub struct DataCache<C: Tunable> {
     folds: Option<usize>,
-    kept: Mutex<Vec<(String, Arc<Vec<C::Data>>)>>,
+    kept: Mutex<Vec<Kept<C::Data>>>,
 }
 
 impl<C: Tunable> DataCache<C> {

@@ -103,7 +103,6 @@ pub fn create(
     }
     let mut attributes = fingerprint.attributes();
     attributes.insert(PARENT_ATTRIBUTE.to_owned(), session.run.id().into());
-    attributes.insert("metric_names".to_owned(), serde_json::to_value(&config.metrics)?);
     for point in start {
         study.enqueue(point)?;
     }

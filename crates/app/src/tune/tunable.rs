@@ -47,10 +47,13 @@ pub trait Tunable: TrainingProgram + Send + Sync {
     fn train(&self, session: &Session) -> Result<ResultTable>;
 }
 
+/// Called after an epoch: see [`Watch::on_epoch`].
+pub type OnEpoch<'a> = dyn FnMut(usize, &[(String, f64)], &Metrics) -> Result<Next> + 'a;
+
 /// Who follows a training.
 pub struct Watch<'a> {
     /// After an epoch: its number, its metrics as they are logged, the metrics of the valid rows; says whether to go on.
-    pub on_epoch: &'a mut dyn FnMut(usize, &[(String, f64)], &Metrics) -> Result<Next>,
+    pub on_epoch: &'a mut OnEpoch<'a>,
     /// Whether to stop in the middle of an epoch.
     pub is_stopped: &'a dyn Fn() -> bool,
 }
