@@ -278,7 +278,7 @@ fn a_model_is_trained_on_with_new_rows() {
     let flags = ["--target-column", "y", "--problem-type", "regression", "--json"];
     let monitor = ["--set", "training.early_stopping.monitor=val_rmse", "--set", "model.hidden_dims=[32]"];
     let flags = [&flags[..], &monitor].concat();
-    let first = dir.run(&[&["--csv-path", "old.csv", "--epochs", "30"], &flags[..]].concat()).ok().json();
+    let first = dir.run(&[&["--csv-path", "old.csv", "--epochs", "100"], &flags[..]].concat()).ok().json();
     let from = format!("init_from={}", first["run_id"].as_str().unwrap());
     // `model` is the model's own, whatever the file says.
     let warm = ["--csv-path", "new.csv", "--set", &from, "--set", "model.hidden_dims=[8]"];
