@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../../.."
 data=$(cd "${1:?"usage: PEER_PYTHON=... $0 DATA_DIR [ROUNDS] [THREADS]"}" && pwd)
 rounds=${2:-3} threads=${3:-2} trials=20 epochs=5
 : "${PEER_PYTHON:?"set PEER_PYTHON to a Python with torch, scikit-learn, pandas, optuna and mlflow"}"
-cargo build --quiet --bin tune
+cargo build --quiet -p app --bins
 program=$(realpath "${CARGO_TARGET_DIR:-target}/debug/tune")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -22,7 +22,7 @@ for round in $(seq "$rounds"); do
     rm -f "$work/optuna.db"
     start=$(date +%s.%N)
     best=$("$program" --config benches/tuning/study/adult.yaml --quiet --json --seed "$round" --threads "$threads" \
-        --set "set=[data.path=$data/adult.csv, data.url=null, training.epochs=$epochs, training.early_stopping.patience=$epochs, data.has_header=true, 'data.columns=[]', data.split.column=split]" \
+        --set "set=[data.path=$data/adult.csv, data.url=null, data.sha256=null, training.epochs=$epochs, training.early_stopping.patience=$epochs, data.has_header=true, 'data.columns=[]', data.split.column=split]" \
         --storage "sqlite:///$work/tune.db" --set "paths.models_dir=$work/models" --set "paths.logs_dir=$work/logs" \
         --set "paths.artifacts_dir=$work/mlruns" --set "paths.spool_dir=$work/spool" --set "mlflow.tracking_uri=sqlite:///$work/ours.db" |
         python3 -c 'import json, sys; print(json.load(sys.stdin)["best"]["values"][0])')

@@ -458,6 +458,15 @@ impl Session {
         }
     }
 
+    /// Calls another run finished, which its own process could not do any more.
+    pub fn mark_finished(&self, run_id: &str) {
+        let end_time_ms = self.store().run(run_id).ok().and_then(|run| run.info.end_time_ms);
+        let end_time_ms = end_time_ms.or_else(|| Some(chrono::Utc::now().timestamp_millis()));
+        if let Err(error) = self.store().update_run(run_id, RunStatus::Finished, end_time_ms, None) {
+            tracing::warn!("run {run_id} is done, but is not FINISHED in the store: {error}");
+        }
+    }
+
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.
     pub fn check_same_data(&self, digest: &str) -> Result<()> {
         match fs::read_to_string(self.folder.join(DATA_DIGEST)) {

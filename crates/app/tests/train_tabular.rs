@@ -425,6 +425,7 @@ fn the_schemas_in_configs_are_current() {
         ("train_ts_mlp", env!("CARGO_BIN_EXE_train_ts_mlp")),
         ("evaluate", env!("CARGO_BIN_EXE_evaluate")),
         ("drift", env!("CARGO_BIN_EXE_drift")),
+        ("tune", env!("CARGO_BIN_EXE_tune")),
     ];
     for (name, program) in programs {
         let printed = Workdir::new().command_of(program, &["--print-schema"]).output().unwrap();

@@ -63,6 +63,9 @@ impl<'a> Finished<'a> {
     /// Logs the best values, writes tables and pictures. Done at every end, also of a search that was stopped.
     pub fn report(&self, session: &Session) -> Result<Found> {
         let importance = self.importance();
+        if session.was_resumed() {
+            self.mend_runs(session);
+        }
         self.log_best(session, &importance);
         self.write_tables(session)?;
         let shares: Vec<String> = importance.iter().map(|(name, share)| format!("{name},{share}\n")).collect();
@@ -117,6 +120,20 @@ impl<'a> Finished<'a> {
         if let Some(child) = run_of(best) {
             run.set_tag("best_run_id", child);
             self.mark_best(child, session);
+        }
+    }
+
+    /// A process that was killed between the last word to the study and that to the store has left runs that seem broken off.
+    fn mend_runs(&self, session: &Session) {
+        let ended = [(TrialState::Complete, "complete"), (TrialState::Pruned, "pruned")];
+        for (state, name) in ended {
+            for run_id in self.trials.iter().filter(|trial| trial.state == state).filter_map(run_of) {
+                let is_whole = session.store().run(run_id).is_ok_and(|run| run.tags.contains_key("trial.state"));
+                if !is_whole {
+                    session.tag_run(run_id, "trial.state", name);
+                    session.mark_finished(run_id);
+                }
+            }
         }
     }
 
