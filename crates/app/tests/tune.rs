@@ -281,6 +281,9 @@ fn a_trial_that_fails_is_kept_with_its_reason_and_the_search_goes_on() {
     assert_contains(&refused.stderr, &["`max_failures: 2` trials have failed", "the loss became"]);
     assert_eq!(trials(&dir).len(), 2);
     assert_eq!(parent(&dir).info.status, RunStatus::Failed);
+    let empty = tune(&dir, &["--config", "configs/quick.yaml", "--n-trials", "2"]);
+    assert_eq!(empty.code, 1);
+    assert_contains(&empty.stderr, &["no trial is complete", "the loss became"]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use app::cli::CommonFlags;
-use app::recipes::tune::{self, TuneFlags};
+use app::recipes::tune;
+use app::tune::flags::TuneFlags;
 use clap::Parser;
 
 /// Search the best settings of a training program: one run for the search, one nested run per trial

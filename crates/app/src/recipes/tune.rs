@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
 use std::thread;
+use std::time::Instant;
 
-use anyhow::Result;
-use clap::Args;
+use anyhow::{Result, bail};
 use tuning::Study;
 
-use crate::cli::{CommonFlags, push};
-use crate::config::Override;
+use crate::cli::CommonFlags;
 use crate::device::use_threads;
 use crate::environment;
 use crate::exit::{Interrupted, Mistake};
@@ -21,11 +21,13 @@ use crate::session::Session;
 use crate::tune::base::{BASE_CONFIG, Base};
 use crate::tune::board::Board;
 use crate::tune::config::{Config, Recipe};
+use crate::tune::data::DataCache;
+use crate::tune::flags::TuneFlags;
 use crate::tune::objective::Objective;
 use crate::tune::outputs::{self, Finished};
 use crate::tune::refit::{self, Refit};
 use crate::tune::result::{Found, Helped};
-use crate::tune::search::{DataCache, Search};
+use crate::tune::search::{Search, failure, lock};
 use crate::tune::study::{self, Fingerprint, PARENT_ATTRIBUTE};
 use crate::tune::tunable::Tunable;
 
@@ -33,56 +35,6 @@ use crate::tune::tunable::Tunable;
 pub const DEFAULT_CONFIG: &str = "configs/tune_tabular.yaml";
 /// In the run's output folder: the name of its study, which may have got a number.
 const STUDY_NAME: &str = "study.txt";
-
-// No doc comment on the struct: clap would print it in place of the program's own description.
-#[allow(missing_docs)]
-#[derive(Args, Debug, Clone, Default)]
-pub struct TuneFlags {
-    /// Go on with a stopped search: the id of its run, or its output folder [takes its config from there]
-    #[arg(long, value_name = "RUN_ID|PATH", conflicts_with = "worker")]
-    pub resume: Option<String>,
-    /// Work on a study that another process has started, here or on another machine; needs --study and --storage
-    #[arg(long)]
-    pub worker: bool,
-    /// Go on although data, space or code are not those that the study was made with
-    #[arg(long)]
-    pub accept_changes: bool,
-    /// Name of the study (study)
-    #[arg(long, value_name = "NAME", help_heading = "Shortcuts for config keys")]
-    pub study: Option<String>,
-    /// Database of the study (storage)
-    #[arg(long, value_name = "URL", help_heading = "Shortcuts for config keys")]
-    pub storage: Option<String>,
-    /// Config file that is tuned (base)
-    #[arg(long, value_name = "FILE", help_heading = "Shortcuts for config keys")]
-    pub base: Option<PathBuf>,
-    /// Trials of the study (n_trials)
-    #[arg(long, visible_alias = "trials", value_name = "N", help_heading = "Shortcuts for config keys")]
-    pub n_trials: Option<u64>,
-    /// Minutes after which no new trial begins (timeout_minutes)
-    #[arg(long, visible_alias = "timeout", value_name = "MINUTES", help_heading = "Shortcuts for config keys")]
-    pub timeout_minutes: Option<f64>,
-    /// Trials at once in this process (workers.trials)
-    #[arg(long, value_name = "N", help_heading = "Shortcuts for config keys")]
-    pub workers: Option<u64>,
-    /// Seed of the proposals (search.seed)
-    #[arg(long, value_name = "N", help_heading = "Shortcuts for config keys")]
-    pub seed: Option<u64>,
-}
-
-impl TuneFlags {
-    fn overrides(&self) -> Vec<Override> {
-        let mut all = Vec::new();
-        push(&mut all, "--study", "study", self.study.clone());
-        push(&mut all, "--storage", "storage", self.storage.clone());
-        push(&mut all, "--base", "base", self.base.as_ref().map(|path| path.display().to_string()));
-        push(&mut all, "--n-trials", "n_trials", self.n_trials);
-        push(&mut all, "--timeout-minutes", "timeout_minutes", self.timeout_minutes);
-        push(&mut all, "--workers", "workers.trials", self.workers);
-        push(&mut all, "--seed", "search.seed", self.seed);
-        all
-    }
-}
 
 /// The program: loads the config, tries the space on the base config, then searches inside a tracked session.
 pub fn main(file: &Path, flags: &CommonFlags, own: &TuneFlags) -> Result<()> {
@@ -162,7 +114,7 @@ pub fn search<C: Tunable>(config: &Config, flags: &TuneFlags, session: &Session)
 
     // Trials
     let worked = work(config, &ready, session, session.run.id().to_owned(), &study, (workers, threads));
-    let trials = study.lock().unwrap_or_else(PoisonError::into_inner).trials()?.to_vec();
+    let trials = lock(&study).trials()?.to_vec();
     let finished = Finished { config, space: &ready.base.space, objectives: &ready.objectives, trials: &trials };
     let mut found = finished.report(session)?;
     worked?;
@@ -173,8 +125,11 @@ pub fn search<C: Tunable>(config: &Config, flags: &TuneFlags, session: &Session)
     }
 
     // The best: its config, and a network that is trained anew and scored once
-    let Some(best) = finished.best() else { return Ok(found) };
-    let name = study.lock().unwrap_or_else(PoisonError::into_inner).settings().name.clone();
+    let Some(best) = finished.best() else {
+        let reason = trials.iter().rev().find_map(failure).unwrap_or("all were pruned");
+        bail!("no trial is complete: {reason}");
+    };
+    let name = lock(&study).settings().name.clone();
     found.best_config = Some(refit::write_config(&ready.base, best, &name, &found, session)?);
     if config.refit_best {
         let refit = Refit { config, base: &ready.base, tuned: &ready.config, study: &name };
@@ -235,11 +190,21 @@ fn work<C: Tunable>(
     study: &Mutex<Study>,
     (workers, threads): (usize, usize),
 ) -> Result<usize> {
-    let trials = study.lock().unwrap_or_else(PoisonError::into_inner).trials()?.to_vec();
+    let trials = lock(study).trials()?.to_vec();
     let board = Board::new(&session.console, &ready.objectives, &ready.base.space, config.n_trials, &trials);
-    let shared = (&board, study);
-    let (base, objectives, data) = (&ready.base, &ready.objectives, &ready.data);
-    let search = Search::new(config, base, session, objectives, parent_run_id, ready.device.clone(), data, shared);
+    let search = Search {
+        config,
+        base: &ready.base,
+        session,
+        objectives: &ready.objectives,
+        parent_run_id,
+        device: ready.device.clone(),
+        data: &ready.data,
+        board: &board,
+        study,
+        is_over: AtomicBool::new(false),
+        start: Instant::now(),
+    };
     let worked = search.run(workers, threads);
     board.finish();
     worked

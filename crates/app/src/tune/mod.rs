@@ -3,6 +3,8 @@
 pub mod base;
 pub mod board;
 pub mod config;
+pub mod data;
+pub mod flags;
 mod forecast;
 pub mod objective;
 pub mod outputs;
@@ -12,4 +14,5 @@ pub mod result;
 pub mod search;
 pub mod study;
 mod tabular;
+mod trials_table;
 pub mod tunable;

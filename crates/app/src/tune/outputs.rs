@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use chrono::NaiveDateTime;
-use dataset::{Column, DatasetInfo, OutputColumn, OutputFormat, OutputType, RowWriter, Table};
+use dataset::DatasetInfo;
 use serde_json::Value;
 use tuning::{Space, Trial, TrialState, importance, pareto};
 
@@ -16,6 +16,7 @@ use crate::tune::objective::{Objective, best_trial};
 use crate::tune::plots;
 use crate::tune::result::Found;
 use crate::tune::search::{RUN_ATTRIBUTE, failure};
+use crate::tune::trials_table;
 
 /// Rows of the final table.
 const SHOWN: usize = 10;
@@ -67,7 +68,7 @@ impl<'a> Finished<'a> {
             self.mend_runs(session);
         }
         self.log_best(session, &importance);
-        self.write_tables(session)?;
+        trials_table::write(self, session)?;
         let shares: Vec<String> = importance.iter().map(|(name, share)| format!("{name},{share}\n")).collect();
         if !importance.is_empty() {
             session.write_text("param_importance.csv", &format!("param,importance\n{}", shares.concat()))?;
@@ -159,61 +160,6 @@ impl<'a> Finished<'a> {
         trial.params.iter().filter_map(real).collect()
     }
 
-    /// One row per trial, with a column per parameter.
-    fn columns(&self) -> Vec<(String, OutputColumn)> {
-        let text = |cell: &dyn Fn(&Trial) -> Option<String>| {
-            OutputColumn::Text(self.trials.iter().map(|trial| cell(trial).unwrap_or_default()).collect())
-        };
-        let numbers = |cell: &dyn Fn(&Trial) -> Option<f64>| {
-            OutputColumn::Number(self.trials.iter().map(|trial| cell(trial).unwrap_or(f64::NAN)).collect())
-        };
-        let mut columns = vec![
-            (
-                "number".to_owned(),
-                OutputColumn::Whole(self.trials.iter().map(|trial| i64::from(trial.number)).collect()),
-            ),
-            ("state".to_owned(), text(&|trial| Some(state_name(trial).to_owned()))),
-        ];
-        for (index, objective) in self.objectives.iter().enumerate() {
-            columns.push((objective.name.clone(), numbers(&|trial| trial.values.get(index).copied())));
-        }
-        columns.push(("last_value".to_owned(), numbers(&|trial| Some(*trial.intermediate.last_key_value()?.1))));
-        columns.push(("epochs".to_owned(), numbers(&|trial| Some(*trial.intermediate.last_key_value()?.0 as f64))));
-        for param in self.space.params() {
-            let of = |trial: &Trial| Some(param.distribution.to_json(*trial.params.get(&param.name)?));
-            let column = match param.distribution {
-                tuning::Distribution::Categorical { .. } => text(&|trial| of(trial).map(|value| plain(&value))),
-                _ => numbers(&|trial| trial.params.get(&param.name).copied()),
-            };
-            columns.push((param.name.clone(), column));
-        }
-        columns.push(("seconds".to_owned(), numbers(&|trial| Some(seconds(trial.started?, trial.ended?)))));
-        columns.push(("started".to_owned(), text(&|trial| trial.started.map(|time| time.to_string()))));
-        columns.push(("ended".to_owned(), text(&|trial| trial.ended.map(|time| time.to_string()))));
-        columns.push(("run_id".to_owned(), text(&|trial| run_of(trial).map(str::to_owned))));
-        columns.push(("failure".to_owned(), text(&|trial| failure(trial).map(str::to_owned))));
-        columns
-    }
-
-    /// The same table as CSV and as Parquet.
-    fn write_tables(&self, session: &Session) -> Result<()> {
-        let columns = self.columns();
-        let output_type = |column: &OutputColumn| match column {
-            OutputColumn::Whole(_) => OutputType::Whole,
-            OutputColumn::Number(_) => OutputType::Number,
-            _ => OutputType::Text,
-        };
-        let types: Vec<_> = columns.iter().map(|(name, column)| (name.clone(), output_type(column))).collect();
-        let numbers = self.trials.iter().map(|trial| Some(f64::from(trial.number))).collect();
-        let rows = Table::new("trials", vec![Column::from_numbers("number", numbers)])?;
-        for (name, format) in [("trials.csv", OutputFormat::Csv), ("trials.parquet", OutputFormat::Parquet)] {
-            let writer = RowWriter::create(Some(&session.in_folder(name)), format, types.clone())?;
-            writer.write(writer.encode(&rows, &columns)?)?;
-            writer.finish()?;
-        }
-        Ok(())
-    }
-
     fn found(&self, session: &Session, importance: Vec<(String, f64)>) -> Found {
         let directions: Vec<_> = self.objectives.iter().map(|objective| objective.direction).collect();
         let front: Vec<u32> = match self.objectives {
@@ -252,19 +198,8 @@ impl<'a> Finished<'a> {
 }
 
 /// The run of a trial of ours.
-fn run_of(trial: &Trial) -> Option<&str> {
+pub fn run_of(trial: &Trial) -> Option<&str> {
     trial.user_attributes.get(RUN_ATTRIBUTE)?.as_str()
-}
-
-fn state_name(trial: &Trial) -> &'static str {
-    match trial.state {
-        TrialState::Complete => "complete",
-        TrialState::Pruned => "pruned",
-        TrialState::Fail if failure(trial).is_none() => "requeued",
-        TrialState::Fail => "failed",
-        TrialState::Running => "running",
-        TrialState::Waiting => "waiting",
-    }
 }
 
 /// Between two times.

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -23,13 +23,12 @@ use crate::session::{Session, panic_message};
 use crate::tune::base::Base;
 use crate::tune::board::Board;
 use crate::tune::config::Config;
+use crate::tune::data::DataCache;
 use crate::tune::objective::{Measured, Objective, best_trial};
 use crate::tune::tunable::{Tunable, Watch};
 
 /// User attribute of a trial: the run that shows it.
 pub const RUN_ATTRIBUTE: &str = "mlflow_run_id";
-/// Prepared data that is kept: of the settings in use, and of those before.
-const KEPT_DATA: usize = 4;
 /// How long a worker waits before it asks again.
 const PAUSE: Duration = Duration::from_millis(300);
 
@@ -51,9 +50,12 @@ pub struct Search<'a, C: Tunable> {
     pub data: &'a DataCache<C>,
     /// What a person sees.
     pub board: &'a Board,
-    study: &'a Mutex<Study>,
-    is_over: AtomicBool,
-    start: Instant,
+    /// Where trials come from.
+    pub study: &'a Mutex<Study>,
+    /// No new trial begins.
+    pub is_over: AtomicBool,
+    /// Since when `timeout_minutes` runs.
+    pub start: Instant,
 }
 
 /// How a trial ended, if nothing went wrong.
@@ -67,56 +69,7 @@ enum End {
     Lost,
 }
 
-/// The settings, and what was made of them: one part, or one for each fold.
-type Kept<D> = (String, Arc<Vec<D>>);
-
-/// What is read and prepared, by the settings that decide it.
-pub struct DataCache<C: Tunable> {
-    folds: Option<usize>,
-    kept: Mutex<Vec<Kept<C::Data>>>,
-}
-
-impl<C: Tunable> DataCache<C> {
-    /// Nothing is read yet.
-    pub fn new(folds: Option<usize>) -> Self {
-        Self { folds, kept: Mutex::default() }
-    }
-
-    /// The data that a config asks for. Another thread that asks meanwhile waits: it most likely wants the same.
-    pub fn get(&self, config: &C, device: &Device, session: &Session) -> Result<Arc<Vec<C::Data>>> {
-        let (key, mut kept) = (config.data_key()?, lock(&self.kept));
-        if let Some(place) = kept.iter().position(|(known, _)| *known == key) {
-            let found = kept.remove(place);
-            let data = Arc::clone(&found.1);
-            kept.push(found);
-            return Ok(data);
-        }
-        let data = Arc::new(config.prepare(self.folds, device, session)?);
-        if kept.len() == KEPT_DATA {
-            kept.remove(0);
-        }
-        kept.push((key, Arc::clone(&data)));
-        Ok(data)
-    }
-}
-
-impl<'a, C: Tunable> Search<'a, C> {
-    /// A search whose clock starts now.
-    #[allow(clippy::too_many_arguments)]
-    pub fn new(
-        config: &'a Config,
-        base: &'a Base<C>,
-        session: &'a Session,
-        objectives: &'a [Objective],
-        parent_run_id: String,
-        device: Device,
-        data: &'a DataCache<C>,
-        (board, study): (&'a Board, &'a Mutex<Study>),
-    ) -> Self {
-        let (is_over, start) = (AtomicBool::new(false), Instant::now());
-        Self { config, base, session, objectives, parent_run_id, device, data, board, study, is_over, start }
-    }
-
+impl<C: Tunable> Search<'_, C> {
     /// Works until the study is done, or has to stop: `workers` trials at once, each on `threads` threads. Gives the number of
     /// trials that this process has ended.
     pub fn run(&self, workers: usize, threads: usize) -> Result<usize> {
@@ -237,7 +190,7 @@ impl<'a, C: Tunable> Search<'a, C> {
     fn start_run(&self, trial: &Trial) -> Result<Run> {
         let tags = BTreeMap::from([
             ("kind".to_owned(), "trial".to_owned()),
-            ("study".to_owned(), self.config.study.clone()),
+            ("study".to_owned(), self.study().settings().name.clone()),
             ("trial.number".to_owned(), trial.number.to_string()),
         ]);
         self.session.start_trial(&self.parent_run_id, &format!("trial_{:03}", trial.number), tags)
@@ -357,6 +310,6 @@ pub fn failure(trial: &Trial) -> Option<&str> {
 }
 
 /// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
