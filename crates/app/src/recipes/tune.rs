@@ -111,6 +111,7 @@ pub fn search<C: Tunable>(config: &Config, flags: &TuneFlags, session: &Session)
     let study = Mutex::new(open_study(config, flags, &ready, session)?);
     let (workers, threads) = share_threads(config);
     outputs::record_plan(session, config, &ready.objectives, (workers, threads));
+    session.run.log_param("epochs", &ready.config.training().epochs.to_string());
 
     // Trials
     let worked = work(config, &ready, session, session.run.id().to_owned(), &study, (workers, threads));

@@ -170,8 +170,10 @@ fn check_keys<'a, C: Tunable>(keys: impl Iterator<Item = &'a String>) -> Result<
     for key in keys {
         let sections = ["model", "training"].into_iter().chain(C::DATA_SECTIONS.iter().copied());
         // A key of no section at all is reported by the loader, with the nearest one.
-        let is_known = ["seed", "ensemble", "init_from", "cv", "backtest", "baselines", "device", "threads"];
-        let is_fixed = C::FIXED.iter().any(|fixed| is_in(key, fixed)) || is_known.iter().any(|other| is_in(key, other));
+        let of_runs =
+            ["seed", "ensemble", "init_from", "cv", "backtest", "baselines", "baseline_options", "device", "threads"];
+        let of_programs = ["mlflow", "paths", "logging", "find_learning_rate"];
+        let is_fixed = C::FIXED.iter().chain(&of_runs).chain(&of_programs).any(|fixed| is_in(key, fixed));
         if is_fixed {
             return Err(Mistake::new(format!(
                 "`space`: `{key}` cannot be searched: trials could not be compared, or it does not change them"
