@@ -16,7 +16,7 @@ use crate::session::{MODEL_DIR, MlflowConfig, PathsConfig, folder_name};
 pub const EFFECTIVE_CONFIG: &str = "configs/effective_app_config.yaml";
 
 /// What may be another value when a run goes on. With anything else it would be another run.
-const CHANGEABLE: [&str; 16] = [
+const CHANGEABLE: [&str; 17] = [
     "training.epochs",
     "training.early_stopping.patience",
     "training.time_budget_minutes",
@@ -27,6 +27,7 @@ const CHANGEABLE: [&str; 16] = [
     "max_failures",
     "patience",
     "workers",
+    "storage",
     "retry",
     "device",
     "threads",
