@@ -14,8 +14,8 @@ use super::param_axis::ParamAxis;
 use super::scale::Scale;
 use super::{Search, SearchTrial, WINNER, dot_radius, time_color};
 
-/// Writes a panel per hyperparameter, for at most the first 16: a dot per complete trial, the later the stronger its colour. Choices stand
-/// in strips; trials without the hyperparameter at `–`.
+/// Writes a panel per hyperparameter, for at most the first 16: a dot per complete trial, the later the stronger its
+/// colour. Choices stand in strips; trials without the hyperparameter at `–`.
 pub fn search_slices(spec: &Search, stem: &Path) -> Result<()> {
     spec.check("search_slices")?;
     let trials = spec.complete();
