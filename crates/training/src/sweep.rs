@@ -29,8 +29,7 @@ pub struct LearningRateSweep {
 
 /// Trains a copy of `model` for at most 100 steps with rates from 1e-7 to 10, with the config's optimizer, clipping and
 /// batch size (times `accumulate_batches`), and without its schedule. `step` is that of [`fit`](crate::fit()), `seed_epoch` that
-/// of its [`Plan`](crate::Plan). `model`
-/// itself, its batch norm included, stays as it is.
+/// of its [`Plan`](crate::Plan). `model` itself, its batch norm included, stays as it is.
 pub fn find_learning_rate<M: Module>(
     model: &M,
     config: &TrainingConfig,

@@ -18,9 +18,10 @@ pub fn importances(
     direction: Direction,
     target: impl Fn(&Trial) -> Option<f64>,
 ) -> Vec<(String, f64)> {
-    let loss = |value: f64| if direction == Direction::Maximize { -value } else { value };
     let complete = trials.iter().filter(|trial| trial.state == TrialState::Complete);
-    let valued = complete.filter_map(|trial| Some((trial, target(trial).filter(|value| value.is_finite()).map(loss)?)));
+    let valued = complete.filter_map(|trial| {
+        Some((trial, target(trial).filter(|value| value.is_finite()).map(|value| direction.loss(value))?))
+    });
     let valued: Vec<(&Trial, f64)> = valued.collect();
     if valued.len() < 2 {
         return Vec::new();

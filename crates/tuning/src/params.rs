@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::space::is_same;
 use crate::{Distribution, Param, Space, Trial, Values, json};
 
 /// Optuna's JSON of a distribution.
@@ -48,10 +49,7 @@ fn stored_choice(choice: &Value) -> Value {
 
 /// Whether `stored`, from a database, is this choice; 1 and 1.0 are the same, as in Python.
 fn is_choice(choice: &Value, stored: &Value) -> bool {
-    match (choice.as_f64(), stored.as_f64()) {
-        (Some(a), Some(b)) => a == b,
-        _ => stored_choice(choice) == *stored,
-    }
+    is_same(&stored_choice(choice), stored)
 }
 
 /// The values of a queued trial that are fixed: those that it has, and those of Optuna's attribute `fixed_params`. What is not

@@ -5,10 +5,7 @@ use crate::{Direction, Trial, TrialState};
 /// Indices of the complete trials that no other dominates, by number. With one objective: those with the best value.
 pub fn front(trials: &[Trial], directions: &[Direction]) -> Vec<usize> {
     let complete: Vec<usize> = (0..trials.len()).filter(|&index| trials[index].state == TrialState::Complete).collect();
-    let loss = |(&value, &direction): (&f64, &Direction)| match direction {
-        Direction::Minimize => value,
-        Direction::Maximize => -value,
-    };
+    let loss = |(&value, direction): (&f64, &Direction)| direction.loss(value);
     let losses: Vec<Vec<f64>> =
         complete.iter().map(|&index| trials[index].values.iter().zip(directions).map(loss).collect()).collect();
     let ranks = ranks(&losses);

@@ -84,7 +84,7 @@ fn is_below_median(config: &PruneConfig, direction: Direction, trials: &[Trial],
         return false;
     }
     let values = trial.intermediate.values().copied().filter(|value| !value.is_nan());
-    let Some(best) = values.reduce(|a, b| if is_better(direction, b, a) { b } else { a }) else { return true };
+    let Some(best) = values.reduce(|a, b| if direction.is_better(b, a) { b } else { a }) else { return true };
     let at_step = complete.iter().filter_map(|other| other.intermediate.get(&step).copied());
     let mut others: Vec<f64> = at_step.filter(|value| !value.is_nan()).collect();
     if others.is_empty() {
@@ -92,7 +92,7 @@ fn is_below_median(config: &PruneConfig, direction: Direction, trials: &[Trial],
     }
     others.sort_by(f64::total_cmp);
     let median = 0.5 * (others[(others.len() - 1) / 2] + others[others.len() / 2]);
-    is_better(direction, median, best)
+    direction.is_better(median, best)
 }
 
 /// Optuna's `SuccessiveHalvingPruner`: at each rung the best of every `factor` trials that have come there so far goes on. `skipped`
@@ -119,10 +119,10 @@ fn halve(
         let of_other = |other: &Trial| other.system_attributes.get(&key).and_then(Value::as_f64);
         let others = trials.iter().filter(|other| other.number != trial.number).filter_map(of_other);
         let mut competing: Vec<f64> = others.chain([value]).collect();
-        competing.sort_by(|a, b| if direction == Direction::Maximize { b.total_cmp(a) } else { a.total_cmp(b) });
+        competing.sort_by(|a, b| direction.loss(*a).total_cmp(&direction.loss(*b)));
         let n_promoted = (competing.len() / config.factor as usize).max(1);
         attributes.push((key, value));
-        if is_better(direction, competing[n_promoted - 1], value) {
+        if direction.is_better(competing[n_promoted - 1], value) {
             return Judgement { prune: true, attributes };
         }
     }
@@ -131,10 +131,6 @@ fn halve(
 
 fn rung_key(rung: u32) -> String {
     format!("completed_rung_{rung}")
-}
-
-fn is_better(direction: Direction, a: f64, b: f64) -> bool {
-    if direction == Direction::Maximize { a > b } else { a < b }
 }
 
 /// Optuna's `HyperbandPruner`: which trial belongs to which bracket.

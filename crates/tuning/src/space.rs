@@ -197,7 +197,7 @@ impl Distribution {
 }
 
 /// The same value, 1 and 1.0 too.
-fn is_same(a: &Value, b: &Value) -> bool {
+pub(crate) fn is_same(a: &Value, b: &Value) -> bool {
     match (a.as_f64(), b.as_f64()) {
         (Some(a), Some(b)) => a == b,
         _ => a == b,

@@ -47,7 +47,7 @@ const MAX_ATTRIBUTE: usize = 2045;
 const WORKER: &str = "worker";
 
 /// User attribute of a trial: why it failed.
-const FAILURE: &str = "failure";
+pub(crate) const FAILURE: &str = "failure";
 
 /// User attribute of a trial that was queued again: why, and as which one.
 const REPLACED: &str = "queued_again";

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use chrono::NaiveDateTime;
 use serde_json::Value;
 
+use crate::study::FAILURE;
+
 /// Values of parameters in their internal form: numbers as they are (also of logarithmic ones), a categorical one as the index
 /// of its choice. Only the active ones are there.
 pub type Values = BTreeMap<String, f64>;
@@ -15,6 +17,21 @@ pub type Values = BTreeMap<String, f64>;
 pub enum Direction {
     Minimize,
     Maximize,
+}
+
+impl Direction {
+    /// Whether `a` is better than `b`.
+    pub fn is_better(self, a: f64, b: f64) -> bool {
+        self.loss(a) < self.loss(b)
+    }
+
+    /// The value, or its negative, so that less is better.
+    pub fn loss(self, value: f64) -> f64 {
+        match self {
+            Self::Minimize => value,
+            Self::Maximize => -value,
+        }
+    }
 }
 
 /// How far a trial is.
@@ -62,4 +79,11 @@ pub struct Trial {
     pub user_attributes: BTreeMap<String, Value>,
     /// Optuna's, such as `fixed_params`, `failed_trial`, `completed_rung_0`.
     pub system_attributes: BTreeMap<String, Value>,
+}
+
+impl Trial {
+    /// Why it failed; `None` also of one that failed only because its worker was gone, and that was queued again.
+    pub fn failure(&self) -> Option<&str> {
+        self.user_attributes.get(FAILURE).filter(|_| self.state == TrialState::Fail)?.as_str()
+    }
 }

@@ -96,11 +96,7 @@ fn best_first<'a>(complete: &[&'a Trial], directions: &[Direction]) -> Vec<&'a T
 
 /// Less is better; what is not a number is the worst.
 fn loss(value: f64, direction: Direction) -> f64 {
-    match direction {
-        _ if value.is_nan() => f64::INFINITY,
-        Direction::Minimize => value,
-        Direction::Maximize => -value,
-    }
+    if value.is_nan() { f64::INFINITY } else { direction.loss(value) }
 }
 
 /// How far apart the neighbours of each point are, over all objectives.
