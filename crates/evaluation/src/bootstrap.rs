@@ -48,10 +48,9 @@ pub fn bootstrap_intervals(
     level: f64,
     compute: impl Fn(&[u32]) -> Vec<f64> + Sync,
 ) -> Vec<Interval> {
-    let draws = draws(n_rows, samples, seed, compute);
+    let draws = row_draws(n_rows, samples, seed, compute);
     let Some(first) = draws.first() else { return Vec::new() };
-    let of_figure = |index: usize| middle(draws.iter().filter_map(|draw| draw.get(index)).copied().collect(), level);
-    (0..first.len()).map(of_figure).collect()
+    (0..first.len()).map(|index| middle(figure(&draws, index), level)).collect()
 }
 
 /// A difference between two models (or any one figure) with the middle `level` of its draws; see [`bootstrap_intervals`].
@@ -66,23 +65,37 @@ pub fn paired_difference(
 ) -> Difference {
     let all: Vec<u32> = (0..n_rows as u32).collect();
     let value = if all.is_empty() { f64::NAN } else { compute(&all) };
-    Difference { value, interval: middle(draws(n_rows, samples, seed, compute), level) }
+    Difference { value, interval: middle(row_draws(n_rows, samples, seed, compute), level) }
 }
 
-/// What `compute` makes of each draw, in order.
-fn draws<T: Send>(n_rows: usize, samples: usize, seed: u64, compute: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
-    if n_rows == 0 {
+/// What `compute` makes of the rows of each draw, in order.
+fn row_draws<T: Send>(n_rows: usize, samples: usize, seed: u64, compute: impl Fn(&[u32]) -> T + Sync) -> Vec<T> {
+    draws(n_rows, samples, seed, |counts, rows| {
+        repeat_rows(counts, rows);
+        compute(rows)
+    })
+}
+
+/// What `compute` makes of each draw, in order. It gets how often each of `0..n` was drawn, `n` times in all, and a buffer
+/// for its own use, which holds what the draw before left there.
+pub(crate) fn draws<B: Default, T: Send>(
+    n: usize,
+    samples: usize,
+    seed: u64,
+    compute: impl Fn(&[u32], &mut B) -> T + Sync,
+) -> Vec<T> {
+    if n == 0 {
         return Vec::new();
     }
     let base = ChaCha8Rng::seed_from_u64(seed);
     let block = |block: usize| {
-        let (mut counts, mut rows) = (vec![0; n_rows], Vec::with_capacity(n_rows));
+        let (mut counts, mut buffer) = (vec![0; n], B::default());
         let last = samples.min((block + 1) * DRAWS_PER_BLOCK);
         let one = |draw: usize| {
             let mut rng = base.clone();
             rng.set_stream(draw as u64);
-            draw_rows(&mut rng, &mut counts, &mut rows);
-            compute(&rows)
+            draw_counts(&mut rng, &mut counts);
+            compute(&counts, &mut buffer)
         };
         (block * DRAWS_PER_BLOCK..last).map(one).collect::<Vec<T>>()
     };
@@ -95,21 +108,30 @@ fn draws<T: Send>(n_rows: usize, samples: usize, seed: u64, compute: impl Fn(&[u
         .collect()
 }
 
-/// As many rows as there are counts, with replacement, ascending. The counts are 0 before and after.
-fn draw_rows(rng: &mut ChaCha8Rng, counts: &mut [u32], rows: &mut Vec<u32>) {
-    let n_rows = counts.len() as u32;
-    for _ in 0..n_rows {
-        counts[rng.random_range(0..n_rows) as usize] += 1;
-    }
-    rows.clear();
-    for (row, count) in counts.iter_mut().enumerate() {
-        rows.extend(std::iter::repeat_n(row as u32, *count as usize));
-        *count = 0;
+/// How often each is drawn, if as many are drawn with replacement as there are.
+fn draw_counts(rng: &mut ChaCha8Rng, counts: &mut [u32]) {
+    let n = counts.len() as u32;
+    counts.fill(0);
+    for _ in 0..n {
+        counts[rng.random_range(0..n) as usize] += 1;
     }
 }
 
+/// Each row as often as its count says, ascending.
+pub(crate) fn repeat_rows(counts: &[u32], rows: &mut Vec<u32>) {
+    rows.clear();
+    for (row, count) in counts.iter().enumerate() {
+        rows.extend(std::iter::repeat_n(row as u32, *count as usize));
+    }
+}
+
+/// One figure in all draws that have it.
+pub(crate) fn figure(draws: &[Vec<f64>], index: usize) -> Vec<f64> {
+    draws.iter().filter_map(|draw| draw.get(index)).copied().collect()
+}
+
 /// The ends of the middle `level` of the values; NaNs do not count.
-fn middle(mut values: Vec<f64>, level: f64) -> Interval {
+pub(crate) fn middle(mut values: Vec<f64>, level: f64) -> Interval {
     values.retain(|value| !value.is_nan());
     values.sort_unstable_by(f64::total_cmp);
     let tail = ((1.0 - level) / 2.0).clamp(0.0, 0.5);
@@ -117,6 +139,6 @@ fn middle(mut values: Vec<f64>, level: f64) -> Interval {
 }
 
 /// JSON has no NaN: it is written as `null`.
-fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn nan_from_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }

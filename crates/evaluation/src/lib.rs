@@ -1,4 +1,4 @@
-//! What judges a model beyond one number: how sure a metric is, where to cut, which rows it fails, whether its
+//! What judges a model beyond one number: how sure a metric is, whether two models differ, where to cut, which rows it fails, whether its
 //! probabilities can be taken at their word, whether the data are still those it was trained on, and whether it may pass.
 //!
 //! Everything works on plain slices and closures, in `f64`. Nothing panics on data: what cannot be told from the rows at
@@ -7,6 +7,7 @@
 
 mod bootstrap;
 pub mod calibrate;
+pub mod comparison;
 pub mod dependence;
 pub mod drift;
 pub mod gains;

@@ -85,6 +85,19 @@ fn a_paired_difference_cancels_what_both_share() {
     assert!(paired_difference(0, 10, 3, 0.95, |_| 1.0).value.is_nan());
 }
 
+/// What these seeds gave in the first version: a run repeated after an update has the same intervals.
+#[test]
+fn draws_never_change() {
+    let values: Vec<f64> = (0..100).map(|i| noise(1, i)).collect();
+    let other: Vec<f64> = (0..100).map(|i| noise(2, i)).collect();
+    let found = bootstrap_intervals(100, 77, 5, 0.9, |rows| vec![mean(&values, rows), values[rows[50] as usize]]);
+    let difference = paired_difference(100, 50, u64::MAX, 0.95, |rows| mean(&values, rows) - mean(&other, rows));
+    assert_eq!(found[0], Interval { low: 0.47102954238795997, high: 0.5638348127378756 });
+    assert_eq!(found[1], Interval { low: 0.0008490092269438643, high: 0.8747332996200609 });
+    assert_eq!(difference.value, 0.05457586806353848);
+    assert_eq!(difference.interval, Interval { low: -0.03394054397122778, high: 0.12347912946701124 });
+}
+
 fn labels(values: &Values, max_levels: usize, bins: usize) -> Vec<(String, usize)> {
     let found = groups(values, max_levels, bins);
     let mut rows: Vec<u32> = found.iter().flat_map(|group| group.rows.clone()).collect();
