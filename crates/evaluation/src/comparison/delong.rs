@@ -69,21 +69,19 @@ impl Placements {
             let of_class = |(score, positive): (&f64, &bool)| (*positive == wanted).then_some(*score);
             scores.iter().zip(is_positive).filter_map(of_class).collect::<Vec<f64>>()
         };
-        let (positives, negatives) = (class(true), class(false));
-        let (n_positive, n_negative) = (positives.len() as f64, negatives.len() as f64);
-        let (mut among_positives, mut among_negatives) =
-            (midranks(&positives).into_iter(), midranks(&negatives).into_iter());
-        let (mut above, mut below) = (Vec::with_capacity(positives.len()), Vec::with_capacity(negatives.len()));
-        for (rank, positive) in midranks(scores).into_iter().zip(is_positive) {
-            // A row's rank among all less that among its own is the number of others below it.
-            let (own, out) =
-                if *positive { (&mut among_positives, &mut above) } else { (&mut among_negatives, &mut below) };
-            out.push(rank - own.next().unwrap_or(f64::NAN));
+        let (positive_scores, negative_scores) = (class(true), class(false));
+        let (n_positive, n_negative) = (positive_scores.len() as f64, negative_scores.len() as f64);
+        let (positive_ranks, negative_ranks) = (midranks(&positive_scores), midranks(&negative_scores));
+        let (mut positives, mut negatives) = (Vec::new(), Vec::new());
+        // A rank among all rows less that among those of its class is the number of others below.
+        for (rank, is_positive) in midranks(scores).into_iter().zip(is_positive) {
+            if *is_positive {
+                positives.push((rank - positive_ranks[positives.len()]) / n_negative);
+            } else {
+                negatives.push(1.0 - (rank - negative_ranks[negatives.len()]) / n_positive);
+            }
         }
-        Self {
-            positives: above.into_iter().map(|others| others / n_negative).collect(),
-            negatives: below.into_iter().map(|others| 1.0 - others / n_positive).collect(),
-        }
+        Self { positives, negatives }
     }
 }
 

@@ -121,7 +121,7 @@ pub struct PairedBootstrap {
 ///
 /// `clusters` `[rows]` has a number for each row: rows with the same one (windows of one series, rows of one customer)
 /// are drawn together. `None` draws the rows one by one. Fewer than about 30 rows, or clusters, make all that comes of it
-/// too sure: they show too little of how different others may be.
+/// too sure: they show too little of how different others may be. So do few draws, a little: take 2,000.
 pub fn paired_bootstrap(models: &[Statistic], clusters: Option<&[u32]>, samples: usize, seed: u64) -> PairedBootstrap {
     let n_rows = models.iter().map(Statistic::n_rows).min().unwrap_or(0);
     let compute = |counts: &[u32], _: &mut Vec<u32>| models.iter().map(|model| model.of_counts(counts)).collect();
