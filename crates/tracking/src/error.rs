@@ -15,6 +15,9 @@ pub enum Error {
     /// A name that is taken.
     #[error("{0}")]
     AlreadyExists(String),
+    /// Something is not as the caller saw it last: an alias that points elsewhere by now.
+    #[error("{0}")]
+    Conflict(String),
     /// A request that no retry can mend: a bad filter, a changed param, a deleted run.
     #[error("{0}")]
     Invalid(String),

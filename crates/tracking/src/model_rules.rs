@@ -77,6 +77,19 @@ pub(crate) fn check_alias(alias: &str) -> Result<()> {
     }
 }
 
+/// Checks that an alias still is where a caller has seen it.
+pub(crate) fn check_expected(name: &str, alias: &str, expected: Option<u32>, found: Option<u32>) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let place = |version: Option<u32>| version.map_or("is not there".to_owned(), |at| format!("points to version {at}"));
+    let (now, then) = (place(found), place(expected));
+    Err(Error::Conflict(format!(
+        "Alias `{alias}` of `{name}` {now}, and was to be moved only if it {then}. Hint: someone else has moved it; \
+         compare again."
+    )))
+}
+
 /// True for text that may be an alias.
 pub(crate) fn is_alias(text: &str) -> bool {
     !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || c == '_' || c == '-')

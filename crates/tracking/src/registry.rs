@@ -53,6 +53,16 @@ pub trait Registry: Send + Sync {
     /// Points an alias to a version, and away from where it pointed before.
     /// Errors with [`Error::Invalid`](crate::Error::Invalid) for `latest`, `v1` and the like, which are reserved.
     fn set_alias(&self, name: &str, alias: &str, version: u32) -> Result<()>;
+    /// Points an alias to `version` if it points to `expected` now (`None`: if it is not there). Errors with
+    /// [`Error::Conflict`](crate::Error::Conflict), which says where it points, and changes nothing otherwise.
+    ///
+    /// MLflow's servers cannot do this in one step. There the alias is read and then set: of two callers that are within
+    /// one round trip of each other, both may be told that they have won, and the later one has.
+    fn move_alias(&self, name: &str, alias: &str, expected: Option<u32>, version: u32) -> Result<()> {
+        model_rules::check_alias(alias)?;
+        model_rules::check_expected(name, alias, expected, self.model(name)?.aliases.get(alias).copied())?;
+        self.set_alias(name, alias, version)
+    }
     /// Removes an alias; one that is not there is no error.
     fn delete_alias(&self, name: &str, alias: &str) -> Result<()>;
     /// The version that an alias points to.

@@ -1,12 +1,14 @@
 //! The embedded store: MLflow's own database file, without MLflow.
 
 mod models;
+mod ranked;
 mod read;
 mod registry;
 mod schema;
 mod search;
 mod write;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,7 +19,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use crate::filter::{check_max_results, page_offset, page_token};
 use crate::{
     Artifact, ArtifactsOf, Batch, DatasetInput, Error, Experiment, Lifecycle, LoggedModels, Metric, Millis, NewRun,
-    Page, Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts, rules,
+    Page, RankedRuns, Registry, Result, RunData, RunInfo, RunQuery, RunStatus, Store, ViewType, artifacts, rules,
 };
 
 /// `sqlite:///mlflow.db` with artifacts in a folder, as `mlflow ui` finds them in a directory.
@@ -269,6 +271,19 @@ impl Store for SqliteStore {
 
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>> {
         self.read(|db| read::metric_history(db, run_id, key))
+    }
+
+    fn metric_histories(&self, run_ids: &[String], key: &str) -> Result<BTreeMap<String, Vec<Metric>>> {
+        self.read(|db| ranked::metric_histories(db, run_ids, key))
+    }
+
+    fn ranked_runs<'a>(&'a self, query: &RunQuery, key: &str, highest: bool) -> Result<RankedRuns<'a>> {
+        ranked::ranked_runs(self, query, key, highest)
+    }
+
+    fn metric_keys(&self, experiment_ids: &[String]) -> Result<Vec<String>> {
+        let ids: Vec<i64> = experiment_ids.iter().map(|id| rules::parse_experiment_id(id)).collect::<Result<_>>()?;
+        self.read(|db| ranked::metric_keys(db, &ids, self.has_workspaces))
     }
 
     fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {

@@ -1,10 +1,11 @@
 //! The one interface that every store implements.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::{
-    Artifact, ArtifactsOf, Batch, DatasetInput, Experiment, LoggedModels, Metric, Millis, NewRun, Page, Registry,
-    Result, RunData, RunInfo, RunQuery, RunStatus, ViewType,
+    Artifact, ArtifactsOf, Batch, DatasetInput, Experiment, LoggedModels, Metric, Millis, NewRun, Page, RankedRuns,
+    Registry, Result, RunData, RunInfo, RunQuery, RunStatus, ViewType, ranked,
 };
 
 /// A place where runs are kept. All calls block, and all may be made from several threads and processes at once.
@@ -61,6 +62,21 @@ pub trait Store: Send + Sync {
     fn search_runs(&self, query: &RunQuery) -> Result<Page<RunData>>;
     /// Every point of one metric in order of (step, timestamp, value).
     fn metric_history(&self, run_id: &str, key: &str) -> Result<Vec<Metric>>;
+    /// The same of many runs, by run id. A run without this metric is left out, and so is one that is not there.
+    fn metric_histories(&self, run_ids: &[String], key: &str) -> Result<BTreeMap<String, Vec<Metric>>> {
+        ranked::histories(self, run_ids, key)
+    }
+    /// The runs of `query` that have a metric, in the order of its best point: the highest or lowest value that it ever
+    /// had, the earliest of equal ones. NaN is never the best; runs that have nothing else come last. Ties by start time,
+    /// newest first, then run id. `order_by`, `max_results` and `page_token` of the query are not used.
+    fn ranked_runs<'a>(&'a self, query: &RunQuery, key: &str, highest: bool) -> Result<RankedRuns<'a>> {
+        ranked::by_search(self, query, key, highest)
+    }
+    /// Names of the metrics that runs of these experiments have, sorted, for a hint when one is not found. A store may look
+    /// at the newest 1000 runs only.
+    fn metric_keys(&self, experiment_ids: &[String]) -> Result<Vec<String>> {
+        ranked::metric_keys(self, experiment_ids)
+    }
 
     /// Copies a local file to `artifact_path` (a file path below the root of `of`, with `/`), streamed.
     fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()>;

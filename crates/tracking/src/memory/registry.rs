@@ -257,6 +257,16 @@ impl Registry for MemoryStore {
         })
     }
 
+    fn move_alias(&self, name: &str, alias: &str, expected: Option<u32>, version: u32) -> Result<()> {
+        model_rules::check_alias(alias)?;
+        self.with_model(name, |entry| {
+            model_rules::check_expected(name, alias, expected, entry.model.aliases.get(alias).copied())?;
+            entry.version(version)?;
+            entry.model.aliases.insert(alias.to_owned(), version);
+            Ok(())
+        })
+    }
+
     fn delete_alias(&self, name: &str, alias: &str) -> Result<()> {
         self.with_model(name, |entry| {
             entry.model.aliases.remove(alias);

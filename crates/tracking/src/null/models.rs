@@ -102,6 +102,10 @@ impl Registry for NullStore {
         Ok(())
     }
 
+    fn move_alias(&self, _: &str, _: &str, _: Option<u32>, _: u32) -> Result<()> {
+        Ok(())
+    }
+
     fn delete_alias(&self, _: &str, _: &str) -> Result<()> {
         Ok(())
     }

@@ -62,6 +62,13 @@ pub(super) fn run_info(db: &Connection, run_id: &str) -> Outcome<RunInfo> {
     Ok(found.ok_or_else(|| rules::run_not_found(run_id))?)
 }
 
+/// The runs in the JSON list `ids`, in no order; one that is not there is left out.
+pub(super) fn runs(db: &Connection, has_outputs: bool, ids: &str) -> Outcome<Vec<RunData>> {
+    let query = format!("SELECT {RUN_COLUMNS} FROM runs r WHERE r.run_uuid IN (SELECT value FROM json_each(?1))");
+    let infos = run_infos(db, &query, [ids])?;
+    with_details(db, has_outputs, infos)
+}
+
 /// The runs that a query of [`RUN_COLUMNS`] finds.
 pub(super) fn run_infos(db: &Connection, query: &str, values: impl Params) -> Outcome<Vec<RunInfo>> {
     let mut statement = db.prepare_cached(query)?;

@@ -61,6 +61,13 @@ impl Tables<'_> {
         Ok(found.ok_or_else(|| model_rules::model_not_found(name))?)
     }
 
+    fn set_alias(&self, name: &str, alias: &str, version: u32) -> Outcome<()> {
+        self.version(name, version)?;
+        let statement = "INSERT OR REPLACE INTO registered_model_aliases (name, alias, version) VALUES (?1, ?2, ?3)";
+        self.db.execute(statement, params![name, alias, version])?;
+        Ok(())
+    }
+
     fn aliases(&self, name: &str) -> Outcome<BTreeMap<String, u32>> {
         self.pairs("SELECT alias, version FROM registered_model_aliases", "name = ?1", [name])
     }
@@ -380,12 +387,15 @@ impl Registry for SqliteStore {
 
     fn set_alias(&self, name: &str, alias: &str, version: u32) -> Result<()> {
         model_rules::check_alias(alias)?;
+        self.write_registry(|tables| tables.set_alias(name, alias, version))
+    }
+
+    fn move_alias(&self, name: &str, alias: &str, expected: Option<u32>, version: u32) -> Result<()> {
+        model_rules::check_alias(alias)?;
         self.write_registry(|tables| {
-            tables.version(name, version)?;
-            let statement =
-                "INSERT OR REPLACE INTO registered_model_aliases (name, alias, version) VALUES (?1, ?2, ?3)";
-            tables.db.execute(statement, params![name, alias, version])?;
-            Ok(())
+            let found = tables.model(name)?.aliases.get(alias).copied();
+            model_rules::check_expected(name, alias, expected, found)?;
+            tables.set_alias(name, alias, version)
         })
     }
 

@@ -14,23 +14,9 @@ pub(super) struct Statement {
 
 /// Selects `columns` of `runs r` for one page plus one row, which tells whether there is a next page.
 pub(super) fn select_runs(columns: &str, query: &RunQuery, has_workspaces: bool) -> Result<Statement> {
-    let filter = Filter::parse(&query.filter)?;
     let order = OrderBy::parse(&query.order_by)?;
     let mut values = Values(Vec::new());
-
-    let ids: Vec<i64> = query.experiment_ids.iter().map(|id| rules::parse_experiment_id(id)).collect::<Result<_>>()?;
-    let ids = values.push(Value::Text(serde_json::json!(ids).to_string()));
-    let workspace = if has_workspaces { "workspace = 'default' AND" } else { "" };
-    let mut conditions = vec![format!(
-        "r.experiment_id IN (SELECT experiment_id FROM experiments
-             WHERE {workspace} experiment_id IN (SELECT value FROM json_each({ids})))"
-    )];
-    match query.view {
-        ViewType::All => {}
-        ViewType::ActiveOnly => conditions.push("r.lifecycle_stage = 'active'".into()),
-        ViewType::DeletedOnly => conditions.push("r.lifecycle_stage = 'deleted'".into()),
-    }
-    conditions.extend(filter.clauses.iter().map(|clause| condition(clause, &mut values)));
+    let conditions = conditions(query, has_workspaces, &mut values)?;
 
     let mut joins = String::new();
     let mut keys = Vec::new();
@@ -42,11 +28,41 @@ pub(super) fn select_runs(columns: &str, query: &RunQuery, has_workspaces: bool)
 
     let limit = values.push(Value::Integer(query.max_results as i64 + 1));
     let offset = values.push(Value::Integer(filter::page_offset(query.page_token.as_deref())? as i64));
-    let (conditions, keys) = (conditions.join(" AND "), keys.join(", "));
+    let keys = keys.join(", ");
     let sql = format!(
         "SELECT {columns} FROM runs r {joins} WHERE {conditions} ORDER BY {keys} LIMIT {limit} OFFSET {offset}"
     );
     Ok(Statement { sql, values: values.0 })
+}
+
+/// Selects `columns` of `runs r` for all that the filter, the experiments and the view of a query leave, in no order.
+pub(super) fn select_all(columns: &str, query: &RunQuery, has_workspaces: bool) -> Result<Statement> {
+    let mut values = Values(Vec::new());
+    let conditions = conditions(query, has_workspaces, &mut values)?;
+    Ok(Statement { sql: format!("SELECT {columns} FROM runs r WHERE {conditions}"), values: values.0 })
+}
+
+fn conditions(query: &RunQuery, has_workspaces: bool, values: &mut Values) -> Result<String> {
+    let filter = Filter::parse(&query.filter)?;
+    let ids: Vec<i64> = query.experiment_ids.iter().map(|id| rules::parse_experiment_id(id)).collect::<Result<_>>()?;
+    let ids = values.push(Value::Text(serde_json::json!(ids).to_string()));
+    let mut conditions = vec![format!("r.experiment_id IN ({})", experiments_among(&ids, has_workspaces))];
+    match query.view {
+        ViewType::All => {}
+        ViewType::ActiveOnly => conditions.push("r.lifecycle_stage = 'active'".into()),
+        ViewType::DeletedOnly => conditions.push("r.lifecycle_stage = 'deleted'".into()),
+    }
+    conditions.extend(filter.clauses.iter().map(|clause| condition(clause, values)));
+    Ok(conditions.join(" AND "))
+}
+
+/// Selects the ids in the JSON list `ids` that are experiments.
+pub(super) fn experiments_among(ids: &str, has_workspaces: bool) -> String {
+    let workspace = if has_workspaces { "workspace = 'default' AND" } else { "" };
+    format!(
+        "SELECT experiment_id FROM experiments
+             WHERE {workspace} experiment_id IN (SELECT value FROM json_each({ids}))"
+    )
 }
 
 /// Values of a statement; `push` gives the placeholder.

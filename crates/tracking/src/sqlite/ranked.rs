@@ -1,0 +1,189 @@
+//! One metric of many runs, and runs by its best point.
+//!
+//! A ranking reads the points of one metric from the primary key alone, which begins with the key and has every column,
+//! and of the runs their ids. Params, tags and metrics are read when a caller gets to them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::vec;
+
+use rusqlite::{Connection, params_from_iter};
+
+use super::{Outcome, SqliteStore, read, search};
+use crate::ranked::{Point, compare_runs};
+use crate::{Metric, Millis, RankedRun, RankedRuns, Result, RunData, RunQuery};
+
+/// Details are read for so many runs first, then for twice as many each time.
+const FIRST_CHUNK: usize = 32;
+const LAST_CHUNK: usize = 1000;
+
+/// A run of which no more is known than its place needs.
+struct Candidate {
+    run_id: String,
+    start_time_ms: Millis,
+    best: Point,
+}
+
+/// Every point of a metric of some runs.
+pub(super) fn metric_histories(
+    db: &Connection,
+    run_ids: &[String],
+    key: &str,
+) -> Outcome<BTreeMap<String, Vec<Metric>>> {
+    let mut points: HashMap<String, Vec<Point>> = run_ids.iter().map(|run_id| (run_id.clone(), Vec::new())).collect();
+    each_point(db, key, &mut points, Vec::push)?;
+    let place = |point: &Point| (point.step, point.timestamp_ms);
+    let to_history = |(run_id, mut points): (String, Vec<Point>)| {
+        // As SQL orders them: it holds NaN as 0.
+        let value = |point: &Point| if point.value.is_nan() { 0.0 } else { point.value };
+        points.sort_by(|a, b| place(a).cmp(&place(b)).then_with(|| value(a).total_cmp(&value(b))));
+        (run_id, points.into_iter().map(|point| point.named(key)).collect())
+    };
+    Ok(points.into_iter().filter(|(_, points)| !points.is_empty()).map(to_history).collect())
+}
+
+/// Gives every point of a metric to the run that has it, in no order.
+fn each_point<T>(
+    db: &Connection,
+    key: &str,
+    runs: &mut HashMap<String, T>,
+    mut take: impl FnMut(&mut T, Point),
+) -> Outcome<()> {
+    let columns = "SELECT run_uuid, value, is_nan, timestamp, step FROM metrics WHERE";
+    let mut statement;
+    let mut rows = if by_run_is_quicker(db, runs.len())? {
+        let ids: Vec<&String> = runs.keys().collect();
+        let ids = serde_json::json!(ids).to_string();
+        // `+key` as for the history of one run.
+        let condition = "run_uuid IN (SELECT value FROM json_each(?1)) AND +key = ?2";
+        statement = db.prepare_cached(&format!("{columns} {condition}"))?;
+        statement.query([ids.as_str(), key])?
+    } else {
+        statement = db.prepare_cached(&format!("{columns} key = ?1"))?;
+        statement.query([key])?
+    };
+    while let Some(row) = rows.next()? {
+        let Some(run) = runs.get_mut(row.get_ref(0)?.as_str().unwrap_or_default()) else { continue };
+        let value = if row.get(2)? { f64::NAN } else { row.get(1)? };
+        let timestamp_ms = row.get::<_, Option<i64>>(3)?.unwrap_or_default();
+        take(run, Point { value, timestamp_ms, step: row.get(4)? });
+    }
+    Ok(())
+}
+
+/// By run, SQLite visits all metrics of some runs, by key one metric of all runs. What is asked for is the same, so the
+/// number of runs decides: the greatest row ids tell it without a count.
+fn by_run_is_quicker(db: &Connection, wanted: usize) -> Outcome<bool> {
+    let rows = |table: &str| {
+        let mut statement = db.prepare_cached(&format!("SELECT coalesce(max(rowid), 0) FROM {table}"))?;
+        statement.query_row([], |row| row.get::<_, i64>(0))
+    };
+    Ok(wanted as i64 * COST <= rows("runs")?)
+}
+
+const COST: i64 = 100;
+
+/// Ranks the runs of a query without their details.
+fn candidates(store: &SqliteStore, query: &RunQuery, key: &str, highest: bool) -> Result<Vec<Candidate>> {
+    let statement = search::select_all("r.run_uuid, r.start_time", query, store.has_workspaces)?;
+    let runs = store.read(|db| {
+        let mut ids = db.prepare_cached(&statement.sql)?;
+        let rows = ids.query_map(params_from_iter(&statement.values), |row| {
+            Ok((row.get(0)?, (row.get::<_, Option<i64>>(1)?.unwrap_or_default(), None)))
+        })?;
+        let mut runs: HashMap<String, (Millis, Option<Point>)> = rows.collect::<rusqlite::Result<_>>()?;
+        each_point(db, key, &mut runs, |(_, best), point| {
+            if best.is_none_or(|best| point.compare(&best, highest).is_lt()) {
+                *best = Some(point);
+            }
+        })?;
+        Ok(runs)
+    })?;
+    let to_candidate = |(run_id, (start_time_ms, best)): (String, (Millis, Option<Point>))| {
+        Some(Candidate { run_id, start_time_ms, best: best? })
+    };
+    let mut found: Vec<Candidate> = runs.into_iter().filter_map(to_candidate).collect();
+    let order = |found: &'_ Candidate| (found.best.value, found.start_time_ms);
+    found.sort_unstable_by(|a, b| {
+        let ((value, start), (other_value, other_start)) = (order(a), order(b));
+        compare_runs((value, start, &a.run_id), (other_value, other_start, &b.run_id), highest)
+    });
+    Ok(found)
+}
+
+/// Ranks the runs of a query.
+pub(super) fn ranked_runs<'a>(
+    store: &'a SqliteStore,
+    query: &RunQuery,
+    key: &str,
+    highest: bool,
+) -> Result<RankedRuns<'a>> {
+    let candidates = candidates(store, query, key, highest)?.into_iter();
+    let (key, ready) = (key.to_owned(), Vec::new().into_iter());
+    Ok(Box::new(Ranking { store, key, candidates, ready, chunk: FIRST_CHUNK }))
+}
+
+/// The runs in their order, with details read in chunks.
+struct Ranking<'a> {
+    store: &'a SqliteStore,
+    key: String,
+    candidates: vec::IntoIter<Candidate>,
+    ready: vec::IntoIter<RankedRun>,
+    chunk: usize,
+}
+
+impl Ranking<'_> {
+    fn read_chunk(&mut self) -> Result<()> {
+        let chunk: Vec<Candidate> = self.candidates.by_ref().take(self.chunk).collect();
+        self.chunk = (self.chunk * 2).min(LAST_CHUNK);
+        let mut runs: HashMap<String, RunData> = self.store.read(|db| {
+            let ids: Vec<&String> = chunk.iter().map(|found| &found.run_id).collect();
+            let runs = read::runs(db, self.store.has_logged_models, &serde_json::json!(ids).to_string())?;
+            Ok(runs.into_iter().map(|run| (run.info.run_id.clone(), run)).collect())
+        })?;
+        // A run that was purged since is not there.
+        let to_ranked = |found: Candidate| {
+            Some(RankedRun { run: runs.remove(&found.run_id)?, best: found.best.named(&self.key) })
+        };
+        self.ready = chunk.into_iter().filter_map(to_ranked).collect::<Vec<_>>().into_iter();
+        Ok(())
+    }
+}
+
+impl Iterator for Ranking<'_> {
+    type Item = Result<RankedRun>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(run) = self.ready.next() {
+                return Some(Ok(run));
+            }
+            if self.candidates.len() == 0 {
+                return None;
+            }
+            if let Err(error) = self.read_chunk() {
+                // A ranking with a hole is none.
+                self.candidates = Vec::new().into_iter();
+                return Some(Err(error));
+            }
+        }
+    }
+}
+
+/// Names of the metrics of some experiments, in order. The primary key begins with them: each step looks up the next one
+/// instead of passing over all runs that have the one before.
+pub(super) fn metric_keys(db: &Connection, experiment_ids: &[i64], has_workspaces: bool) -> Outcome<Vec<String>> {
+    let experiments = search::experiments_among("?1", has_workspaces);
+    let mut statement = db.prepare_cached(&format!(
+        "WITH RECURSIVE keys(key) AS (
+             SELECT min(key) FROM latest_metrics
+             UNION ALL
+             SELECT (SELECT min(key) FROM latest_metrics WHERE key > keys.key) FROM keys WHERE keys.key IS NOT NULL
+         )
+         SELECT key FROM keys WHERE EXISTS (
+             SELECT 1 FROM latest_metrics l CROSS JOIN runs r ON r.run_uuid = l.run_uuid
+             WHERE l.key = keys.key AND r.experiment_id IN ({experiments})
+         )"
+    ))?;
+    let keys = statement.query_map([serde_json::json!(experiment_ids).to_string()], |row| row.get(0))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
