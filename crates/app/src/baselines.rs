@@ -4,6 +4,7 @@ use anyhow::Result;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::kind::RunKind;
 use crate::session::Session;
 
 /// Name and metrics of a model on valid and test rows. What is not a number is `None`: JSON has no NaN.
@@ -20,7 +21,7 @@ pub fn fit_baselines<E: Serialize + DeserializeOwned>(
 ) -> Result<Vec<(ModelScores, E)>> {
     let mut all = Vec::new();
     for name in names {
-        let tags = [("model_type", (*name).to_owned()), ("baseline", "true".to_owned())];
+        let tags = [RunKind::Baseline.tag(), ("model_type", (*name).to_owned())];
         let fitted = session.nested(&format!("baseline {name}"), &tags, |nested| {
             let (metrics, more) = fit(name, nested)?;
             nested.log_metrics(&metrics, 0);

@@ -56,6 +56,9 @@ pub struct RunFlags {
     /// Go on with a stopped run: its id, or its output folder [takes its config from there]
     #[arg(long, value_name = "RUN_ID|PATH")]
     pub resume: Option<String>,
+    /// Do a run again, with its config; checks data and versions, and says whether the same comes out
+    #[arg(long, value_name = "RUN_ID", conflicts_with = "resume")]
+    pub from_run: Option<String>,
     /// Seed of everything that is drawn at random
     #[arg(long, value_name = "N", help_heading = "Config")]
     pub seed: Option<u64>,

@@ -192,7 +192,11 @@ fn load_layers<C: Serialize + DeserializeOwned + Default>(
     let config: C = figment.extract().map_err(|error| wrong_value(&error))?;
     check(&config).map_err(|(key, reason)| {
         let source = source_of(&figment, &key).unwrap_or_else(|| "the defaults".to_owned());
-        Mistake::new(format!("`{key}`: {reason} (set by {source})"))
+        // Other crates write a hint behind their message.
+        match reason.split_once(". Hint: ") {
+            Some((reason, hint)) => Mistake::new(format!("`{key}`: {reason} (set by {source})")).hint(hint),
+            None => Mistake::new(format!("`{key}`: {reason} (set by {source})")),
+        }
     })?;
     Ok(Loaded { config, file: file.to_owned(), figment })
 }

@@ -252,6 +252,16 @@ impl<'a> MakeWriter<'a> for BarsAside {
     }
 }
 
+/// Columns that a table on stdout may have: those of the terminal, else COLUMNS, else 120.
+pub fn terminal_width() -> Option<usize> {
+    const ELSEWHERE: usize = 120;
+    if stdout().is_terminal() {
+        return Some(usize::from(console::Term::stdout().size().1));
+    }
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    Some(columns.unwrap_or(ELSEWHERE))
+}
+
 /// Prints a result. A reader that closed the pipe (`| head`) has seen enough: no error.
 pub fn print_result(text: &str) {
     let _ = writeln!(stdout(), "{}", text.trim_end());

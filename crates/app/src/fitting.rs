@@ -19,6 +19,7 @@ use training::{
 use crate::console::{TrainingBar, number};
 use crate::exit::Mistake;
 use crate::history::{History, Metrics};
+use crate::kind::RunKind;
 use crate::outputs::log_input;
 use crate::plots::{plot_finder, plot_training};
 use crate::session::Session;
@@ -158,7 +159,11 @@ pub fn fit_members<L: Learner>(learner: &L, members: usize, seed: u64, session: 
     let fit_member = |member: usize| {
         // Far from the seeds of other runs: members of the ensembles of seeds 1 and 2 have nothing in common.
         let seed = seed.wrapping_mul(1000).wrapping_add(member as u64);
-        let tags = [("model_type", L::MODEL_TYPE.to_owned()), ("ensemble_member", (member + 1).to_string())];
+        let tags = [
+            RunKind::Member.tag(),
+            ("model_type", L::MODEL_TYPE.to_owned()),
+            ("ensemble_member", (member + 1).to_string()),
+        ];
         session.nested(&format!("member {} of {members}", member + 1), &tags, |nested| {
             nested.run.log_param("seed", &seed.to_string());
             log_input(&nested.run, learner.info(), "training");

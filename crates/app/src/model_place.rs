@@ -16,7 +16,7 @@ pub const BUNDLE: &str = "bundle.json";
 /// In a run's output folder.
 pub const MODEL_FOLDER: &str = "model";
 /// Below the models folder: models that were fetched from a store.
-const FETCHED: &str = "fetched";
+pub const FETCHED: &str = "fetched";
 
 /// A model on this machine, and what is known of its origin.
 #[derive(Debug, Clone)]

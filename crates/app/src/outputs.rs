@@ -1,7 +1,11 @@
 //! What every training run leaves behind: the record of its data, its layers as a table.
 
 use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use dataset::DatasetInfo;
 use modeling::{Layer, weight_bytes};
 use tracking::{Dataset, DatasetInput, Run};
@@ -63,4 +67,25 @@ pub fn layer_table(heading: &str, layers: &[Layer], sample: &str) -> String {
     text + &format!(
         "{rule}\ntotal parameters: {total} ({kib:.1} KiB as f32)\nFLOPs per {sample}, one forward pass: {flops}\n"
     )
+}
+
+/// Makes a file, and the folder it stands in: `write` gets a temporary name, and the file appears under its own when that is
+/// done, or not at all.
+pub fn write_file(path: &Path, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = Path::new(&temporary);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
+    }
+    let written = write(temporary).and_then(|()| fs::rename(temporary, path));
+    if written.is_err() {
+        let _ = fs::remove_file(temporary);
+    }
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Writes a text file, whole or not at all.
+pub fn write_text(path: &Path, text: &str) -> Result<()> {
+    write_file(path, |temporary| fs::write(temporary, text))
 }

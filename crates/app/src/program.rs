@@ -6,13 +6,16 @@ use anyhow::Result;
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracking::RunData;
 
 use crate::cli::{CommonFlags, RunFlags};
 use crate::config::{self, Loaded, Override};
 use crate::console::{LoggingConfig, print_result};
 use crate::device::keep_freed_memory;
 use crate::history::ResultTable;
+use crate::reproduce;
 use crate::resume::{self, StoppedRun};
+use crate::runs::{experiments_by_id, find_run};
 use crate::session::{MlflowConfig, PathsConfig, RunResult, Session, Setup, run_tracked};
 
 /// The config of a program that tracks a run: the sections that all of them have, and the names of the run.
@@ -75,6 +78,18 @@ pub fn check_ensemble(members: usize) -> Result<(), (String, String)> {
     }
 }
 
+/// How a run begins.
+#[derive(Debug, Clone, Copy, Default)]
+pub enum Start<'a> {
+    /// From its config file.
+    #[default]
+    Fresh,
+    /// Goes on with a stopped run, by its id or output folder.
+    Resume(&'a str),
+    /// Does a run again, by its id.
+    Again(&'a str),
+}
+
 /// Loads the config, then trains inside a tracked session. `settle` fills in what another model decides (`init_from`).
 pub fn train<C: TrainingProgram>(
     file: &Path,
@@ -83,14 +98,19 @@ pub fn train<C: TrainingProgram>(
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<ResultTable>,
 ) -> Result<()> {
-    run_or_resume(file, &flags.common, flags.resume.as_deref(), flags.overrides(own)?, settle, recipe)
+    let start = match (&flags.resume, &flags.from_run) {
+        (Some(what), _) => Start::Resume(what),
+        (None, Some(what)) => Start::Again(what),
+        (None, None) => Start::Fresh,
+    };
+    run_or_resume(file, &flags.common, start, flags.overrides(own)?, settle, recipe)
 }
 
-/// As [`run`], for a program whose runs can be resumed. `overrides` are all flags as config keys.
+/// As [`run`], for a program whose runs can be resumed and done again. `overrides` are all flags as config keys.
 pub fn run_or_resume<C: TrainingProgram, R: RunResult>(
     file: &Path,
     flags: &CommonFlags,
-    resume: Option<&str>,
+    start: Start,
     overrides: Vec<Override>,
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<R>,
@@ -101,9 +121,10 @@ pub fn run_or_resume<C: TrainingProgram, R: RunResult>(
     }
     let profile = flags.profile();
     let load = || config::load(Some(file), profile.as_deref(), &overrides, C::check);
-    let (loaded, resumed) = match resume {
-        None => (load()?, None),
-        Some(what) => {
+    let mut origin = Origin::default();
+    let loaded = match start {
+        Start::Fresh => load()?,
+        Start::Resume(what) => {
             let places = || -> Result<_> {
                 let config: C = load()?.config;
                 Ok((config.mlflow().clone(), config.paths().clone()))
@@ -112,11 +133,41 @@ pub fn run_or_resume<C: TrainingProgram, R: RunResult>(
             let loaded = config::load_again(&folder.join(resume::EFFECTIVE_CONFIG), &overrides, C::check)?;
             let config: &C = &loaded.config;
             resume::check_overrides(&overrides, config.has_nested_trainings())?;
-            let stopped = StoppedRun::open(&folder, config.mlflow(), config.paths())?;
-            (loaded, Some(stopped))
+            origin.resumed = Some(StoppedRun::open(&folder, config.mlflow(), config.paths())?);
+            loaded
+        }
+        Start::Again(what) => {
+            let places: C = load()?.config;
+            let tracker = resume::open_tracker(places.mlflow(), places.paths())?;
+            let original = find_run(tracker.store(), &experiments_by_id(tracker.store())?, what)?;
+            let file = reproduce::config_file(&original, tracker.store(), places.paths())?;
+            origin.original = Some(original);
+            config::load_again(&file, &overrides, C::check)?
         }
     };
-    run_loaded(loaded, flags, (resumed, false), settle, recipe)
+    settle_and_run(loaded, flags, origin, settle, recipe)
+}
+
+/// What a run has to do with earlier ones.
+#[derive(Default)]
+struct Origin {
+    resumed: Option<StoppedRun>,
+    original: Option<RunData>,
+    is_helper: bool,
+}
+
+/// Loads the config; `None` if all that was asked for is printed.
+pub fn load<C: ProgramConfig>(file: &Path, flags: &CommonFlags, own: Vec<Override>) -> Result<Option<Loaded<C>>> {
+    if flags.print_schema {
+        print_result(&config::schema::<C>(C::PROGRAM));
+        return Ok(None);
+    }
+    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
+    if flags.print_config {
+        print_result(&loaded.explain());
+        return Ok(None);
+    }
+    Ok(Some(loaded))
 }
 
 /// Loads the config, then runs the recipe inside a tracked session. `settle` fills in what is found only now, such as the
@@ -128,12 +179,7 @@ pub fn run<C: ProgramConfig, R: RunResult>(
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
-    if flags.print_schema {
-        print_result(&config::schema::<C>(C::PROGRAM));
-        return Ok(());
-    }
-    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
-    run_loaded(loaded, flags, (None, false), settle, recipe)
+    open_and_run(file, flags, own, Origin::default(), settle, recipe)
 }
 
 /// As [`run`], for a process that helps with the run of another one: it has none of its own.
@@ -144,14 +190,29 @@ pub fn help<C: ProgramConfig, R: RunResult>(
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
-    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
-    run_loaded(loaded, flags, (None, true), settle, recipe)
+    open_and_run(file, flags, own, Origin { is_helper: true, ..Origin::default() }, settle, recipe)
 }
 
-fn run_loaded<C: ProgramConfig, R: RunResult>(
+fn open_and_run<C: ProgramConfig, R: RunResult>(
+    file: &Path,
+    flags: &CommonFlags,
+    own: Vec<Override>,
+    origin: Origin,
+    settle: impl FnOnce(&mut C) -> Result<()>,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    if flags.print_schema {
+        print_result(&config::schema::<C>(C::PROGRAM));
+        return Ok(());
+    }
+    let loaded = config::load(Some(file), flags.profile().as_deref(), &flags.overrides(own)?, C::check)?;
+    settle_and_run(loaded, flags, origin, settle, recipe)
+}
+
+fn settle_and_run<C: ProgramConfig, R: RunResult>(
     mut loaded: Loaded<C>,
     flags: &CommonFlags,
-    (resumed, is_helper): (Option<StoppedRun>, bool),
+    origin: Origin,
     settle: impl FnOnce(&mut C) -> Result<()>,
     recipe: impl FnOnce(&C, &Session) -> Result<R>,
 ) -> Result<()> {
@@ -161,6 +222,25 @@ fn run_loaded<C: ProgramConfig, R: RunResult>(
         print_result(&loaded.explain());
         return Ok(());
     }
+    run_with(&loaded, flags, origin, recipe)
+}
+
+/// Runs the recipe inside a tracked session. `is_untracked`: it leaves no run, but may look at the store.
+pub fn run_loaded<C: ProgramConfig, R: RunResult>(
+    loaded: &Loaded<C>,
+    flags: &CommonFlags,
+    is_untracked: bool,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
+    run_with(loaded, flags, Origin { is_helper: is_untracked, ..Origin::default() }, recipe)
+}
+
+fn run_with<C: ProgramConfig, R: RunResult>(
+    loaded: &Loaded<C>,
+    flags: &CommonFlags,
+    Origin { resumed, original, is_helper }: Origin,
+    recipe: impl FnOnce(&C, &Session) -> Result<R>,
+) -> Result<()> {
     let config = &loaded.config;
     let mut tags = Vec::new();
     if resumed.is_none() {
@@ -174,8 +254,9 @@ fn run_loaded<C: ProgramConfig, R: RunResult>(
         run_name: config.run_name(),
         tags,
         resumed,
+        original,
         is_helper,
     };
     keep_freed_memory();
-    run_tracked(&loaded, flags, &setup, recipe)
+    run_tracked(loaded, flags, &setup, recipe)
 }

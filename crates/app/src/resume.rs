@@ -10,6 +10,7 @@ use tracking::{HttpOptions, Options, Run, Store, Tracker};
 
 use crate::config::Override;
 use crate::exit::Mistake;
+use crate::model_place::FETCHED;
 use crate::session::{MODEL_DIR, MlflowConfig, PathsConfig, folder_name};
 
 /// The config that a run was started with, in its output folder and among its artifacts.
@@ -152,9 +153,10 @@ pub fn open_tracker(mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<Tracke
 }
 
 /// `run_id` as the name of a folder one level below `models_dir`.
-fn local_folder(run_id: &str, models_dir: &Path) -> Option<PathBuf> {
-    let experiments = fs::read_dir(models_dir).ok()?;
-    experiments.flatten().map(|experiment| experiment.path().join(run_id)).find(|folder| folder.is_dir())
+pub fn local_folder(run_id: &str, models_dir: &Path) -> Option<PathBuf> {
+    // What was fetched of other machines' runs is not all of them.
+    let experiments = fs::read_dir(models_dir).ok()?.flatten().filter(|folder| folder.file_name() != FETCHED);
+    experiments.map(|experiment| experiment.path().join(run_id)).find(|folder| folder.is_dir())
 }
 
 /// Copies a run's artifacts to the place where its output folder belongs.

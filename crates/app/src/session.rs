@@ -16,7 +16,7 @@ use anyhow::{Context, Result, bail};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use tracking::{Batch, Outcome, Run, RunOptions, RunStatus, Store, SystemMetricsOptions, Tracker};
+use tracking::{Batch, Outcome, Run, RunData, RunOptions, RunStatus, Store, SystemMetricsOptions, Tracker};
 
 use crate::cli::CommonFlags;
 use crate::config::Loaded;
@@ -24,7 +24,10 @@ use crate::console::{Console, LOG_FILE_ONLY, LoggingConfig, print_result, start_
 use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
 use crate::model_log::model_files;
+use crate::outputs::write_file;
+use crate::reproduce::{REPRODUCED, REPRODUCES, Reproduction, changed_versions};
 use crate::resume::{Logged, StoppedRun, open_tracker};
+use crate::runs::digest_of;
 use crate::{download, environment};
 
 /// In a run's output folder: which nested run does what.
@@ -141,6 +144,8 @@ pub struct Setup<'a> {
     pub tags: Vec<(&'static str, String)>,
     /// The stopped run to go on with.
     pub resumed: Option<StoppedRun>,
+    /// The run that is done again.
+    pub original: Option<RunData>,
     /// Works for another program's run: it has none of its own.
     pub is_helper: bool,
 }
@@ -169,6 +174,8 @@ pub struct Session {
     /// A part of another run.
     is_nested: bool,
     is_resumed: bool,
+    /// The run that is done again.
+    original: Option<RunData>,
     open_runs: OpenRuns,
     /// Params that the model has too.
     model_params: Mutex<BTreeMap<String, String>>,
@@ -210,11 +217,13 @@ pub fn run_tracked<C: Serialize, R: RunResult>(
     if setup.mlflow.strict && !outcome.is_complete() {
         bail!("tracking of run {} is incomplete, and `mlflow.strict` is set: {outcome}", session.run.id());
     }
+    let reproduction = session.reproduction();
     if flags.json {
-        print_result(&session.to_json(&result, &outcome).to_string());
+        print_result(&session.to_json(&result, &outcome, reproduction.as_ref()).to_string());
     } else {
         let run = if setup.is_helper { String::new() } else { format!("run {} FINISHED, ", session.run.id()) };
         print_result(&format!("{}\n{run}{}", result.to_text(), result.summary()));
+        reproduction.iter().for_each(|reproduction| print_result(&reproduction.to_text()));
     }
     result.verdict()
 }
@@ -236,6 +245,14 @@ impl Session {
         let mut tags = own_tags.clone();
         tags.extend(setup.tags.iter().map(|(key, value)| ((*key).to_owned(), value.clone())));
         tags.extend(setup.mlflow.tags.clone());
+        if let Some(original) = &setup.original {
+            tags.insert(REPRODUCES.to_owned(), original.info.run_id.clone());
+            let changed = changed_versions(original, &own_tags);
+            if !changed.is_empty() {
+                let what = changed.join(", ");
+                console.warn(&format!("run {} was made with another {what}: results may differ", original.info.run_id));
+            }
+        }
         let mut system_metrics = SystemMetricsOptions::from_env()?;
         system_metrics.enabled |= setup.mlflow.system_metrics;
         // A launcher may have made the run: then it is filled, not made.
@@ -275,6 +292,7 @@ impl Session {
             log_artifacts: setup.mlflow.log_artifacts && setup.mlflow.enabled && !setup.is_helper,
             is_nested: false,
             is_resumed: setup.resumed.is_some(),
+            original: setup.original.clone(),
             open_runs,
             model_params: Mutex::default(),
             kept: Arc::default(),
@@ -389,6 +407,7 @@ impl Session {
             log_artifacts: self.log_artifacts,
             is_nested: true,
             is_resumed: stopped.is_some(),
+            original: None,
             open_runs: Arc::clone(&self.open_runs),
             model_params: Mutex::default(),
             kept: Arc::clone(&self.kept),
@@ -469,6 +488,16 @@ impl Session {
 
     /// Makes sure that the run's data is the one that it was started with. `digest` is its fingerprint with the split.
     pub fn check_same_data(&self, digest: &str) -> Result<()> {
+        if let Some(original) = &self.original
+            && let Some(known) = digest_of(original).filter(|known| *known != digest)
+        {
+            let problem = format!(
+                "cannot reproduce run {}: the data, or its split, is not what it was (digest `{known}`, now `{digest}`)",
+                original.info.run_id
+            );
+            let hint = "`compare_runs --export-config RUN_ID` writes the config, for a new run on these data";
+            return Err(Mistake::new(problem).hint(hint).into());
+        }
         match fs::read_to_string(self.folder.join(DATA_DIGEST)) {
             Ok(known) if known.trim() != digest => {
                 let problem = format!("cannot resume run {}: the data, or its split, has changed since", self.run.id());
@@ -522,15 +551,7 @@ impl Session {
     /// Makes a file, and the folder it stands in, below the output folder: `write` gets a temporary name, and the file
     /// appears under its own when that is done, or not at all.
     pub fn write_file(&self, name: &str, write: impl FnOnce(&Path) -> io::Result<()>) -> Result<()> {
-        let path = self.folder.join(name);
-        let temporary = self.folder.join(format!("{name}.tmp"));
-        let folder = path.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(folder).with_context(|| format!("cannot create folder `{}`", folder.display()))?;
-        let written = write(&temporary).and_then(|()| fs::rename(&temporary, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        written.with_context(|| format!("cannot write `{}`", path.display()))
+        write_file(&self.folder.join(name), write)
     }
 
     /// Uploads what there is and ends the run as what it was: FINISHED, KILLED (Ctrl-C) or FAILED with the reason.
@@ -644,7 +665,30 @@ impl Session {
         }
     }
 
-    fn to_json(&self, result: &impl RunResult, outcome: &Outcome) -> serde_json::Value {
+    /// Whether the run that was done again came out the same; its own run has ended. `None` where nobody knows.
+    fn reproduction(&self) -> Option<Reproduction> {
+        let original = self.original.as_ref()?;
+        let run_id = self.run.store_id().unwrap_or(self.run.id());
+        match Reproduction::compare(original, run_id, self.store()) {
+            Ok(found) => {
+                let word = if found.is_identical() { "identical" } else { "different" };
+                self.tag_run(run_id, REPRODUCED, word);
+                Some(found)
+            }
+            Err(error) => {
+                self.console
+                    .warn(&format!("whether run {} is reproduced is not known: {error:#}", original.info.run_id));
+                None
+            }
+        }
+    }
+
+    fn to_json(
+        &self,
+        result: &impl RunResult,
+        outcome: &Outcome,
+        reproduction: Option<&Reproduction>,
+    ) -> serde_json::Value {
         let mut object = serde_json::json!({
             "run_id": self.run.id(),
             "status": "FINISHED",
@@ -653,6 +697,11 @@ impl Session {
         });
         if let Some(object) = object.as_object_mut() {
             object.extend(result.to_json());
+            if let Some(found) = reproduction {
+                let mut value = serde_json::json!(found);
+                value["identical"] = found.is_identical().into();
+                object.insert(REPRODUCES.to_owned(), value);
+            }
         }
         object
     }

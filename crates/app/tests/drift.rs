@@ -117,7 +117,7 @@ fn what_was_found_is_on_the_run_on_the_model_and_on_pages() {
     let (store, source_id) = (dir.store(), trained["run_id"].as_str().unwrap());
     let run = store.run(found["run_id"].as_str().unwrap()).unwrap();
     assert_eq!(run.info.status, RunStatus::Finished, "the work is done: what it found is bad");
-    let tags = ["run_kind", "drift", "source_run_id"].map(|key| run.tags[key].as_str());
+    let tags = ["kind", "drift", "source_run_id"].map(|key| run.tags[key].as_str());
     assert_eq!(tags, ["drift", "yes", source_id]);
     let source = store.run(source_id).unwrap();
     assert_eq!(source.tags["drift_run_id"], run.info.run_id);

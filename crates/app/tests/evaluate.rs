@@ -64,7 +64,7 @@ fn the_newest_model_is_judged_on_its_own_test_rows_and_linked_both_ways() {
 
     let (run, source_id) = (run_of(&dir, &found), trained["run_id"].as_str().unwrap());
     assert_eq!(run.info.status, RunStatus::Finished);
-    assert_eq!((run.tags["source_run_id"].as_str(), run.tags["run_kind"].as_str()), (source_id, "evaluate"));
+    assert_eq!((run.tags["source_run_id"].as_str(), run.tags["kind"].as_str()), (source_id, "evaluate"));
     let source = dir.store().run(source_id).unwrap();
     assert_eq!(source.tags["evaluation_run_id"], run.info.run_id);
     let model_id = &source.outputs[0].model_id;

@@ -30,8 +30,16 @@ fn a_panic_is_a_failed_run_with_the_reason() {
     let loaded = load::<Config>(Some(&file), None, &overrides, Config::check).unwrap();
     let config: &Config = &loaded.config;
     let (mlflow, paths, logging) = (&config.mlflow, &config.paths, &config.logging);
-    let setup =
-        Setup { mlflow, paths, logging, run_name: "panics".to_owned(), tags: vec![], resumed: None, is_helper: false };
+    let setup = Setup {
+        mlflow,
+        paths,
+        logging,
+        run_name: "panics".to_owned(),
+        tags: vec![],
+        resumed: None,
+        original: None,
+        is_helper: false,
+    };
     let recipe = |_: &Config, _: &Session| -> anyhow::Result<ResultTable> { panic!("row {} is odd", 7) };
     let error = run_tracked(&loaded, &CommonFlags::default(), &setup, recipe).unwrap_err();
     assert!(error.to_string().contains("the program panicked: row 7 is odd"), "{error}");

@@ -14,7 +14,8 @@
 //! plotters' bitmap and SVG backends; then both files are written. `axes` and `style` hold what all pictures share.
 //! Equal input gives equal bytes.
 //!
-//! A [`Document`] puts text, tables and such pictures on one page: [`Document::to_html`], [`Document::to_markdown`].
+//! A [`Document`] puts text, tables and such pictures on one page: [`Document::to_html`], [`Document::to_markdown`]. A
+//! [`RunComparison`] is a page whose views answer to the reader.
 
 mod axes;
 mod calibration;
@@ -39,6 +40,7 @@ mod regression;
 mod render;
 mod residuals;
 mod residuals_over_time;
+mod run_comparison;
 mod score_histograms;
 mod search;
 mod series_overview;
@@ -69,6 +71,7 @@ pub use ranking_curves::{Band, RankingCurve, RankingCurves, pr_curve, roc_curve}
 pub use regression::{Predictions, predicted_vs_actual};
 pub use residuals::residuals;
 pub use residuals_over_time::{ResidualsOverTime, residuals_over_time};
+pub use run_comparison::{ComparedMetric, ComparedRun, MetricCurves, RunComparison};
 pub use score_histograms::{ScoreGroup, ScoreHistograms, score_histograms};
 pub use search::{
     ParamScale, ParetoFront, ParetoObjective, ParetoTrial, Search, SearchContour, SearchParam, SearchState,

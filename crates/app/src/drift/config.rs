@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Role;
 use crate::console::LoggingConfig;
+use crate::kind::RunKind;
 use crate::program::{self, ProgramConfig};
 use crate::session::{MlflowConfig, PathsConfig};
 
@@ -135,7 +136,7 @@ impl ProgramConfig for Config {
     }
 
     fn tags(&self) -> Vec<(&'static str, String)> {
-        vec![("run_kind", "drift".to_owned())]
+        vec![RunKind::Drift.tag()]
     }
 
     fn mlflow(&self) -> &MlflowConfig {

@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::console::LoggingConfig;
+use crate::kind::RunKind;
 use crate::program::{self, ProgramConfig};
 use crate::session::{MlflowConfig, PathsConfig};
 
@@ -186,7 +187,7 @@ impl ProgramConfig for Config {
     }
 
     fn tags(&self) -> Vec<(&'static str, String)> {
-        vec![("run_kind", "evaluate".to_owned())]
+        vec![RunKind::Evaluate.tag()]
     }
 
     fn mlflow(&self) -> &MlflowConfig {

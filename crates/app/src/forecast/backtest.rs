@@ -12,6 +12,7 @@ use training::metrics::{Direction, FORECAST_METRICS, ForecastMetric};
 use crate::fitting::{Learner, fit};
 use crate::folds::{FoldNames, FoldScores, fold_scores, report_folds};
 use crate::forecast::job::ForecastJob;
+use crate::kind::RunKind;
 use crate::outputs::log_input;
 use crate::session::Session;
 
@@ -47,7 +48,11 @@ pub fn backtest(
         let job = ForecastJob::new(model, training, &splits, device)?;
         (headline, _) = job.shown_metric();
         let name = format!("backtest {} of {}", fold.fold, folds.len());
-        let tags = [("model_type", ForecastJob::MODEL_TYPE.to_owned()), ("backtest.fold", fold.fold.to_string())];
+        let tags = [
+            RunKind::Fold.tag(),
+            ("model_type", ForecastJob::MODEL_TYPE.to_owned()),
+            ("backtest.fold", fold.fold.to_string()),
+        ];
         let known = first.clone().filter(|_| !settings.refit);
         let (of_fold, weights) = session.nested(&name, &tags, |nested| {
             log_input(&nested.run, &splits.info, "training");

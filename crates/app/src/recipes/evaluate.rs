@@ -80,8 +80,15 @@ pub fn main(file: &Path, flags: &CommonFlags, own: &EvaluateFlags) -> Result<()>
 }
 
 /// Judges the model at `place`, or the config's file of predictions; leaves everything in the session's run and folder.
-pub fn judge(config: &Config, place: Option<&ModelPlace>, session: &Session) -> Result<Evaluation> {
+fn judge(config: &Config, place: Option<&ModelPlace>, session: &Session) -> Result<Evaluation> {
     use_threads(config.threads)?;
+    let found = find_out(config, place, session)?;
+    leave(&found, config, session)?;
+    Ok(found)
+}
+
+/// Computes everything; pictures and predictions are left in the session's folder.
+pub fn find_out(config: &Config, place: Option<&ModelPlace>, session: &Session) -> Result<Evaluation> {
     let found = match (place, &config.predictions) {
         (Some(place), _) if place.model_type()? == ForecastJob::MODEL_TYPE => judge_forecasts(place, config, session)?,
         (Some(place), _) => judge_rows(place, config, session)?,
@@ -89,9 +96,13 @@ pub fn judge(config: &Config, place: Option<&ModelPlace>, session: &Session) -> 
         (None, None) => unreachable!("there is a model where there is no file of predictions"),
     };
     session.console.stop_if_interrupted()?;
-    record(&found, session);
-    write(&found, config, session)?;
     Ok(found)
+}
+
+/// Leaves what was found out in the session's run and folder, and links to and from the run that made the model.
+pub fn leave(found: &Evaluation, config: &Config, session: &Session) -> Result<()> {
+    record(found, session);
+    write(found, config, session)
 }
 
 /// A model of rows of a table.

@@ -1,5 +1,6 @@
 //! One file per kind of model: read it from top to bottom to know what a program does.
 
+pub mod compare_runs;
 pub mod drift;
 pub mod evaluate;
 pub mod forecast;

@@ -18,6 +18,7 @@ use crate::device::{DeviceKind, use_threads};
 use crate::export;
 use crate::fitting::{Learner, fit_members, suggest_learning_rate};
 use crate::history::ResultTable;
+use crate::kind::RunKind;
 use crate::plots::plot_comparison;
 use crate::program::{self, ProgramConfig, TrainingProgram, wrong_setting};
 use crate::session::{MlflowConfig, PathsConfig, Session};
@@ -126,7 +127,11 @@ impl ProgramConfig for Config {
     }
 
     fn tags(&self) -> Vec<(&'static str, String)> {
-        vec![("model_type", TabularJob::MODEL_TYPE.to_owned()), ("dataset_name", self.data.display_name())]
+        vec![
+            RunKind::Train.tag(),
+            ("model_type", TabularJob::MODEL_TYPE.to_owned()),
+            ("dataset_name", self.data.display_name()),
+        ]
     }
 
     fn mlflow(&self) -> &MlflowConfig {

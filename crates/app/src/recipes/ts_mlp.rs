@@ -25,6 +25,7 @@ use crate::forecast::outputs::{self, ForecastNet};
 use crate::forecast::plots::{plot_series, plot_test};
 use crate::forecast::predictions::{PredictionsConfig, score_test};
 use crate::history::ResultTable;
+use crate::kind::RunKind;
 use crate::plots::plot_comparison;
 use crate::program::{self, ProgramConfig, TrainingProgram, wrong_setting};
 use crate::session::{MlflowConfig, PathsConfig, Session};
@@ -131,7 +132,11 @@ impl ProgramConfig for Config {
     }
 
     fn tags(&self) -> Vec<(&'static str, String)> {
-        vec![("model_type", ForecastJob::MODEL_TYPE.to_owned()), ("dataset_name", self.data.display_name())]
+        vec![
+            RunKind::Train.tag(),
+            ("model_type", ForecastJob::MODEL_TYPE.to_owned()),
+            ("dataset_name", self.data.display_name()),
+        ]
     }
 
     fn mlflow(&self) -> &MlflowConfig {

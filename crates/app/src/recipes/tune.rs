@@ -15,7 +15,7 @@ use crate::device::use_threads;
 use crate::environment;
 use crate::exit::{Interrupted, Mistake};
 use crate::outputs::log_input;
-use crate::program;
+use crate::program::{self, Start};
 use crate::recipes::{tabular_mlp, ts_mlp};
 use crate::session::Session;
 use crate::tune::base::{BASE_CONFIG, Base};
@@ -59,7 +59,7 @@ pub fn main(file: &Path, flags: &CommonFlags, own: &TuneFlags) -> Result<()> {
     program::run_or_resume(
         file,
         flags,
-        own.resume.as_deref(),
+        own.resume.as_deref().map_or(Start::Fresh, Start::Resume),
         overrides,
         check,
         |config: &Config, session| match config.recipe {

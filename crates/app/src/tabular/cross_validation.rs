@@ -9,6 +9,7 @@ use training::metrics::{Direction, METRICS};
 
 use crate::fitting::{Learner, fit};
 use crate::folds::{FoldNames, FoldScores, fold_scores, report_folds};
+use crate::kind::RunKind;
 use crate::outputs::log_input;
 use crate::session::Session;
 use crate::tabular::job::TabularJob;
@@ -33,6 +34,7 @@ pub fn cross_validate(
         let repeat = if cv.repeats > 1 { format!(", repeat {}", fold.repeat) } else { String::new() };
         let name = format!("fold {} of {}{repeat}", fold.fold, cv.folds);
         let tags = [
+            RunKind::Fold.tag(),
             ("model_type", TabularJob::MODEL_TYPE.to_owned()),
             ("cv.fold", fold.fold.to_string()),
             ("cv.repeat", fold.repeat.to_string()),

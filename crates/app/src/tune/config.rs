@@ -9,6 +9,7 @@ use serde_json::Value;
 use tuning::{PruneConfig, RetryConfig, SearchConfig};
 
 use crate::console::LoggingConfig;
+use crate::kind::RunKind;
 use crate::program::{self, ProgramConfig, TrainingProgram};
 use crate::session::{MlflowConfig, PathsConfig};
 
@@ -180,7 +181,7 @@ impl ProgramConfig for Config {
     }
 
     fn tags(&self) -> Vec<(&'static str, String)> {
-        vec![("kind", "tune".to_owned()), ("study", self.study.clone())]
+        vec![RunKind::Tune.tag(), ("study", self.study.clone())]
     }
 
     fn mlflow(&self) -> &MlflowConfig {

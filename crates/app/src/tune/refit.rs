@@ -1,17 +1,19 @@
 //! The winner: its config as a file, and its network trained anew, whose test rows are scored once.
 
-use std::fs;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use tracking::{NewRegisteredModel, NewVersion};
 use tuning::Trial;
 
 use crate::config::Override;
 use crate::flatten::flatten;
-use crate::model_place::{MODEL_FOLDER, logged_model_of};
+use crate::kind::RunKind;
+use crate::model_place::MODEL_FOLDER;
+use crate::outputs::write_text;
+use crate::registering::{VersionText, ensure_version, model_source};
 use crate::session::{RunResult, Session, folder_name};
 use crate::tune::base::Base;
 use crate::tune::config::Config;
@@ -53,10 +55,7 @@ pub fn write_config<C: Tunable>(
         base.plain(&best.params)?
     );
     session.write_text("configs/best.yaml", &text)?;
-    fs::create_dir_all(CONFIGS).with_context(|| format!("cannot create folder `{CONFIGS}`"))?;
-    let temporary = path.with_extension("yaml.tmp");
-    let written = fs::write(&temporary, &text).and_then(|()| fs::rename(&temporary, &path));
-    written.with_context(|| format!("cannot write `{}`", path.display()))?;
+    write_text(&path, &text)?;
     Ok(path)
 }
 
@@ -90,7 +89,7 @@ impl<C: Tunable> Refit<'_, C> {
         let loaded = self.base.load(&settings)?;
         let config = &loaded.config;
         let mut tags = config.tags();
-        tags.extend([("kind", "refit".to_owned()), ("study", self.study.to_owned())]);
+        tags.extend([RunKind::Refit.tag(), ("study", self.study.to_owned())]);
         tags.push(("trial.number", best.number.to_string()));
         let refitted = session.nested("refit of the best", &tags, |nested| {
             nested.run.log_params(&flatten(config, &["mlflow", "paths", "logging"]));
@@ -121,31 +120,14 @@ impl<C: Tunable> Refit<'_, C> {
             return Ok(None);
         }
         let store = session.registry_store()?;
-        let registry = store.registry();
-        if registry.model(name).is_err() {
-            let description = format!("Found by study `{}`", self.study);
-            let model = NewRegisteredModel { name: name.clone(), description, tags: Default::default() };
-            registry.create_model(&model).with_context(|| format!("cannot register model `{name}`"))?;
-        }
-        let known = registry.versions(name)?;
-        if let Some(known) = known.iter().find(|version| version.run_id.as_deref() == Some(&refitted.run_id)) {
-            return Ok(Some((name.clone(), known.version)));
-        }
-        let source = match logged_model_of(session.store(), &refitted.run_id) {
-            Some(model_id) => format!("models:/{model_id}"),
-            None => format!("runs:/{}/{MODEL_FOLDER}", refitted.run_id),
+        let source = model_source(session.store(), &refitted.run_id, MODEL_FOLDER)?;
+        let text = VersionText {
+            model: format!("Found by study `{}`", self.study),
+            version: format!("Refit of the best trial of study `{}`", self.study),
+            tags: BTreeMap::new(),
         };
-        let version = registry
-            .create_version(&NewVersion {
-                name: name.clone(),
-                source,
-                run_id: Some(refitted.run_id.clone()),
-                model_id: None,
-                description: format!("Refit of the best trial of study `{}`", self.study),
-                tags: Default::default(),
-            })
-            .with_context(|| format!("cannot register the refitted model as `{name}`"))?;
-        Ok(Some((name.clone(), version.version)))
+        let (version, _) = ensure_version(store.registry(), (name, &refitted.run_id), source, text)?;
+        Ok(Some((name.clone(), version)))
     }
 }
 

@@ -18,6 +18,7 @@ use tuning::{Ask, Outcome, Study, Trial, TrialState, Verdict};
 
 use crate::exit::describe;
 use crate::flatten::flatten;
+use crate::kind::{KIND, RunKind};
 use crate::outputs::log_input;
 use crate::session::{Session, panic_message};
 use crate::tune::base::Base;
@@ -189,7 +190,7 @@ impl<C: Tunable> Search<'_, C> {
 
     fn start_run(&self, trial: &Trial) -> Result<Run> {
         let tags = BTreeMap::from([
-            ("kind".to_owned(), "trial".to_owned()),
+            (KIND.to_owned(), RunKind::Trial.as_str().to_owned()),
             ("study".to_owned(), self.study().settings().name.clone()),
             ("trial.number".to_owned(), trial.number.to_string()),
         ]);

@@ -8,14 +8,15 @@ use super::{Align, Block, Document, Figure, Passage, Section, Table, Tone, code_
 use crate::Result;
 use crate::render::escaped;
 
-const STYLE: &str = include_str!("page.css");
+pub(crate) const STYLE: &str = include_str!("page.css");
 /// On a dark screen; paper stays white.
-const DARK_COLORS: &str = "color-scheme:dark;--ink:#e6eaee;--soft:#9ea9b4;--line:#2e353c;--ground:#121519;\
+pub(crate) const DARK_COLORS: &str = "color-scheme:dark;--ink:#e6eaee;--soft:#9ea9b4;--line:#2e353c;--ground:#121519;\
     --surface:#1b1f24;--tint:#252b31;--accent:#6cb6ff;--good:#63c98c;--warning:#e6b04d;--bad:#ff8a80;\
     --good-tint:#16301f;--warning-tint:#352812;--bad-tint:#3a1d1b;";
 const SCRIPT: &str = include_str!("page.js");
 /// Nothing is ever loaded from anywhere, whatever the page holds.
-const POLICY: &str = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
+pub(crate) const POLICY: &str =
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'";
 /// A table with more rows scrolls in its own box on a screen.
 const TALL_ROWS: usize = 25;
 
@@ -125,15 +126,18 @@ fn html_block(block: &Block, colors: &mut Colors) -> Result<String> {
         Block::Facts(pairs) => facts(pairs),
         Block::Table(table) => html_table(table)?,
         Block::Figure(figure) => html_figure(figure, colors)?,
-        Block::Note { tone, text } => {
-            let class = class_of(*tone, "").unwrap_or_default();
-            format!("<aside role=\"note\"{class}>{}</aside>\n", running_text(text))
-        }
+        Block::Note { tone, text } => note(*tone, text),
         Block::Code(code) => {
             let lines: Vec<String> = code.trim_end_matches('\n').lines().map(escaped).collect();
             format!("<pre><code>{}</code></pre>\n", lines.join("\n"))
         }
     })
+}
+
+/// A remark in a box.
+pub(crate) fn note(tone: Tone, text: &str) -> String {
+    let class = class_of(tone, "").unwrap_or_default();
+    format!("<aside role=\"note\"{class}>{}</aside>\n", running_text(text))
 }
 
 fn running_text(text: &str) -> String {

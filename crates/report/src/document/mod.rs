@@ -4,7 +4,7 @@
 //! a section's title, an empty line ends a paragraph, lines that begin with `- ` are a list, and a piece between
 //! backticks is code.
 
-mod html;
+pub(crate) mod html;
 mod inline_picture;
 mod markdown;
 

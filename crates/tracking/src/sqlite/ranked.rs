@@ -141,9 +141,8 @@ impl Ranking<'_> {
             Ok(runs.into_iter().map(|run| (run.info.run_id.clone(), run)).collect())
         })?;
         // A run that was purged since is not there.
-        let to_ranked = |found: Candidate| {
-            Some(RankedRun { run: runs.remove(&found.run_id)?, best: found.best.named(&self.key) })
-        };
+        let to_ranked =
+            |found: Candidate| Some(RankedRun { run: runs.remove(&found.run_id)?, best: found.best.named(&self.key) });
         self.ready = chunk.into_iter().filter_map(to_ranked).collect::<Vec<_>>().into_iter();
         Ok(())
     }
