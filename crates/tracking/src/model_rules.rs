@@ -82,7 +82,8 @@ pub(crate) fn check_expected(name: &str, alias: &str, expected: Option<u32>, fou
     if found == expected {
         return Ok(());
     }
-    let place = |version: Option<u32>| version.map_or("is not there".to_owned(), |at| format!("points to version {at}"));
+    let place =
+        |version: Option<u32>| version.map_or("is not there".to_owned(), |at| format!("points to version {at}"));
     let (now, then) = (place(found), place(expected));
     Err(Error::Conflict(format!(
         "Alias `{alias}` of `{name}` {now}, and was to be moved only if it {then}. Hint: someone else has moved it; \

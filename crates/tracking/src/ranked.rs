@@ -57,7 +57,7 @@ pub(crate) fn compare_runs(a: (f64, Millis, &str), b: (f64, Millis, &str), highe
 }
 
 /// NaN is last, whatever the direction.
-fn best_first(a: f64, b: f64, highest: bool) -> Ordering {
+pub(crate) fn best_first(a: f64, b: f64, highest: bool) -> Ordering {
     match a.partial_cmp(&b) {
         Some(order) if highest => order.reverse(),
         Some(order) => order,
@@ -97,12 +97,8 @@ pub(crate) fn by_search<'a, S: Store + ?Sized>(
 /// Every run of a query that has the metric, once, also while others write.
 fn runs_with_metric<S: Store + ?Sized>(store: &S, query: &RunQuery, key: &str, highest: bool) -> Result<Vec<RunData>> {
     let order = SortKey { field: Field::Metric(key.to_owned()), ascending: !highest };
-    let mut query = RunQuery {
-        order_by: vec![order.to_string()],
-        max_results: RUNS_PER_PAGE,
-        page_token: None,
-        ..query.clone()
-    };
+    let mut query =
+        RunQuery { order_by: vec![order.to_string()], max_results: RUNS_PER_PAGE, page_token: None, ..query.clone() };
     let mut found = Vec::new();
     let mut seen = BTreeSet::new();
     loop {
