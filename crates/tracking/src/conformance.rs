@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test suite: a panic is how it says no")]
 
 mod models;
+mod ranked;
 mod registry;
 mod run_models;
 
@@ -42,6 +43,7 @@ pub fn run(shared: Arc<dyn Store>, scratch: &Path) {
     invalid_searches(store);
     paging(store);
     bin(store);
+    ranked::run(store);
     unknown_ids(store, scratch);
     registry::run(store, scratch);
     models::run(store, scratch);

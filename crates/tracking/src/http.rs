@@ -23,7 +23,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use self::credentials::{Auth, Credentials};
 pub use self::options::HttpOptions;
 use crate::variables::{Variables, environment};
-use crate::{Error, Result, redact_url};
+use crate::{Error, Result, redact_url, wire};
 
 /// A longer wish of the server (`Retry-After`) is handed to the caller instead of slept through, and a try that took
 /// longer is not repeated: a server that hangs would cost the whole deadline each time.
@@ -105,6 +105,17 @@ impl Http {
             let mut url = self.api(endpoint);
             url.query_pairs_mut().extend_pairs(query);
             self.answer(endpoint, self.client.get(url).timeout(self.timeout), auth)
+        })
+    }
+
+    /// For end points that servers have for their web page only. They answer in Python's JSON, with bare NaN.
+    pub(crate) fn get_ajax<T: DeserializeOwned>(&self, endpoint: &str, query: &[(&str, &str)]) -> Result<T> {
+        self.retrying(|auth| {
+            let mut url = self.below(["ajax-api", "2.0", "mlflow"].into_iter().chain(endpoint.split('/')));
+            url.query_pairs_mut().extend_pairs(query);
+            let response = self.send(endpoint, self.client.get(url).timeout(self.timeout), auth)?;
+            let text = response.text().map_err(|error| self.unreachable(error))?;
+            self.parse(endpoint, &wire::with_quoted_numbers(&text))
         })
     }
 

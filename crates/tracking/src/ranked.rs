@@ -57,7 +57,7 @@ pub(crate) fn compare_runs(a: (f64, Millis, &str), b: (f64, Millis, &str), highe
 }
 
 /// NaN is last, whatever the direction.
-fn best_first(a: f64, b: f64, highest: bool) -> Ordering {
+pub(crate) fn best_first(a: f64, b: f64, highest: bool) -> Ordering {
     match a.partial_cmp(&b) {
         Some(order) if highest => order.reverse(),
         Some(order) => order,

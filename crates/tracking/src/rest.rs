@@ -1,12 +1,13 @@
 //! Any stock MLflow server, 2.x or 3.x, over its REST API.
 
 mod artifacts;
+mod histories;
 mod models;
 mod registry;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -35,6 +36,8 @@ pub struct RestStore {
     artifact_roots: Mutex<BTreeMap<String, String>>,
     /// The server's answer to whether it has logged models, once it has given one.
     logged_models: OnceLock<std::result::Result<(), String>>,
+    /// The server, or a proxy before it, has refused the end point for histories of many runs.
+    has_no_bulk_history: AtomicBool,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +88,12 @@ struct MetricPage {
 impl RestStore {
     /// Prepares access to `uri` (`http://HOST:PORT`, `https://USER:PASSWORD@HOST/PREFIX`). Does not talk to the server yet.
     pub fn new(uri: &str, options: &HttpOptions) -> Result<Self> {
-        Ok(Self { http: Http::new(uri, options)?, artifact_roots: Mutex::default(), logged_models: OnceLock::new() })
+        Ok(Self {
+            http: Http::new(uri, options)?,
+            artifact_roots: Mutex::default(),
+            logged_models: OnceLock::new(),
+            has_no_bulk_history: AtomicBool::new(false),
+        })
     }
 
     /// Counts the bytes of artifacts that went to and from the server: what tells a long transfer from a hanging one.
@@ -136,6 +144,10 @@ fn remove_mark(what: &str, remove: impl FnOnce() -> Result<()>) {
     if let Err(error) = remove() {
         tracing::debug!("tag `{CREATION_TAG}` stays on {what}: {error}");
     }
+}
+
+fn sort_points(points: &mut [Metric]) {
+    points.sort_by(|a, b| (a.step, a.timestamp_ms).cmp(&(b.step, b.timestamp_ms)).then(a.value.total_cmp(&b.value)));
 }
 
 fn none_if_empty(token: String) -> Option<String> {
@@ -298,9 +310,12 @@ impl Store for RestStore {
             // A server answers the same for a run without this metric and for no run at all.
             self.run(run_id)?;
         }
-        metrics
-            .sort_by(|a, b| (a.step, a.timestamp_ms).cmp(&(b.step, b.timestamp_ms)).then(a.value.total_cmp(&b.value)));
+        sort_points(&mut metrics);
         Ok(metrics)
+    }
+
+    fn metric_histories(&self, run_ids: &[String], key: &str) -> Result<BTreeMap<String, Vec<Metric>>> {
+        self.histories(run_ids, key)
     }
 
     fn put_artifact(&self, of: ArtifactsOf<'_>, local_file: &Path, artifact_path: &str) -> Result<()> {

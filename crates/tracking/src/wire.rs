@@ -2,6 +2,7 @@
 
 mod models;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Deserializer};
@@ -142,6 +143,36 @@ pub(crate) struct WireMetric {
     timestamp: Millis,
     #[serde(default, deserialize_with = "int64")]
     step: i64,
+}
+
+/// Puts the numbers that JSON does not know, and Python writes all the same, in quotes.
+pub(crate) fn with_quoted_numbers(json: &str) -> Cow<'_, str> {
+    if !json.contains("NaN") && !json.contains("Infinity") {
+        return json.into();
+    }
+    let mut quoted = String::with_capacity(json.len() + json.len() / 8);
+    let mut rest = json;
+    while !rest.is_empty() {
+        let (outside, text) = rest.split_at(rest.find('"').unwrap_or(rest.len()));
+        let outside = outside.replace("NaN", "\"NaN\"").replace("Infinity", "\"Infinity\"");
+        quoted.push_str(&outside.replace("-\"Infinity\"", "\"-Infinity\""));
+        let (text, others) = text.split_at(end_of_text(text));
+        quoted.push_str(text);
+        rest = others;
+    }
+    quoted.into()
+}
+
+/// Where the JSON text ends that `json` begins with.
+fn end_of_text(json: &str) -> usize {
+    let mut escaped = false;
+    for (at, byte) in json.bytes().enumerate().skip(1) {
+        match byte {
+            b'"' if !escaped => return at + 1,
+            byte => escaped = byte == b'\\' && !escaped,
+        }
+    }
+    json.len()
 }
 
 impl From<WireMetric> for Metric {
@@ -390,6 +421,19 @@ mod tests {
         let bodies = bodies(&batch);
         assert_eq!((bodies.len(), count(&bodies, "params"), count(&bodies, "tags")), (1, 2, 1));
         assert_eq!(bodies[0]["tags"][0]["value"], "new");
+    }
+
+    #[test]
+    fn bare_numbers_are_quoted_outside_of_texts_only() {
+        for (json, expected) in [
+            (r#"{"NaN": NaN, "x":-Infinity}"#, r#"{"NaN": "NaN", "x":"-Infinity"}"#),
+            (r#"["a NaN", "\" NaN", "\\", NaN, Infinity]"#, r#"["a NaN", "\" NaN", "\\", "NaN", "Infinity"]"#),
+            (r#"["\\\" NaN \u00e9 ü", 1e-5, true, NaN]"#, r#"["\\\" NaN \u00e9 ü", 1e-5, true, "NaN"]"#),
+            ("NaN", "\"NaN\""),
+            ("[1, -2]", "[1, -2]"),
+        ] {
+            assert_eq!(with_quoted_numbers(json), expected);
+        }
     }
 
     #[test]

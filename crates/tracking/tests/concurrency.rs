@@ -4,11 +4,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Barrier;
 use std::{env, thread};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tracking::{Batch, Error, Metric, NewRun, RunQuery, SqliteStore, Store};
+use tracking::{Batch, Error, Metric, NewRegisteredModel, NewRun, NewVersion, RunQuery, SqliteStore, Store};
 
 const FOLDER: &str = "TRACKING_TEST_FOLDER";
 const BATCHES: &str = "TRACKING_TEST_BATCHES";
@@ -74,6 +75,57 @@ fn eight_threads_lose_nothing() {
     });
     let query = RunQuery { experiment_ids: vec!["0".into()], ..RunQuery::default() };
     assert_eq!(store.search_runs(&query).unwrap().items.len(), 8);
+}
+
+/// A reader leaves no statistics, and waits for no writer when it goes.
+#[test]
+fn reading_writes_nothing() {
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let run_id = new_run(&store, "0");
+    log(&store, &run_id, 0);
+    drop(store);
+    let connection = Connection::open(folder.path().join("mlflow.db")).unwrap();
+    connection.execute_batch("DELETE FROM sqlite_stat1").unwrap();
+    let store = open(folder.path());
+    let query = RunQuery { experiment_ids: vec!["0".into()], ..RunQuery::default() };
+    assert_eq!(store.ranked_runs(&query, "loss", true).unwrap().count(), 1);
+    drop(store);
+    let rows: i64 = connection.query_row("SELECT count(*) FROM sqlite_stat1", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+}
+
+/// Of many that saw the same champion, one replaces it.
+#[test]
+fn one_of_many_moves_an_alias() {
+    const THREADS: u32 = 8;
+    let folder = TempDir::new().unwrap();
+    let store = open(folder.path());
+    let model = || "wine".to_owned();
+    store.registry().create_model(&NewRegisteredModel { name: model(), ..NewRegisteredModel::default() }).unwrap();
+    for _ in 0..2 * THREADS {
+        let version = NewVersion { name: model(), source: "/tmp/wine".into(), ..NewVersion::default() };
+        store.registry().create_version(&version).unwrap();
+    }
+    let (mut expected, start) = (None, Barrier::new(THREADS as usize));
+    // Versions of their own in odd rounds, so that nobody points it to where it is.
+    for first in [1, 1 + THREADS].into_iter().cycle().take(6) {
+        let attempt = &|version: u32| {
+            let own = open(folder.path());
+            start.wait();
+            own.registry().move_alias("wine", "champion", expected, version).map(|()| version)
+        };
+        let attempts: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> =
+                (first..first + THREADS).map(|version| scope.spawn(move || attempt(version))).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        let won: Vec<u32> = attempts.iter().filter_map(|attempt| attempt.as_ref().ok().copied()).collect();
+        let lost = attempts.iter().filter(|attempt| matches!(attempt, Err(Error::Conflict(_)))).count();
+        assert_eq!((won.len(), lost), (1, THREADS as usize - 1), "{attempts:?}");
+        expected = Some(won[0]);
+        assert_eq!(store.registry().model("wine").unwrap().aliases.get("champion").copied(), expected);
+    }
 }
 
 /// Starts [`child_writer`] in a process of its own.

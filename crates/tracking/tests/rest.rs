@@ -12,8 +12,8 @@ use std::time::Instant;
 
 use server::Server;
 use tracking::{
-    ArtifactsOf, DatasetInput, Error, HttpOptions, Options, RestStore, RunOptions, RunQuery, RunStatus, Store, Tracker,
-    conformance,
+    ArtifactsOf, Batch, DatasetInput, Error, HttpOptions, Metric, NewRun, Options, RestStore, RunOptions, RunQuery,
+    RunStatus, Store, Tracker, conformance,
 };
 
 fn options(uri: &str) -> Options {
@@ -71,12 +71,31 @@ fn check(server: &Server, folder: &Path, has_logged_models: bool) {
     assert_eq!(store.logged_models().is_ok(), has_logged_models);
     let store = Arc::new(store);
     conformance::run(store.clone(), &scratch);
+    histories_are_whole(store.as_ref());
     let tracker = Tracker::open(&options(&server.uri)).expect("opens");
     a_run_arrives_whole(&tracker, &server.uri, &scratch);
     a_resumed_run_is_running_again(&tracker);
     many_ask_for_one_experiment(&tracker);
     a_deleted_experiment_is_explained(&tracker);
     a_big_file_comes_back_the_same(&tracker, &scratch);
+}
+
+/// Also beyond what one answer of a server holds.
+fn histories_are_whole(store: &dyn Store) {
+    let points = [10_000, 25_001, 25_000, 3];
+    let ids = points.map(|points| {
+        let new = NewRun { experiment_id: "0".into(), name: "long".into(), ..NewRun::default() };
+        let run_id = store.create_run(&new).expect("a run").run_id;
+        let point = |step| Metric { key: "loss".into(), value: 1.0 / step as f64, timestamp_ms: 7 - step, step };
+        let metrics = (0..points).map(point).collect();
+        store.log_batch(&run_id, &Batch { metrics, ..Batch::default() }).expect("logs");
+        run_id
+    });
+    let found = store.metric_histories(&ids, "loss").expect("histories");
+    for (run_id, points) in ids.iter().zip(points) {
+        let steps: Vec<i64> = found[run_id].iter().map(|point| point.step).collect();
+        assert_eq!(steps, (0..points).collect::<Vec<_>>());
+    }
 }
 
 fn a_run_arrives_whole(tracker: &Tracker, uri: &str, scratch: &Path) {

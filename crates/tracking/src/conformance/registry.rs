@@ -18,6 +18,7 @@ pub(super) fn run(store: &dyn Store, scratch: &Path) {
     version_race(store);
     stages(store);
     aliases(store);
+    moved_aliases(store);
     renaming_and_deleting(store);
     unknown_names(store);
     downloads(store, scratch);
@@ -199,6 +200,34 @@ fn aliases(store: &dyn Store) {
     registry.delete_version(&name, 2).unwrap();
     not_found("its version is deleted", registry.version_by_alias(&name, "champion"));
     assert_eq!(registry.model(&name).unwrap().aliases.len(), 1);
+}
+
+fn moved_aliases(store: &dyn Store) {
+    let registry = store.registry();
+    let name = fresh_model(registry, "moved aliases");
+    let run_id = fresh_run(store, "moved-aliases").run_id;
+    (0..3).for_each(|_| drop(register(store, &name, &run_id)));
+    let at = || registry.model(&name).unwrap().aliases.get("champion").copied();
+    let conflict = |expected, version, words: &[&str]| {
+        let before = at();
+        let error = registry.move_alias(&name, "champion", expected, version).unwrap_err();
+        let message = error.to_string();
+        assert!(matches!(error, Error::Conflict(_)), "{error:?}");
+        assert!(words.iter().all(|word| message.contains(word)) && message.contains("`champion`"), "{message}");
+        assert_eq!(at(), before);
+    };
+    conflict(Some(1), 2, &["is not there", "points to version 1"]);
+    registry.move_alias(&name, "champion", None, 1).unwrap();
+    conflict(None, 2, &["points to version 1", "is not there"]);
+    conflict(Some(3), 2, &["points to version 1", "points to version 3"]);
+    registry.move_alias(&name, "champion", Some(1), 2).unwrap();
+    registry.move_alias(&name, "champion", Some(2), 2).unwrap();
+    assert_eq!(at(), Some(2));
+
+    not_found("no such version", registry.move_alias(&name, "champion", Some(2), 9));
+    not_found("no such model", registry.move_alias(&fresh_name("nobody"), "champion", None, 1));
+    refused("latest", registry.move_alias(&name, "latest", None, 1));
+    assert_eq!(at(), Some(2));
 }
 
 fn renaming_and_deleting(store: &dyn Store) {

@@ -6,10 +6,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::vec;
 
-use rusqlite::{Connection, params_from_iter};
+use rusqlite::{Connection, Row, params_from_iter};
 
 use super::{Outcome, SqliteStore, read, search};
-use crate::ranked::{Point, compare_runs};
+use crate::ranked::{Point, best_first, compare_runs};
 use crate::{Metric, Millis, RankedRun, RankedRuns, Result, RunData, RunQuery};
 
 /// Details are read for so many runs first, then for twice as many each time.
@@ -30,7 +30,10 @@ pub(super) fn metric_histories(
     key: &str,
 ) -> Outcome<BTreeMap<String, Vec<Metric>>> {
     let mut points: HashMap<String, Vec<Point>> = run_ids.iter().map(|run_id| (run_id.clone(), Vec::new())).collect();
-    each_point(db, key, &mut points, Vec::push)?;
+    each_value(db, key, &mut points, |points, value, row| {
+        points.push(to_point(value, row)?);
+        Ok(())
+    })?;
     let place = |point: &Point| (point.step, point.timestamp_ms);
     let to_history = |(run_id, mut points): (String, Vec<Point>)| {
         // As SQL orders them: it holds NaN as 0.
@@ -41,14 +44,15 @@ pub(super) fn metric_histories(
     Ok(points.into_iter().filter(|(_, points)| !points.is_empty()).map(to_history).collect())
 }
 
-/// Gives every point of a metric to the run that has it, in no order.
-fn each_point<T>(
+/// Gives the value of every point of a metric to the run that has it, in no order, and the row for the rest of it: most
+/// points are not the best, and here each column counts.
+fn each_value<T>(
     db: &Connection,
     key: &str,
     runs: &mut HashMap<String, T>,
-    mut take: impl FnMut(&mut T, Point),
+    mut take: impl FnMut(&mut T, f64, &Row<'_>) -> rusqlite::Result<()>,
 ) -> Outcome<()> {
-    let columns = "SELECT run_uuid, value, is_nan, timestamp, step FROM metrics WHERE";
+    let columns = "SELECT run_uuid, CASE WHEN is_nan THEN NULL ELSE value END, timestamp, step FROM metrics WHERE";
     let mut statement;
     let mut rows = if by_run_is_quicker(db, runs.len())? {
         let ids: Vec<&String> = runs.keys().collect();
@@ -63,24 +67,26 @@ fn each_point<T>(
     };
     while let Some(row) = rows.next()? {
         let Some(run) = runs.get_mut(row.get_ref(0)?.as_str().unwrap_or_default()) else { continue };
-        let value = if row.get(2)? { f64::NAN } else { row.get(1)? };
-        let timestamp_ms = row.get::<_, Option<i64>>(3)?.unwrap_or_default();
-        take(run, Point { value, timestamp_ms, step: row.get(4)? });
+        take(run, row.get::<_, Option<f64>>(1)?.unwrap_or(f64::NAN), row)?;
     }
     Ok(())
 }
 
-/// By run, SQLite visits all metrics of some runs, by key one metric of all runs. What is asked for is the same, so the
-/// number of runs decides: the greatest row ids tell it without a count.
+fn to_point(value: f64, row: &Row<'_>) -> rusqlite::Result<Point> {
+    Ok(Point { value, timestamp_ms: row.get::<_, Option<i64>>(2)?.unwrap_or_default(), step: row.get(3)? })
+}
+
+/// By run, SQLite visits all metrics of the wanted runs, by key this metric of all runs, and a visit costs about the same.
+/// The greatest row ids tell how many runs there are and how many metrics they have, without a count.
 fn by_run_is_quicker(db: &Connection, wanted: usize) -> Outcome<bool> {
     let rows = |table: &str| {
         let mut statement = db.prepare_cached(&format!("SELECT coalesce(max(rowid), 0) FROM {table}"))?;
         statement.query_row([], |row| row.get::<_, i64>(0))
     };
-    Ok(wanted as i64 * COST <= rows("runs")?)
+    let (runs, latest) = (rows("runs")? as f64, rows("latest_metrics")? as f64);
+    let metrics_per_run = latest / runs.max(1.0);
+    Ok(wanted as f64 * metrics_per_run < runs)
 }
-
-const COST: i64 = 100;
 
 /// Ranks the runs of a query without their details.
 fn candidates(store: &SqliteStore, query: &RunQuery, key: &str, highest: bool) -> Result<Vec<Candidate>> {
@@ -91,10 +97,12 @@ fn candidates(store: &SqliteStore, query: &RunQuery, key: &str, highest: bool) -
             Ok((row.get(0)?, (row.get::<_, Option<i64>>(1)?.unwrap_or_default(), None)))
         })?;
         let mut runs: HashMap<String, (Millis, Option<Point>)> = rows.collect::<rusqlite::Result<_>>()?;
-        each_point(db, key, &mut runs, |(_, best), point| {
-            if best.is_none_or(|best| point.compare(&best, highest).is_lt()) {
-                *best = Some(point);
+        each_value(db, key, &mut runs, |(_, best), value, row| {
+            if best.is_none_or(|best| best_first(value, best.value, highest).is_le()) {
+                let point = to_point(value, row)?;
+                *best = Some(best.filter(|best| best.compare(&point, highest).is_le()).unwrap_or(point));
             }
+            Ok(())
         })?;
         Ok(runs)
     })?;

@@ -1,4 +1,5 @@
 //! A small HTTP server, with TLS where wanted. It lives as long as the test binary.
+#![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
