@@ -76,6 +76,19 @@ run train_tabular_mlp
 after evaluate --set 'gates=["test_accuracy >= 0.5"]'
 if after evaluate --set 'gates=["test_accuracy >= 1.5"]'; then echo 'a gate that cannot hold has held' && exit 1; fi
 after drift
+
+# Which run is best, and is it good enough: all forms, a page, a decision that is made and one that is refused.
+after compare_runs
+after compare_runs --metric test_auc --kind all --group-by seed --format csv
+after compare_runs --metric test_auc --metric val_loss --html "$work/runs.html" --json >"$work/runs.json"
+[ -s "$work/runs.html" ]
+after compare_runs --metric test_auc --register wine --alias champion --set 'gates=["test_accuracy >= 0.5"]'
+if after compare_runs --metric test_auc --register wine --alias champion --require-better-than @champion; then
+    echo 'a model was better than itself' && exit 1
+fi
+best=$(sed -n 's/^    "run_id": "\(.*\)",$/\1/p; s/^      "run_id": "\(.*\)",$/\1/p' "$work/runs.json" | head -1)
+after compare_runs --export-config "$best" --output "$work/again.yaml"
+after train_tabular_mlp --from-run "$best" | tee /dev/stderr | grep -q '^identical to run '
 printf '\n== predict\n'
 cargo run --quiet --bin predict -- --models-dir "$work/models" --output "$work/scored.csv"
 [ "$(wc -l <"$work/scored.csv")" = 1600 ]

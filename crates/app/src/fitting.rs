@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use anyhow::{Context, Result};
 use burn::module::{Module, ModuleVisitor, Param};
@@ -21,6 +21,7 @@ use crate::exit::Mistake;
 use crate::history::{History, Metrics};
 use crate::kind::RunKind;
 use crate::outputs::log_input;
+use crate::pipeline::lock;
 use crate::plots::{plot_finder, plot_training};
 use crate::session::Session;
 
@@ -86,7 +87,7 @@ struct Notes {
 /// which trainings on other threads must not use meanwhile.
 pub fn seeded<M: Module>(device: &Device, seed: u64, init: impl FnOnce() -> M) -> M {
     static GENERATOR: Mutex<()> = Mutex::new(());
-    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = lock(&GENERATOR);
     device.seed(seed);
     let model = init();
     model.visit(&mut Draw);
@@ -151,14 +152,19 @@ pub fn fit<L: Learner>(learner: &L, seed: u64, session: &Session) -> Result<Fitt
     Ok(Fitted { weights: session.below_runs(&epochs.weights("best")), best_epoch, epochs: epochs.history.epochs() })
 }
 
+/// One of many seeds that follow from a run's own, far from those of other runs: members of the ensembles of seeds 1 and 2
+/// have nothing in common.
+pub fn nth_seed(seed: u64, n: usize) -> u64 {
+    seed.wrapping_mul(1000).wrapping_add(n as u64)
+}
+
 /// Trains the one network in the session's own run, or the members of an ensemble in nested ones, seed after seed.
 pub fn fit_members<L: Learner>(learner: &L, members: usize, seed: u64, session: &Session) -> Result<Vec<Fitted>> {
     if members == 1 {
         return Ok(vec![fit(learner, seed, session)?]);
     }
     let fit_member = |member: usize| {
-        // Far from the seeds of other runs: members of the ensembles of seeds 1 and 2 have nothing in common.
-        let seed = seed.wrapping_mul(1000).wrapping_add(member as u64);
+        let seed = nth_seed(seed, member);
         let tags = [
             RunKind::Member.tag(),
             ("model_type", L::MODEL_TYPE.to_owned()),

@@ -5,12 +5,15 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-/// Leaves of `config` as `dotted key -> text`, without the top-level sections in `skip`. Lists are JSON text; nulls and
+/// Sections that say nothing about the result.
+const NO_PARAMS: [&str; 3] = ["mlflow", "paths", "logging"];
+
+/// Leaves of `config` as `dotted key -> text`, without sections that say where things are kept. Lists are JSON text; nulls and
 /// empty collections are left out; addresses lose their credentials.
-pub fn flatten<C: Serialize>(config: &C, skip: &[&str]) -> BTreeMap<String, String> {
+pub fn flatten<C: Serialize>(config: &C) -> BTreeMap<String, String> {
     let mut params = BTreeMap::new();
     if let Ok(Value::Object(sections)) = serde_json::to_value(config) {
-        for (name, value) in sections.into_iter().filter(|(name, _)| !skip.contains(&name.as_str())) {
+        for (name, value) in sections.into_iter().filter(|(name, _)| !NO_PARAMS.contains(&name.as_str())) {
             flatten_into(name, value, &mut params);
         }
     }
@@ -50,6 +53,6 @@ mod tests {
         });
         let expected = [("seed", "1"), ("model.hidden_dims", "[8,4]"), ("model.norm", "none")];
         let expected = expected.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        assert_eq!(flatten(&config, &["mlflow"]), BTreeMap::from(expected));
+        assert_eq!(flatten(&config), BTreeMap::from(expected));
     }
 }

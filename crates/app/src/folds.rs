@@ -1,6 +1,7 @@
 //! Trainings of the same settings on several parts of the data: mean and spread of their scores, as metrics, table, picture.
 
 use anyhow::Result;
+use evaluation::comparison::mean_and_sd;
 use report::FoldMetric;
 use training::metrics::Direction;
 
@@ -51,13 +52,11 @@ fn summarize(names: &FoldNames, scores: &[FoldScores]) -> Vec<(String, f64)> {
     let mut summary = Vec::new();
     for (column, (name, _)) in scores.first().into_iter().flatten().enumerate() {
         let Some(values) = scores.iter().map(|fold| fold[column].1).collect::<Option<Vec<f64>>>() else { continue };
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
+        let (mean, sd) = mean_and_sd(&values);
         let (what, name) = (names.metrics, bare(names, name));
         summary.push((format!("{what}_{name}_mean"), mean));
         if values.len() > 1 {
-            let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-            summary.push((format!("{what}_{name}_std"), variance.sqrt()));
+            summary.push((format!("{what}_{name}_std"), sd));
         }
     }
     summary

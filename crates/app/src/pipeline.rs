@@ -107,8 +107,8 @@ impl<D> Drop for OverOnPanic<'_, D> {
     }
 }
 
-/// Whoever panicked ends the program; until then the values are whole.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+/// Whoever panicked ends the program, or one trial of many; the values are whole all the same.
+pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

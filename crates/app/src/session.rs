@@ -8,7 +8,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -25,6 +25,7 @@ use crate::exit::{Interrupted, Mistake, Panicked, describe};
 use crate::flatten::flatten;
 use crate::model_log::model_files;
 use crate::outputs::write_file;
+use crate::pipeline::lock;
 use crate::reproduce::{REPRODUCED, REPRODUCES, Reproduction, changed_versions};
 use crate::resume::{Logged, StoppedRun, open_tracker};
 use crate::runs::digest_of;
@@ -228,6 +229,12 @@ pub fn run_tracked<C: Serialize, R: RunResult>(
     result.verdict()
 }
 
+/// Logs metrics of one step of any run.
+pub fn log_metrics(run: &Run, metrics: &[(String, f64)], step: usize) {
+    let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
+    run.log_metrics(&metrics, step as i64);
+}
+
 /// The text of `panic!("...")`.
 pub fn panic_message(payload: &(dyn Any + Send)) -> String {
     let text = payload.downcast_ref::<String>().cloned();
@@ -312,7 +319,7 @@ impl Session {
 
     /// The resolved config as params and as file, before anything else happens.
     fn log_config<C: Serialize>(&self, loaded: &Loaded<C>, setup: &Setup) -> Result<()> {
-        let params = flatten(&loaded.config, &["mlflow", "paths", "logging"]);
+        let params = flatten(&loaded.config);
         match &setup.resumed {
             None => self.run.log_params(&params),
             Some(stopped) => stopped.log_changes(&self.run, params),
@@ -444,8 +451,7 @@ impl Session {
 
     /// Logs metrics of one step. What a resumed run has logged before is not stored again.
     pub fn log_metrics(&self, metrics: &[(String, f64)], step: usize) {
-        let metrics: Vec<(&str, f64)> = metrics.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        self.run.log_metrics(&metrics, step as i64);
+        log_metrics(&self.run, metrics, step);
     }
 
     /// Logs a param of the run that its model has too.
@@ -727,11 +733,6 @@ fn install_signal_handler(console: Console, open_runs: OpenRuns) {
     if let Err(error) = ctrlc::set_handler(handler) {
         tracing::warn!("cannot handle Ctrl-C: {error}");
     }
-}
-
-/// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
-fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// An experiment's name as one folder.

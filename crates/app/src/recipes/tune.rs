@@ -8,13 +8,14 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use tuning::Study;
+use tuning::{Study, Trial};
 
 use crate::cli::CommonFlags;
 use crate::device::use_threads;
 use crate::environment;
 use crate::exit::{Interrupted, Mistake};
 use crate::outputs::log_input;
+use crate::pipeline::lock;
 use crate::program::{self, Start};
 use crate::recipes::{tabular_mlp, ts_mlp};
 use crate::session::Session;
@@ -27,7 +28,7 @@ use crate::tune::objective::Objective;
 use crate::tune::outputs::{self, Finished};
 use crate::tune::refit::{self, Refit};
 use crate::tune::result::{Found, Helped};
-use crate::tune::search::{Search, failure, lock};
+use crate::tune::search::Search;
 use crate::tune::study::{self, Fingerprint, PARENT_ATTRIBUTE};
 use crate::tune::tunable::Tunable;
 
@@ -110,13 +111,13 @@ pub fn search<C: Tunable>(config: &Config, flags: &TuneFlags, session: &Session)
     // Study
     let study = Mutex::new(open_study(config, flags, &ready, session)?);
     let (workers, threads) = share_threads(config);
-    outputs::record_plan(session, config, &ready.objectives, (workers, threads));
-    session.run.log_param("epochs", &ready.config.training().epochs.to_string());
+    let epochs = ready.config.training().epochs;
+    outputs::record_plan(session, config, (&ready.objectives, epochs), (workers, threads));
 
     // Trials
     let worked = work(config, &ready, session, session.run.id().to_owned(), &study, (workers, threads));
     let trials = lock(&study).trials()?.to_vec();
-    let finished = Finished { config, space: &ready.base.space, objectives: &ready.objectives, trials: &trials };
+    let finished = Finished { space: &ready.base.space, objectives: &ready.objectives, trials: &trials };
     let mut found = finished.report(session)?;
     worked?;
     if console.is_interrupted() {
@@ -127,7 +128,7 @@ pub fn search<C: Tunable>(config: &Config, flags: &TuneFlags, session: &Session)
 
     // The best: its config, and a network that is trained anew and scored once
     let Some(best) = finished.best() else {
-        let reason = trials.iter().rev().find_map(failure).unwrap_or("all were pruned");
+        let reason = trials.iter().rev().find_map(Trial::failure).unwrap_or("all were pruned");
         bail!("no trial is complete: {reason}");
     };
     let name = lock(&study).settings().name.clone();

@@ -52,7 +52,11 @@ impl<C: Tunable> Base<C> {
         check_keys::<C>(config.space.keys())?;
         config.search.check(&base.space).map_err(|error| wrong(&error.param, error.problem))?;
         let loaded = base.load(&[]).context("the config that is tuned")?;
-        loaded.config.check_tunable()?;
+        if loaded.config.init_from().is_some() {
+            let problem = "`init_from`: a search trains every network from its beginning";
+            let hint = "take it out of the base config, or write `set: [init_from=null]`";
+            return Err(Mistake::new(problem).hint(hint).into());
+        }
         base.try_all(config)?;
         Ok(base)
     }
@@ -122,7 +126,6 @@ impl<C: Tunable> Base<C> {
                 }
             }
         }
-        values.retain(|name, _| self.space.get(name).is_some());
         Ok(values)
     }
 

@@ -6,8 +6,7 @@ use indicatif::ProgressBar;
 use tuning::{Space, Trial, TrialState};
 
 use crate::console::{Console, number};
-use crate::tune::objective::{Objective, best_trial};
-use crate::tune::search::failure;
+use crate::tune::objective::{Objective, best_trial, directions};
 
 /// Rows of the live table.
 const LIVE_ROWS: usize = 5;
@@ -30,9 +29,8 @@ impl Board {
         bar.enable_steady_tick(Duration::from_millis(500));
         let rows = (0..LIVE_ROWS).map(|_| console.line()).collect();
         let board = Self { console: console.clone(), objectives: objectives.to_vec(), space: space.clone(), bar, rows };
-        board.bar.set_position(n_ended(trials));
-        board.bar.reset_eta();
         board.show(trials);
+        board.bar.reset_eta();
         board
     }
 
@@ -48,7 +46,7 @@ impl Board {
                 Some((epoch, value)) => format!("pruned at epoch {epoch} with {}", number(*value)),
                 None => "pruned".to_owned(),
             },
-            TrialState::Fail => match failure(ended) {
+            TrialState::Fail => match ended.failure() {
                 Some(reason) => format!("FAILED: {}", reason.lines().next().unwrap_or_default()),
                 None => "queued again".to_owned(),
             },
@@ -93,7 +91,7 @@ impl Board {
 fn n_ended(trials: &[Trial]) -> u64 {
     let is_ended = |trial: &&Trial| match trial.state {
         TrialState::Complete | TrialState::Pruned => true,
-        TrialState::Fail => failure(trial).is_some(),
+        TrialState::Fail => trial.failure().is_some(),
         TrialState::Running | TrialState::Waiting => false,
     };
     trials.iter().filter(is_ended).count() as u64
@@ -101,13 +99,12 @@ fn n_ended(trials: &[Trial]) -> u64 {
 
 /// Complete trials, the best first; of two objectives those of the Pareto front first.
 pub fn ranked<'a>(trials: &'a [Trial], objectives: &[Objective]) -> Vec<&'a Trial> {
-    let directions: Vec<_> = objectives.iter().map(|objective| objective.direction).collect();
-    let front = if objectives.len() > 1 { tuning::pareto::front(trials, &directions) } else { Vec::new() };
+    let front = if objectives.len() > 1 { tuning::pareto::front(trials, &directions(objectives)) } else { Vec::new() };
     let complete = trials.iter().enumerate().filter(|(_, trial)| trial.state == TrialState::Complete);
     let mut ranked: Vec<(bool, f64, &Trial)> = complete
         .filter_map(|(index, trial)| {
             let value = *trial.values.first()?;
-            let better_is_less = if objectives[0].direction == tuning::Direction::Maximize { -value } else { value };
+            let better_is_less = objectives[0].direction.loss(value);
             Some((!front.contains(&index), better_is_less, trial))
         })
         .collect();
@@ -136,7 +133,7 @@ fn short(value: f64) -> String {
 }
 
 /// The last part of a dotted key, if no other key ends with it.
-pub fn short_name<'a>(space: &Space, name: &'a str) -> &'a str {
+fn short_name<'a>(space: &Space, name: &'a str) -> &'a str {
     let last = |name: &'a str| name.rsplit('.').next().unwrap_or(name);
     let ends = |other: &str| other.rsplit('.').next() == Some(last(name));
     if space.params().iter().filter(|param| ends(&param.name)).count() > 1 { name } else { last(name) }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use anyhow::Result;
 use burn::tensor::Device;
 
+use crate::pipeline::lock;
 use crate::session::Session;
-use crate::tune::search::lock;
 use crate::tune::tunable::Tunable;
 
 /// What is kept: of the settings in use, and of those before.

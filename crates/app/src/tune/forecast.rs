@@ -9,7 +9,6 @@ use training::TrainingConfig;
 use training::metrics::{Direction, forecast_direction_of};
 
 use crate::device::DeviceKind;
-use crate::exit::Mistake;
 use crate::forecast::job::ForecastJob;
 use crate::history::ResultTable;
 use crate::recipes::ts_mlp::{self, Config};
@@ -53,12 +52,8 @@ impl Tunable for Config {
         Ok(serde_json::to_string(&(&self.data, &self.features, &self.windows, self.model.kind))?)
     }
 
-    fn check_tunable(&self) -> Result<(), Mistake> {
-        match &self.init_from {
-            None => Ok(()),
-            Some(_) => Err(Mistake::new("`init_from`: a search trains every network from its beginning")
-                .hint("take it out of the base config, or write `set: [init_from=null]`")),
-        }
+    fn init_from(&self) -> Option<&str> {
+        self.init_from.as_deref()
     }
 
     /// A fold is scored by the block that a back-test scores; the block before it is a gap.

@@ -1,6 +1,7 @@
 //! What a trial is judged by.
 
 use anyhow::Result;
+use evaluation::comparison::mean_and_sd;
 use tuning::Direction;
 
 use crate::config::nearest;
@@ -91,16 +92,19 @@ impl Objective {
             Measure::Seconds => training.seconds,
         };
         let values: Vec<f64> = trainings.iter().map(of).collect();
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);
-        (mean, (values.len() > 1).then(|| variance.sqrt()))
+        let (mean, sd) = mean_and_sd(&values);
+        (mean, Some(sd).filter(|_| values.len() > 1))
     }
 
     /// Whether `a` is better than `b`.
     pub fn is_better(&self, a: f64, b: f64) -> bool {
-        if self.direction == Direction::Maximize { a > b } else { a < b }
+        self.direction.is_better(a, b)
     }
+}
+
+/// Which way each is better.
+pub fn directions(objectives: &[Objective]) -> Vec<Direction> {
+    objectives.iter().map(|objective| objective.direction).collect()
 }
 
 /// The complete trial with the best value of the first objective; the earliest of several.

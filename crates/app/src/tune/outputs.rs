@@ -12,26 +12,32 @@ use crate::console::{number, table};
 use crate::session::Session;
 use crate::tune::board::{ranked, settings};
 use crate::tune::config::Config;
-use crate::tune::objective::{Objective, best_trial};
+use crate::tune::objective::{Objective, best_trial, directions};
 use crate::tune::plots;
 use crate::tune::result::Found;
-use crate::tune::search::{RUN_ATTRIBUTE, failure};
+use crate::tune::search::RUN_ATTRIBUTE;
 use crate::tune::trials_table;
 
 /// Rows of the final table.
 const SHOWN: usize = 10;
 
 /// Says what will be done, and records it.
-pub fn record_plan(session: &Session, config: &Config, objectives: &[Objective], (workers, threads): (usize, usize)) {
+pub fn record_plan(
+    session: &Session,
+    config: &Config,
+    (objectives, epochs): (&[Objective], usize),
+    (workers, threads): (usize, usize),
+) {
     let names: Vec<&str> = objectives.iter().map(|objective| objective.name.as_str()).collect();
-    let direction = |objective: &Objective| match objective.direction {
+    let word = |objective: &Objective| match objective.direction {
         tuning::Direction::Maximize => "maximize",
         tuning::Direction::Minimize => "minimize",
     };
-    let directions: Vec<&str> = objectives.iter().map(direction).collect();
+    let directions: Vec<&str> = objectives.iter().map(word).collect();
     session.run.log_params(&BTreeMap::from([
         ("objective".to_owned(), names.join(",")),
         ("direction".to_owned(), directions.join(",")),
+        ("epochs".to_owned(), epochs.to_string()),
     ]));
     session.console.note(&format!(
         "search: {} {}, {} keys, {} trials, {workers} at once on {threads} {} each",
@@ -45,8 +51,6 @@ pub fn record_plan(session: &Session, config: &Config, objectives: &[Objective],
 
 /// The trials of a search, and what they are about.
 pub struct Finished<'a> {
-    /// Of `tune`.
-    pub config: &'a Config,
     /// What was searched.
     pub space: &'a Space,
     /// What trials are judged by.
@@ -89,7 +93,7 @@ impl<'a> Finished<'a> {
 
     /// Trials that failed for a reason of their own; others were queued again.
     fn n_failed(&self) -> usize {
-        self.trials.iter().filter(|trial| failure(trial).is_some()).count()
+        self.trials.iter().filter(|trial| trial.failure().is_some()).count()
     }
 
     fn log_best(&self, session: &Session, importance: &[(String, f64)]) {
@@ -161,9 +165,11 @@ impl<'a> Finished<'a> {
     }
 
     fn found(&self, session: &Session, importance: Vec<(String, f64)>) -> Found {
-        let directions: Vec<_> = self.objectives.iter().map(|objective| objective.direction).collect();
         let front: Vec<u32> = match self.objectives {
-            [_, _] => pareto::front(self.trials, &directions).into_iter().map(|i| self.trials[i].number).collect(),
+            [_, _] => pareto::front(self.trials, &directions(self.objectives))
+                .into_iter()
+                .map(|i| self.trials[i].number)
+                .collect(),
             _ => Vec::new(),
         };
         let best = self.best();

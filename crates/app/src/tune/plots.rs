@@ -10,7 +10,6 @@ use tuning::{Direction, Distribution, Param, Trial, TrialState};
 use crate::session::Session;
 use crate::tune::objective::Objective;
 use crate::tune::outputs::{Finished, plain, seconds};
-use crate::tune::search::failure;
 
 /// Draws everything that the trials are enough for.
 pub fn draw(finished: &Finished, importance: &[(String, f64)], session: &Session) -> Result<()> {
@@ -113,7 +112,7 @@ fn values_of(trial: &Trial, params: &[&Param]) -> Vec<Option<f64>> {
 fn is_shown(trial: &Trial) -> bool {
     match trial.state {
         TrialState::Waiting => false,
-        TrialState::Fail => failure(trial).is_some(),
+        TrialState::Fail => trial.failure().is_some(),
         TrialState::Running | TrialState::Complete | TrialState::Pruned => true,
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tuning::Trial;
 
 use crate::config::Override;
+use crate::fitting::nth_seed;
 use crate::flatten::flatten;
 use crate::kind::RunKind;
 use crate::model_place::MODEL_FOLDER;
@@ -21,6 +22,8 @@ use crate::tune::outputs::describe_best;
 use crate::tune::result::Found;
 use crate::tune::tunable::Tunable;
 
+/// A seed that no trial has used: their repeats count from 0.
+const REFIT: usize = 500;
 /// Where configs are, for people.
 const CONFIGS: &str = "configs";
 
@@ -75,7 +78,7 @@ impl<C: Tunable> Refit<'_, C> {
     /// Trains the winner in a nested run, with a seed that the search has not used, on the same parts of the data. What the
     /// winner owes to the luck of its seed shows in its valid score, and the test rows have had no say in anything.
     pub fn run(&self, best: &Trial, session: &Session) -> Result<Refitted> {
-        let seed = fresh_seed(self.tuned.seed());
+        let seed = nth_seed(self.tuned.seed(), REFIT);
         let mut settings = self.base.settings(&best.params);
         for text in &self.config.refit_set {
             settings.push(Override::parse_set(text)?);
@@ -92,7 +95,7 @@ impl<C: Tunable> Refit<'_, C> {
         tags.extend([RunKind::Refit.tag(), ("study", self.study.to_owned())]);
         tags.push(("trial.number", best.number.to_string()));
         let refitted = session.nested("refit of the best", &tags, |nested| {
-            nested.run.log_params(&flatten(config, &["mlflow", "paths", "logging"]));
+            nested.run.log_params(&flatten(config));
             nested.write_text(crate::resume::EFFECTIVE_CONFIG, &loaded.to_yaml())?;
             let result = config.train(nested)?;
             nested.console.note(&result.to_text());
@@ -129,9 +132,4 @@ impl<C: Tunable> Refit<'_, C> {
         let (version, _) = ensure_version(store.registry(), (name, &refitted.run_id), source, text)?;
         Ok(Some((name.clone(), version)))
     }
-}
-
-/// A seed that no trial has used: trials count on from the base config's seed (times 1000).
-fn fresh_seed(seed: u64) -> u64 {
-    seed.wrapping_mul(1000).wrapping_add(500)
 }

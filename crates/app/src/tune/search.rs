@@ -4,7 +4,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -17,10 +17,12 @@ use training::Next;
 use tuning::{Ask, Outcome, Study, Trial, TrialState, Verdict};
 
 use crate::exit::describe;
+use crate::fitting::nth_seed;
 use crate::flatten::flatten;
 use crate::kind::{KIND, RunKind};
 use crate::outputs::log_input;
-use crate::session::{Session, panic_message};
+use crate::pipeline::lock;
+use crate::session::{Session, log_metrics, panic_message};
 use crate::tune::base::Base;
 use crate::tune::board::Board;
 use crate::tune::config::Config;
@@ -138,9 +140,9 @@ impl<C: Tunable> Search<'_, C> {
         }
         let mut study = self.study();
         let trials = study.trials()?;
-        let failed = trials.iter().filter(|trial| failure(trial).is_some()).count();
+        let failed = trials.iter().filter(|trial| trial.failure().is_some()).count();
         if let Some(limit) = self.config.max_failures.filter(|&limit| failed >= limit.max(1) as usize) {
-            let reason = trials.iter().rev().find_map(failure).unwrap_or_default();
+            let reason = trials.iter().rev().find_map(Trial::failure).unwrap_or_default();
             bail!("`max_failures: {limit}` trials have failed, the last one with: {reason}");
         }
         Ok(!self.config.patience.is_some_and(|patience| self.is_stale(trials, patience)))
@@ -220,7 +222,7 @@ impl<C: Tunable> Search<'_, C> {
     fn score(&self, trial: &Trial, run: &Run) -> Result<End> {
         let loaded = self.base.with(&trial.params)?;
         let config = &loaded.config;
-        run.log_params(&flatten(config, &["mlflow", "paths", "logging"]));
+        run.log_params(&flatten(config));
         if self.config.mlflow.log_artifacts {
             run.log_text(&loaded.to_yaml(), crate::resume::EFFECTIVE_CONFIG);
         }
@@ -230,7 +232,7 @@ impl<C: Tunable> Search<'_, C> {
         for part in data.iter() {
             for repeat in 0..self.config.seeds {
                 // The first is the seed of the config, so that its own program gives the same score.
-                let seed = if repeat == 0 { config.seed() } else { config.seed().wrapping_mul(1000) + repeat as u64 };
+                let seed = if repeat == 0 { config.seed() } else { nth_seed(config.seed(), repeat) };
                 match self.train(config, part, seed, trial, trainings.is_empty().then_some(run))? {
                     Ok(measured) => trainings.push(measured),
                     Err(end) => return Ok(end),
@@ -269,8 +271,7 @@ impl<C: Tunable> Search<'_, C> {
         let mut end = None;
         let mut on_epoch = |epoch: usize, logged: &[(String, f64)], valid: &crate::history::Metrics| -> Result<Next> {
             let Some(run) = run else { return Ok(Next::Continue) };
-            let logged: Vec<(&str, f64)> = logged.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            run.log_metrics(&logged, epoch as i64);
+            log_metrics(run, logged, epoch);
             let Some(value) = self.objectives[0].of_epoch(valid) else { return Ok(Next::Continue) };
             end = match self.study().report(trial, epoch as i64, value)? {
                 Verdict::Continue => return Ok(Next::Continue),
@@ -292,9 +293,7 @@ impl<C: Tunable> Search<'_, C> {
         if let Some(run) = run {
             run.log_metric("best_epoch", best_epoch as f64, best_epoch as i64);
             run.log_param("n_params", &scored.n_params.to_string());
-            let best: Vec<(String, f64)> = metrics.named("best_val");
-            let best: Vec<(&str, f64)> = best.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-            run.log_metrics(&best, best_epoch as i64);
+            log_metrics(run, &metrics.named("best_val"), best_epoch);
         }
         let seconds = start.elapsed().as_secs_f64();
         Ok(Ok(Measured { metrics, n_params: scored.n_params, seconds }))
@@ -303,14 +302,4 @@ impl<C: Tunable> Search<'_, C> {
     fn study(&self) -> MutexGuard<'_, Study> {
         lock(self.study)
     }
-}
-
-/// Why a trial failed.
-pub fn failure(trial: &Trial) -> Option<&str> {
-    trial.user_attributes.get("failure").filter(|_| trial.state == TrialState::Fail)?.as_str()
-}
-
-/// A panic elsewhere leaves a whole value here, so a poisoned lock is as good as any.
-pub fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
-    shared.lock().unwrap_or_else(PoisonError::into_inner)
 }

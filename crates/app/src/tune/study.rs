@@ -11,7 +11,7 @@ use tuning::{Error, Space, Study, StudySettings, Values};
 use crate::exit::Mistake;
 use crate::session::Session;
 use crate::tune::config::Config;
-use crate::tune::objective::Objective;
+use crate::tune::objective::{Objective, directions};
 
 /// User attributes of a study.
 pub const PARENT_ATTRIBUTE: &str = "mlflow_parent_run_id";
@@ -67,7 +67,7 @@ pub fn settings(
 ) -> StudySettings {
     StudySettings {
         name,
-        directions: objectives.iter().map(|objective| objective.direction).collect(),
+        directions: directions(objectives),
         space: space.clone(),
         search: config.search.clone(),
         prune: config.prune.clone(),

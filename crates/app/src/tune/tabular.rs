@@ -7,7 +7,6 @@ use training::TrainingConfig;
 use training::metrics::Direction;
 
 use crate::device::DeviceKind;
-use crate::exit::Mistake;
 use crate::history::ResultTable;
 use crate::recipes::tabular_mlp::{self, Config};
 use crate::session::Session;
@@ -56,12 +55,8 @@ impl Tunable for Config {
         Ok(serde_json::to_string(&(&self.data, &self.features))?)
     }
 
-    fn check_tunable(&self) -> Result<(), Mistake> {
-        match &self.init_from {
-            None => Ok(()),
-            Some(_) => Err(Mistake::new("`init_from`: a search trains every network from its beginning")
-                .hint("take it out of the base config, or write `set: [init_from=null]`")),
-        }
+    fn init_from(&self) -> Option<&str> {
+        self.init_from.as_deref()
     }
 
     fn prepare(&self, folds: Option<usize>, device: &Device, session: &Session) -> Result<Vec<TabularData>> {

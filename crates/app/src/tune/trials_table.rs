@@ -6,7 +6,6 @@ use tuning::{Trial, TrialState};
 
 use crate::session::Session;
 use crate::tune::outputs::{Finished, plain, run_of, seconds};
-use crate::tune::search::failure;
 
 /// One row per trial, with a column per parameter.
 fn columns(finished: &Finished) -> Vec<(String, OutputColumn)> {
@@ -40,7 +39,7 @@ fn columns(finished: &Finished) -> Vec<(String, OutputColumn)> {
     columns.push(("started".to_owned(), text(&|trial| trial.started.map(|time| time.to_string()))));
     columns.push(("ended".to_owned(), text(&|trial| trial.ended.map(|time| time.to_string()))));
     columns.push(("run_id".to_owned(), text(&|trial| run_of(trial).map(str::to_owned))));
-    columns.push(("failure".to_owned(), text(&|trial| failure(trial).map(str::to_owned))));
+    columns.push(("failure".to_owned(), text(&|trial| trial.failure().map(str::to_owned))));
     columns
 }
 
@@ -67,7 +66,7 @@ fn state_name(trial: &Trial) -> &'static str {
     match trial.state {
         TrialState::Complete => "complete",
         TrialState::Pruned => "pruned",
-        TrialState::Fail if failure(trial).is_none() => "requeued",
+        TrialState::Fail if trial.failure().is_none() => "requeued",
         TrialState::Fail => "failed",
         TrialState::Running => "running",
         TrialState::Waiting => "waiting",

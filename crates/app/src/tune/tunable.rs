@@ -8,7 +8,6 @@ use training::metrics::Direction;
 use training::{EarlyStopping, EpochEnd, Next, Plan, StepEnd, TrainingConfig, Verdict, fit as run_loop};
 
 use crate::device::DeviceKind;
-use crate::exit::Mistake;
 use crate::fitting::{Learner, check_monitor, loop_error, never_a_number};
 use crate::history::{History, Metrics, ResultTable};
 use crate::program::TrainingProgram;
@@ -33,8 +32,8 @@ pub trait Tunable: TrainingProgram + Send + Sync {
     fn training(&self) -> &TrainingConfig;
     /// The settings that decide the data, as text: what is prepared once for all trials that agree in it.
     fn data_key(&self) -> Result<String>;
-    /// An error if something in the config makes no sense for a search.
-    fn check_tunable(&self) -> Result<(), Mistake>;
+    /// The model that trainings go on from, which a search cannot have.
+    fn init_from(&self) -> Option<&str>;
     /// Reads and prepares the data: one part, or one for each fold.
     fn prepare(&self, folds: Option<usize>, device: &Device, session: &Session) -> Result<Vec<Self::Data>>;
     /// What to record about it.
