@@ -140,9 +140,18 @@ fn fetch(uri: &str, mlflow: &MlflowConfig, paths: &PathsConfig) -> Result<ModelP
     if let (Some((name, version)), None) = (&registered, &run_id) {
         run_id = store.registry().version(name, *version)?.run_id;
     }
-    let folder = paths.models_dir.join(FETCHED).join(key);
+    let folder = paths.models_dir.join(FETCHED).join(&key);
     if !folder.join(BUNDLE).is_file() {
-        tracking::download(store, uri, &folder)?;
+        // Another process may want the same model at the same time.
+        let partial = folder.with_file_name(format!("{key}.{}.part", std::process::id()));
+        tracking::download(store, uri, &partial)?;
+        let moved = fs::rename(&partial, &folder);
+        if moved.is_err() {
+            let _ = fs::remove_dir_all(&partial);
+        }
+        if !folder.is_dir() {
+            moved.with_context(|| format!("cannot write folder `{}`", folder.display()))?;
+        }
     }
     Ok(ModelPlace { folder, asked: uri.to_owned(), run_id, model_id, registered })
 }

@@ -88,6 +88,12 @@ pub fn digest_of(run: &RunData) -> Option<&str> {
     run.inputs.iter().find(of_training).map(|input| input.dataset.digest.as_str())
 }
 
+/// Where single files of a run are kept that were fetched from its store.
+pub fn fetched_files(paths: &PathsConfig, run_id: &str) -> PathBuf {
+    // Beside the models that were fetched, which may have the run's name.
+    paths.models_dir.join(FETCHED).join("files").join(run_id)
+}
+
 /// Finds a file of a run, such as `configs/effective_app_config.yaml`; `None` if the run has none. What is fetched is kept
 /// below the models folder.
 pub fn run_file(store: &dyn Store, paths: &PathsConfig, run_id: &str, name: &str) -> Result<Option<PathBuf>> {
@@ -95,7 +101,7 @@ pub fn run_file(store: &dyn Store, paths: &PathsConfig, run_id: &str, name: &str
     if let Some(local) = local.filter(|path| path.is_file()) {
         return Ok(Some(local));
     }
-    let path = paths.models_dir.join(FETCHED).join(run_id).join(name);
+    let path = fetched_files(paths, run_id).join(name);
     if path.is_file() {
         return Ok(Some(path));
     }

@@ -12,9 +12,9 @@ use super::select::Candidate;
 use crate::bundle::TrainedModel;
 use crate::evaluate::predictions_file;
 use crate::evaluate::rows::{JudgedRows, Outcomes, numbers, texts};
-use crate::model_place::{FETCHED, MODEL_FOLDER};
+use crate::model_place::MODEL_FOLDER;
 use crate::resume::local_folder;
-use crate::runs::run_file;
+use crate::runs::{fetched_files, run_file};
 use crate::session::PathsConfig;
 use crate::tabular::outputs::{TabularNet, VALIDATION_FILE, read_validation};
 
@@ -75,7 +75,7 @@ impl Places<'_> {
         let rows = match part {
             Part::Test => {
                 let find = |file: &&str| run_file(self.store, self.paths, run_id, file).transpose();
-                let Some(path) = TEST_FILES.iter().find_map(|file| find(&file)).transpose()? else { return Ok(None) };
+                let Some(path) = TEST_FILES.iter().find_map(find).transpose()? else { return Ok(None) };
                 predictions_file::read(&path)?
             }
             Part::Validation => match self.validation(run_id)? {
@@ -112,7 +112,7 @@ impl Places<'_> {
         if let Some(local) = local.filter(|folder| folder.join(VALIDATION_FILE).is_file()) {
             return Ok(Some(local));
         }
-        let folder = self.paths.models_dir.join(FETCHED).join(run_id).join(MODEL_FOLDER);
+        let folder = fetched_files(self.paths, run_id).join(MODEL_FOLDER);
         if folder.join(VALIDATION_FILE).is_file() {
             return Ok(Some(folder));
         }

@@ -84,7 +84,8 @@ pub fn judge(selection: &Selection, config: &Config, places: &Places, console: &
         bar.inc(1);
         // Files that somebody has changed are no reason to show no table.
         stored.unwrap_or_else(|error| {
-            tracing::warn!("{}: {error:#}", candidate.run.info.run_id);
+            let text = format!("predictions of run {}: {error:#}", candidate.run.info.run_id);
+            console.warn_plainly(&text);
             None
         })
     };
