@@ -86,7 +86,7 @@ fn histories_are_whole(store: &dyn Store) {
     let ids = points.map(|points| {
         let new = NewRun { experiment_id: "0".into(), name: "long".into(), ..NewRun::default() };
         let run_id = store.create_run(&new).expect("a run").run_id;
-        let point = |step| Metric { key: "loss".into(), value: 1.0 / step as f64, timestamp_ms: 7 - step, step };
+        let point = |step| Metric { key: "loss".into(), value: 1.0 / step as f64, timestamp_ms: 30_000 - step, step };
         let metrics = (0..points).map(point).collect();
         store.log_batch(&run_id, &Batch { metrics, ..Batch::default() }).expect("logs");
         run_id

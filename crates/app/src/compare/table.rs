@@ -351,6 +351,8 @@ impl Comparison {
             "runs": selection.runs.iter().enumerate().map(run).collect::<Vec<_>>(),
             "groups": self.groups,
             "warnings": self.warnings,
+            "notes": self.judgement.notes,
+            "basis": self.judgement.basis,
             "verdicts": self.judgement.verdicts,
             "studies": self.studies,
             "champion": self.champion,

@@ -93,9 +93,9 @@ pub fn judge(selection: &Selection, config: &Config, places: &Places, console: &
     bar.finish_and_clear();
     console.stop_if_interrupted()?;
     let Some(first) = &stored[0] else {
-        if stored.iter().flatten().next().is_some() {
-            judgement.notes.push(format!("the best run has not kept its predictions of {}", part.rows()));
-        }
+        let who = if stored.iter().all(Option::is_none) { "none of the runs has" } else { "the best run has not" };
+        let what = part.rows();
+        judgement.notes.push(format!("{who} kept predictions of its {what}, so nothing can be said row by row"));
         return Ok(judgement);
     };
     let others = stored.iter().enumerate().skip(1);
