@@ -76,6 +76,9 @@ run train_tabular_mlp
 after evaluate --set 'gates=["test_accuracy >= 0.5"]'
 if after evaluate --set 'gates=["test_accuracy >= 1.5"]'; then echo 'a gate that cannot hold has held' && exit 1; fi
 after drift
+printf '\n== predict\n'
+cargo run --quiet --bin predict -- --models-dir "$work/models" --output "$work/scored.csv"
+[ "$(wc -l <"$work/scored.csv")" = 1600 ]
 
 # Which run is best, and is it good enough: all forms, a page, a decision that is made and one that is refused.
 after compare_runs
@@ -89,9 +92,6 @@ fi
 best=$(sed -n 's/^    "run_id": "\(.*\)",$/\1/p; s/^      "run_id": "\(.*\)",$/\1/p' "$work/runs.json" | head -1)
 after compare_runs --export-config "$best" --output "$work/again.yaml"
 after train_tabular_mlp --from-run "$best" | tee /dev/stderr | grep -q '^identical to run '
-printf '\n== predict\n'
-cargo run --quiet --bin predict -- --models-dir "$work/models" --output "$work/scored.csv"
-[ "$(wc -l <"$work/scored.csv")" = 1600 ]
 
 # What is tracked so far goes to another store, and a second time there is nothing to do.
 sync() {
