@@ -12,6 +12,7 @@ use crate::cli::{CommonFlags, RunFlags};
 use crate::config::{self, Loaded, Override};
 use crate::console::{LoggingConfig, print_result};
 use crate::device::keep_freed_memory;
+use crate::exit::Mistake;
 use crate::history::ResultTable;
 use crate::reproduce;
 use crate::resume::{self, StoppedRun};
@@ -140,6 +141,12 @@ pub fn run_or_resume<C: TrainingProgram, R: RunResult>(
             let places: C = load()?.config;
             let tracker = resume::open_tracker(places.mlflow(), places.paths())?;
             let original = find_run(tracker.store(), &experiments_by_id(tracker.store())?, what)?;
+            if let Some(program) = reproduce::program_of(&original).filter(|program| *program != C::PROGRAM) {
+                let problem = format!("run {} is one of `{program}`", original.info.run_id);
+                return Err(Mistake::new(problem)
+                    .hint(format!("cargo run --bin {program} -- --from-run {what}"))
+                    .into());
+            }
             let file = reproduce::config_file(&original, tracker.store(), places.paths())?;
             origin.original = Some(original);
             config::load_again(&file, &overrides, C::check)?

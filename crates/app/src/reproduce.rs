@@ -10,11 +10,16 @@ use tracking::{Metric, RunData, Store};
 
 use crate::console::number;
 use crate::exit::Mistake;
+use crate::fitting::Learner;
+use crate::forecast::job::ForecastJob;
 use crate::kind::RunKind;
+use crate::program::ProgramConfig;
+use crate::recipes::{tabular_mlp, ts_mlp};
 use crate::resume::EFFECTIVE_CONFIG;
 use crate::runs::digest_of;
 use crate::runs::run_file;
 use crate::session::PathsConfig;
+use crate::tabular::job::TabularJob;
 
 /// The tag of a run that does another one again: the other's id.
 pub const REPRODUCES: &str = "reproduces";
@@ -44,20 +49,27 @@ pub fn config_file(run: &RunData, store: &dyn Store, paths: &PathsConfig) -> Res
     })
 }
 
+/// The program that trains what the run says that it has trained.
+pub fn program_of(run: &RunData) -> Option<&'static str> {
+    match run.tags.get("model_type")?.as_str() {
+        TabularJob::MODEL_TYPE => Some(tabular_mlp::Config::PROGRAM),
+        ForecastJob::MODEL_TYPE => Some(ts_mlp::Config::PROGRAM),
+        _ => None,
+    }
+}
+
 /// The YAML that reproduces a run, with a head that says how.
 pub fn config_text(run: &RunData, store: &dyn Store, paths: &PathsConfig) -> Result<String> {
     let file = config_file(run, store, paths)?;
     let text = fs::read_to_string(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
     let info = &run.info;
     let tag = |key: &str| run.tags.get(key).map_or("unknown", String::as_str);
-    let program = match tag("model_type") {
-        "tabular_mlp" => "train_tabular_mlp",
-        "ts_mlp" => "train_ts_mlp",
-        // The tag is that of the search.
-        _ if RunKind::of(run) == RunKind::Trial && text.contains("\nwindows:") => "train_ts_mlp",
-        _ if RunKind::of(run) == RunKind::Trial => "train_tabular_mlp",
+    let program = program_of(run).unwrap_or(match RunKind::of(run) {
+        // The tags of a trial are those of the search.
+        RunKind::Trial if text.contains("\nwindows:") => ts_mlp::Config::PROGRAM,
+        RunKind::Trial => tabular_mlp::Config::PROGRAM,
         _ => tag("mlflow.source.name"),
-    };
+    });
     Ok(format!(
         "# Config of run {} `{}` of {}.\n# Data digest {}, git commit {}.\n#\n#   cargo run --bin {program} -- --config FILE\n\
          #   cargo run --bin {program} -- --from-run {}     checks data and versions, and says whether the same comes out\n\n{text}",

@@ -383,6 +383,8 @@ fn a_run_is_reproduced_from_its_config() {
     let refused = dir.run(&["--from-run", run_id, "--seed", "8"]);
     assert_eq!(refused.code, 2, "{}", refused.stderr);
     assert_contains(&refused.stderr, &["cannot reproduce run", "the data, or its split, is not what it was"]);
+    let other = dir.command_of(env!("CARGO_BIN_EXE_train_ts_mlp"), &["--from-run", run_id]).output().unwrap();
+    assert_contains(&Finished::from(other).stderr, &["is one of `train_tabular_mlp`", "--from-run"]);
     let refused = dir.run(&["--from-run", "frst"]);
     assert_eq!(refused.code, 2);
     assert_contains(&refused.stderr, &["run `frst` not found", "did you mean `first`?"]);
@@ -452,6 +454,11 @@ fn the_best_is_registered_and_promoted_behind_gates() {
     );
     assert_eq!((champion(&dir), store.registry().versions("wine").unwrap().len()), (Some(1), 1));
     assert_eq!(dir.runs().iter().filter(|run| run.tags.get("decision").is_some_and(|d| d == "refused")).count(), 2);
+
+    // An alias that nobody has is a mistake, unless it is the one that is given.
+    let refused = compare(&dir, &[&worse[..], &["--require-better-than", "@champoin"]].concat());
+    assert_eq!(refused.code, 1);
+    assert_contains(&refused.stdout, &["FAIL", "champoin", "champion"]);
 
     // A first champion has nobody to beat.
     let first = ["--metric", "test_auc", "--register", "other", "--run", &bad, "--alias", "champion"];

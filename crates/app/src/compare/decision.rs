@@ -68,7 +68,7 @@ fn read(file: &Path) -> Result<Vec<Gate>> {
 /// has logged.
 pub fn check(
     gates: &[Gate],
-    (run, name): (&RunData, &str),
+    (run, name, alias): (&RunData, &str, Option<&str>),
     is_dry_run: bool,
     config: &Config,
     session: &Session,
@@ -86,7 +86,7 @@ pub fn check(
         (Ok(place), _) => {
             let of_judge = EvaluateConfig {
                 model: Some(run.info.run_id.clone()),
-                gates: gates.iter().filter(|gate| !is_without_rival(gate, name, session)).cloned().collect(),
+                gates: gates.iter().filter(|gate| !is_without_rival(gate, (name, alias), session)).cloned().collect(),
                 registered_model: Some(name.to_owned()),
                 // What a gate does not ask for is left to `evaluate`.
                 importance: ImportanceConfig { repeats: 0, dependence_columns: 0, ..ImportanceConfig::default() },
@@ -107,7 +107,7 @@ pub fn check(
         (Err(error), true) => return Err(error.context("the gates ask for more than the run has logged")),
         (Err(_), false) => by_logged_metrics(gates, run),
     };
-    let unopposed = gates.iter().filter(|gate| is_without_rival(gate, name, session));
+    let unopposed = gates.iter().filter(|gate| is_without_rival(gate, (name, alias), session));
     results.extend(unopposed.map(|gate| GateResult {
         gate: gate.to_string(),
         value: None,
@@ -118,12 +118,13 @@ pub fn check(
     Ok(results)
 }
 
-/// Whether a gate asks for more than an alias that nobody has.
-fn is_without_rival(gate: &Gate, name: &str, session: &Session) -> bool {
+/// Whether a gate names an alias that nobody has yet and that this model is to get, or a model that there is none of yet. Any
+/// other alias that is not there is a mistake, not an open door.
+fn is_without_rival(gate: &Gate, (name, wanted): (&str, Option<&str>), session: &Session) -> bool {
     let Some(alias) = gate.reference().and_then(|reference| reference.strip_prefix('@')) else { return false };
     let Ok(store) = session.registry_store() else { return false };
     match store.registry().model(name) {
-        Ok(model) => !model.aliases.contains_key(alias),
+        Ok(model) => !model.aliases.contains_key(alias) && wanted == Some(alias),
         Err(tracking::Error::NotFound(_)) => true,
         Err(_) => false,
     }

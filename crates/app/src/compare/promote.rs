@@ -89,7 +89,8 @@ pub fn decide(plan: &Plan, flags: &DecideFlags, config: &Config, session: &Sessi
     record_subject(plan, session);
     for _ in 0..MOST_TRIES {
         let holder = plan.target.alias.map(|alias| holder(registry, plan.name, alias)).transpose()?.flatten();
-        decision.gates = decision::check(&plan.gates, (plan.run, plan.name), flags.dry_run, config, session)?;
+        decision.gates =
+            decision::check(&plan.gates, (plan.run, plan.name, plan.target.alias), flags.dry_run, config, session)?;
         session.console.stop_if_interrupted()?;
         record_gates(&decision, session)?;
         if decision.refusals().next().is_some() {
@@ -107,6 +108,7 @@ pub fn decide(plan: &Plan, flags: &DecideFlags, config: &Config, session: &Sessi
                 decision.version = Some(version);
                 decision.steps = plan.steps("was", holder, Some(version));
                 session.run.set_tag("version", &version.to_string());
+                write(&decision, session)?;
                 return Ok(decision);
             }
             Err(tracking::Error::Conflict(why)) => {
@@ -122,7 +124,7 @@ pub fn decide(plan: &Plan, flags: &DecideFlags, config: &Config, session: &Sessi
     bail!("the alias of `{}` was moved {MOST_TRIES} times while this model was judged; try again", plan.name)
 }
 
-/// The alias last: it is what others look at, and may turn out to have been moved.
+/// The alias first: it may turn out to have been moved, and then nothing else is done.
 fn carry_out(
     plan: &Plan,
     registry: &dyn Registry,
@@ -139,6 +141,11 @@ fn carry_out(
         "decision_run_id",
         session.run.store_id().unwrap_or(session.run.id()),
     )?;
+    if let Some(alias) = plan.target.alias.filter(|_| holder != Some(version)) {
+        let before = holder.map_or_else(|| NOTHING.to_owned(), |before| before.to_string());
+        registry.set_version_tag(plan.name, version, &format!("{REPLACES}{alias}"), &before)?;
+        registry.move_alias(plan.name, alias, holder, version)?;
+    }
     if let Some((stage, archive_existing)) = plan.target.stage {
         let versions = registry.versions(plan.name)?;
         let before = versions.iter().rev().find(|other| other.stage == stage && other.version != version);
@@ -147,11 +154,6 @@ fn carry_out(
             registry.set_version_tag(plan.name, version, &format!("{REPLACES}{stage}"), &before)?;
             registry.set_stage(plan.name, version, stage, archive_existing)?;
         }
-    }
-    if let Some(alias) = plan.target.alias.filter(|_| holder != Some(version)) {
-        let before = holder.map_or_else(|| NOTHING.to_owned(), |before| before.to_string());
-        registry.set_version_tag(plan.name, version, &format!("{REPLACES}{alias}"), &before)?;
-        registry.move_alias(plan.name, alias, holder, version)?;
     }
     if plan.target.alias.is_some() || plan.target.stage.is_some() {
         let known = registry.version(plan.name, version)?.description;
@@ -246,6 +248,10 @@ fn record_subject(plan: &Plan, session: &Session) {
 fn record_gates(decision: &Decision, session: &Session) -> Result<()> {
     let is_refused = decision.refusals().next().is_some();
     session.run.set_tag("decision", if is_refused { "refused" } else { "accepted" });
+    write(decision, session)
+}
+
+fn write(decision: &Decision, session: &Session) -> Result<()> {
     session.write_text("decision.json", &serde_json::to_string_pretty(&decision.to_json())?)
 }
 
@@ -338,7 +344,7 @@ pub fn roll_back(name: &str, target: &Target, is_dry_run: bool, session: &Sessio
         }
     }
     session.run.set_tag("source_run_id", &decision.run_id);
-    session.write_text("decision.json", &serde_json::to_string_pretty(&decision.to_json())?)?;
+    write(&decision, session)?;
     Ok(decision)
 }
 

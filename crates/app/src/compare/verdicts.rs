@@ -20,6 +20,8 @@ use crate::evaluate::rows::JudgedRows;
 
 /// Of more runs than this predictions are not read: it would be minutes.
 const MOST_RUNS: usize = 50;
+/// Rows over all draws and runs from which on it takes seconds.
+const LONG_WORK: usize = 200_000_000;
 /// With fewer blocks of windows an interval would say more about chance than about the model.
 const FEWEST_BLOCKS: usize = 10;
 /// Stored predictions that are this far from the logged value (as a share of it) are of something else.
@@ -114,6 +116,15 @@ pub fn judge(selection: &Selection, config: &Config, places: &Places, console: &
     let shared: Vec<(&Candidate, &Stored)> = std::iter::once((&compared[0], first))
         .chain(same.into_iter().map(|(index, stored)| (&compared[index], stored)))
         .collect();
+    let work = first.rows.n_rows() * config.statistics.samples * shared.len();
+    if work > LONG_WORK {
+        let n_rows = first.rows.n_rows();
+        console.note(&format!(
+            "bootstrap: {} draws of {n_rows} rows for {} runs",
+            config.statistics.samples,
+            shared.len()
+        ));
+    }
     compare(&shared, (&metric.name, metric.best), config, &mut judgement);
     Ok(judgement)
 }
@@ -211,7 +222,11 @@ fn in_words(verdict: &Verdict, [a, b]: [&Candidate; 2], best: Best) -> String {
 
 /// `p = 0.012`
 pub fn p_text(p: f64) -> String {
-    if p < 0.001 { "p < 0.001".to_owned() } else { format!("p = {p:.3}") }
+    match p {
+        p if p.is_nan() => "which nothing says is more than chance".to_owned(),
+        p if p < 0.001 => "p < 0.001".to_owned(),
+        p => format!("p = {p:.3}"),
+    }
 }
 
 /// Three significant digits.
