@@ -9,8 +9,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::filter::{Field, SortKey};
 use crate::{Error, Metric, Millis, Result, RunData, RunQuery, Store};
 
-/// As many as MLflow's end point for histories takes.
-const RUNS_PER_GROUP: usize = 100;
+/// Of so many runs the histories are in memory at once.
+const RUNS_PER_GROUP: usize = 400;
 const RUNS_PER_PAGE: usize = 1000;
 
 /// A run and the best point of one metric.
@@ -22,10 +22,16 @@ pub struct RankedRun {
     pub best: Metric,
 }
 
+impl RankedRun {
+    fn place(&self) -> Place<'_> {
+        (self.best.value, self.run.info.start_time_ms, &self.run.info.run_id)
+    }
+}
+
 /// What [`Store::ranked_runs`] gives, best first. It reads as it goes, so any step may fail.
 pub type RankedRuns<'a> = Box<dyn Iterator<Item = Result<RankedRun>> + 'a>;
 
-/// A point of a metric that is known from elsewhere.
+/// A point of a metric, without the name: of many points at once there is one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Point {
     pub(crate) value: f64,
@@ -51,8 +57,11 @@ impl From<&Metric> for Point {
     }
 }
 
+/// What places a run: its best value, start time and run id.
+pub(crate) type Place<'a> = (f64, Millis, &'a str);
+
 /// The order of runs: value, then start time, newest first, then run id.
-pub(crate) fn compare_runs(a: (f64, Millis, &str), b: (f64, Millis, &str), highest: bool) -> Ordering {
+pub(crate) fn compare_runs(a: Place<'_>, b: Place<'_>, highest: bool) -> Ordering {
     best_first(a.0, b.0, highest).then_with(|| b.1.cmp(&a.1)).then_with(|| a.2.cmp(b.2))
 }
 
@@ -85,12 +94,7 @@ pub(crate) fn by_search<'a, S: Store + ?Sized>(
             Some(RankedRun { run, best })
         }));
     }
-    let order = |found: &RankedRun| (found.best.value, found.run.info.start_time_ms);
-    ranked.sort_by(|a, b| {
-        let ((value, start), (other_value, other_start)) = (order(a), order(b));
-        let (id, other_id) = (&a.run.info.run_id, &b.run.info.run_id);
-        compare_runs((value, start, id), (other_value, other_start, other_id), highest)
-    });
+    ranked.sort_by(|a, b| compare_runs(a.place(), b.place(), highest));
     Ok(Box::new(ranked.into_iter().map(Ok)))
 }
 

@@ -9,8 +9,8 @@ use super::{RestStore, sort_points};
 use crate::wire::WireMetric;
 use crate::{Error, Metric, Result, ranked};
 
-/// MLflow takes 100, but the servers up to 3.2 sit behind gunicorn, which refuses a request line over 4094 bytes. This leaves
-/// room for a long key.
+/// MLflow takes 100, but MLflow 2 and 3.1 sit behind gunicorn, which refuses a request line over 4094 bytes. This leaves room
+/// for a long key.
 const RUNS_PER_REQUEST: usize = 80;
 /// An answer with so many points may have been cut off.
 const POINTS_PER_ANSWER: usize = 25_000;

@@ -9,7 +9,7 @@ use std::vec;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::{Outcome, SqliteStore, read, search};
-use crate::ranked::{Point, best_first, compare_runs};
+use crate::ranked::{Place, Point, best_first, compare_runs};
 use crate::{Metric, Millis, RankedRun, RankedRuns, Result, RunData, RunQuery};
 
 /// Details are read for so many runs first, then for twice as many each time.
@@ -21,6 +21,12 @@ struct Candidate {
     run_id: String,
     start_time_ms: Millis,
     best: Point,
+}
+
+impl Candidate {
+    fn place(&self) -> Place<'_> {
+        (self.best.value, self.start_time_ms, &self.run_id)
+    }
 }
 
 /// Every point of a metric of some runs.
@@ -110,11 +116,7 @@ fn candidates(store: &SqliteStore, query: &RunQuery, key: &str, highest: bool) -
         Some(Candidate { run_id, start_time_ms, best: best? })
     };
     let mut found: Vec<Candidate> = runs.into_iter().filter_map(to_candidate).collect();
-    let order = |found: &'_ Candidate| (found.best.value, found.start_time_ms);
-    found.sort_unstable_by(|a, b| {
-        let ((value, start), (other_value, other_start)) = (order(a), order(b));
-        compare_runs((value, start, &a.run_id), (other_value, other_start, &b.run_id), highest)
-    });
+    found.sort_unstable_by(|a, b| compare_runs(a.place(), b.place(), highest));
     Ok(found)
 }
 
