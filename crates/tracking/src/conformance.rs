@@ -12,7 +12,7 @@ mod run_models;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use uuid::Uuid;
@@ -38,6 +38,7 @@ pub fn run(shared: Arc<dyn Store>, scratch: &Path) {
     tags(store);
     limits(store);
     inputs(store);
+    input_race(store);
     artifacts(store, scratch);
     search(store);
     invalid_searches(store);
@@ -292,6 +293,27 @@ fn inputs(store: &dyn Store) {
     let mut found = store.run(&run_id).unwrap().inputs;
     found.sort_by(|a, b| a.dataset.name.cmp(&b.dataset.name));
     assert_eq!(found, [train, test]);
+}
+
+/// Runs that begin at once with the same data set, as a run and its nested runs do: each has it.
+fn input_race(store: &dyn Store) {
+    const RUNS: usize = 4;
+    let experiment_id = fresh_experiment(store, "input-race");
+    let runs: Vec<RunInfo> = (0..RUNS).map(|_| start(store, &experiment_id, "racer", 1)).collect();
+    for round in 0..10 {
+        let (input, barrier) = (input("adult", &format!("d{round}"), "training"), Barrier::new(RUNS));
+        thread::scope(|scope| {
+            for run in &runs {
+                scope.spawn(|| {
+                    barrier.wait();
+                    store.log_inputs(&run.run_id, std::slice::from_ref(&input)).unwrap();
+                });
+            }
+        });
+    }
+    for run in runs {
+        assert_eq!(store.run(&run.run_id).unwrap().inputs.len(), 10);
+    }
 }
 
 fn input(name: &str, digest: &str, context: &str) -> DatasetInput {

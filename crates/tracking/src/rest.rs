@@ -278,7 +278,13 @@ impl Store for RestStore {
 
     fn log_inputs(&self, run_id: &str, inputs: &[DatasetInput]) -> Result<()> {
         let datasets: Vec<Value> = inputs.iter().map(dataset_input).collect();
-        self.post("runs/log-inputs", json!({"run_id": run_id, "datasets": datasets}))
+        let body = json!({"run_id": run_id, "datasets": datasets});
+        // Of two runs that bring the same new data set at once, a server refuses the later one with a bad request. By then
+        // the data set is there.
+        match self.post("runs/log-inputs", body.clone()) {
+            Err(Error::Invalid(_)) => self.post("runs/log-inputs", body),
+            answer => answer,
+        }
     }
 
     fn search_runs(&self, query: &RunQuery) -> Result<Page<RunData>> {
